@@ -1,0 +1,53 @@
+// Variable-length integers as protocol buffers and Kafka's record format encode them: seven bits
+// a byte, least significant first; signed values zigzag first.
+// https://protobuf.dev/programming-guides/encoding/#varints
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "protocol/base/bytes.h"
+
+namespace leat {
+
+inline constexpr std::size_t kMaxVarintBytes = 10;
+
+constexpr std::uint64_t zigzag(std::int64_t v) {
+  return (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63);
+}
+constexpr std::int64_t unzigzag(std::uint64_t v) {
+  return static_cast<std::int64_t>((v >> 1) ^ (~(v & 1) + 1));
+}
+
+constexpr std::size_t varint_size(std::int64_t value) {
+  std::size_t n = 1;
+  for (std::uint64_t v = zigzag(value); v >= 0x80; v >>= 7) ++n;
+  return n;
+}
+
+// Writes the zigzag varint of `value` at `to` (kMaxVarintBytes must fit); returns the byte behind.
+inline std::byte* put_varint(std::byte* to, std::int64_t value) {
+  std::uint64_t v = zigzag(value);
+  for (; v >= 0x80; v >>= 7) *to++ = static_cast<std::byte>(v | 0x80);
+  *to++ = static_cast<std::byte>(v);
+  return to;
+}
+
+// Reads a zigzag varint between `from` and `end` into `value`; returns the byte behind it, or
+// nullptr when it is cut off or longer than 64 bits.
+inline const std::byte* get_varint(const std::byte* from, const std::byte* end,
+                                   std::int64_t& value) {
+  std::uint64_t v = 0;
+  for (unsigned shift = 0; shift < 64 && from != end; shift += 7) {
+    const auto b = static_cast<std::uint64_t>(*from++);
+    if (shift == 63 && b > 1) return nullptr;
+    v |= (b & 0x7f) << shift;
+    if (b < 0x80) {
+      value = unzigzag(v);
+      return from;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace leat

@@ -1,0 +1,23 @@
+// What topics and groups may be called.
+#pragma once
+
+#include <string_view>
+
+#include "protocol/base/result.h"
+
+namespace leat {
+
+inline constexpr std::size_t kMaxTopicNameBytes = 249;
+inline constexpr std::size_t kMaxGroupNameBytes = 255;
+
+// [A-Za-z0-9._-]{1,249}, neither "." nor "..": Kafka's rule. Error: kInvalidTopicName.
+Result<> validate_topic_name(std::string_view name);
+
+// 1 to 255 bytes of valid UTF-8 (rule 8). Error: kInvalidGroupName.
+Result<> validate_group_name(std::string_view name);
+
+// `text` for logs and messages: control characters, quotes, backslashes and invalid UTF-8 as
+// \xNN, cut to `max_bytes` with "..." behind.
+std::string escaped(std::string_view text, std::size_t max_bytes = 120);
+
+}  // namespace leat

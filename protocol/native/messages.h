@@ -1,0 +1,155 @@
+// The messages of the native protocol as plain structs. The FlatBuffers schema is
+// schema/native.fbs; codec.h translates. Views borrow from the frame they were decoded from, or
+// from the caller who encodes them.
+//
+// A client opens with Hello; the server answers with HelloReply or an ErrorReply and a closed
+// connection. Then requests may be pipelined; each gets exactly one reply with its correlation id,
+// in any order. Requests of one connection are carried out in the order they were sent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/error.h"
+#include "protocol/base/ids.h"
+
+namespace leat::native {
+
+inline constexpr std::uint16_t kProtocolVersion = 1;
+
+// ---- requests ----
+
+struct Hello {
+  std::uint16_t min_version = kProtocolVersion;
+  std::uint16_t max_version = kProtocolVersion;
+  std::string_view client_name;  // for logs: "leat-cli 0.1.0"
+};
+
+struct Ping {};
+
+struct CreateTopic {
+  std::string_view name;
+  std::int32_t partitions = 1;
+  bool if_not_exists = false;  // an existing topic is returned as it is
+};
+
+struct DeleteTopic {
+  std::string_view name;
+};
+
+struct ListTopics {};
+
+// By name. With auto_create, a broker that auto-creates topics (--dev) does so.
+struct DescribeTopic {
+  std::string_view name;
+  bool auto_create = false;
+};
+
+// One batch for one partition; the batch is the frame's payload.
+struct Produce {
+  TopicId topic;
+  PartitionIndex partition;
+  Bytes batch;
+};
+
+// Whole batches from the one that holds `offset` on: as many as fit into max_bytes, at least one.
+// At the end of the partition the reply waits for data, at most max_wait_ms, then comes empty.
+struct Fetch {
+  TopicId topic;
+  PartitionIndex partition;
+  Offset offset;
+  std::uint32_t max_bytes = 1 << 20;
+  std::uint32_t max_wait_ms = 0;
+};
+
+struct CommittedOffset {
+  TopicId topic;
+  PartitionIndex partition;
+  Offset offset;  // of the next record to read; stored unaltered (rule 6)
+  std::string_view metadata;
+};
+
+struct CommitOffsets {
+  std::string_view group;
+  std::vector<CommittedOffset> offsets;
+};
+
+struct PartitionRef {
+  TopicId topic;
+  PartitionIndex partition;
+};
+
+struct FetchOffsets {
+  std::string_view group;
+  std::vector<PartitionRef> partitions;
+};
+
+using Request = std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic,
+                             Produce, Fetch, CommitOffsets, FetchOffsets>;
+
+// ---- replies ----
+
+struct ErrorReply {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string_view detail;
+};
+
+struct HelloReply {
+  std::uint16_t version = kProtocolVersion;
+  std::string_view server_name;  // "leatd 0.1.0"
+  std::uint32_t max_envelope_bytes = 0;
+  std::uint32_t max_payload_bytes = 0;
+  std::uint32_t max_batch_bytes = 0;
+};
+
+struct Pong {};
+
+struct PartitionState {
+  Offset log_start;
+  Offset high_watermark;
+};
+
+struct TopicState {
+  TopicId id;
+  std::string_view name;
+  std::int64_t created_ms = 0;
+  std::vector<PartitionState> partitions;  // index = PartitionIndex
+};
+
+// Answers CreateTopic and DescribeTopic.
+struct TopicReply {
+  TopicState topic;
+};
+
+struct DeleteTopicReply {};
+
+struct TopicsReply {
+  std::vector<TopicState> topics;  // by name
+};
+
+struct ProduceReply {
+  Offset base_offset;
+};
+
+// Batches are the frame's payload. The first may begin before the offset asked for.
+struct FetchReply {
+  Offset log_start;
+  Offset high_watermark;
+  Bytes batches;
+};
+
+struct CommitOffsetsReply {};
+
+struct FetchOffsetsReply {
+  // Only partitions for which the group has committed.
+  std::vector<CommittedOffset> offsets;
+};
+
+using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
+                           ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply>;
+
+}  // namespace leat::native

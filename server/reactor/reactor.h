@@ -1,0 +1,83 @@
+// The reactor seam: bytes only. Accept, receive, send, one timer, wake; one thread. Behind it
+// stands epoll (epoll_reactor.h); io_uring comes beside it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/clock.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/result.h"
+
+namespace leat::reactor {
+
+// Where to listen: tcp host and port (0: any free port), or a Unix socket's path.
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string unix_path;  // set: a Unix socket
+};
+
+// A piece of output kept alive by `owner` until it is sent.
+struct Slice {
+  std::shared_ptr<const void> owner;
+  Bytes bytes;
+};
+
+// What happens, told on the thread that runs the reactor. A handler may call any method of the
+// reactor; it must not throw.
+class ReactorHandler {
+ public:
+  virtual ~ReactorHandler() = default;
+  virtual void on_accept(ConnectionId connection, std::size_t listener) = 0;
+  // `bytes` are valid during the call, and 8-byte aligned at the start of a read.
+  virtual void on_receive(ConnectionId connection, Bytes bytes) = 0;
+  // Queued output fell to zero.
+  virtual void on_drained(ConnectionId connection) = 0;
+  // The peer closed, an error, or the write deadline; not told after close(). The id is dead.
+  virtual void on_closed(ConnectionId connection) = 0;
+  virtual void on_wake() = 0;
+  virtual void on_timer() = 0;
+};
+
+struct ReactorLimits {
+  std::size_t connections = 10'000;
+  Duration write_deadline = std::chrono::seconds(30);  // without progress on queued output
+};
+
+class Reactor {
+ public:
+  virtual ~Reactor() = default;
+
+  virtual const char* name() const = 0;  // "epoll"
+  // Binds and listens; returns the address with the port that was bound.
+  // Errors: kAddressInUse, kInvalidAddress, kNotAllowed.
+  virtual Result<Address> listen(const Address& address) = 0;
+
+  // Queues output; it leaves, gathered, at the end of the event batch. Ignored on a dead id.
+  virtual void send(ConnectionId connection, Slice slice) = 0;
+  virtual std::size_t queued_bytes(ConnectionId connection) const = 0;
+  // Stops reading: back-pressure to the peer.
+  virtual void pause(ConnectionId connection) = 0;
+  virtual void resume(ConnectionId connection) = 0;
+  // Closes at once, or after what is queued has left (within the write deadline).
+  virtual void close(ConnectionId connection) = 0;
+  virtual void close_when_drained(ConnectionId connection) = 0;
+  // Stops accepting; open connections stay.
+  virtual void stop_listening() = 0;
+
+  // on_timer() once at `when`, replacing the time set before; nullopt: never.
+  virtual void set_timer(std::optional<MonotonicTime> when) = 0;
+  // Any thread, also a signal handler's: on_wake() soon. Wakes coalesce.
+  virtual void wake() = 0;
+
+  // Runs until stop(), which a handler calls.
+  virtual void run(ReactorHandler& handler) = 0;
+  virtual void stop() = 0;
+};
+
+}  // namespace leat::reactor

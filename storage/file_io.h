@@ -1,0 +1,74 @@
+// Storage's own door to the disk (rule 14). The real disk stands behind real_file_io(); tests put a
+// recording one in its place that fails operations or drops what was not synced. RocksDB's files do
+// not pass through here yet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/result.h"
+
+namespace leat::storage {
+
+// O_DIRECT needs memory, offsets and lengths in multiples of this.
+inline constexpr std::size_t kBlockBytes = 4096;
+
+// An open file. One thread at a time. Destruction closes it.
+class File {
+ public:
+  virtual ~File() = default;
+  // Writes all of `bytes` at `at`, or fails (kNoSpace, kIoError): then any part may have arrived.
+  virtual Result<> write(std::uint64_t at, Bytes bytes) = 0;
+  // Reads up to `into.size()` bytes; fewer only at the end of the file. Error: kIoError.
+  virtual Result<std::size_t> read(std::uint64_t at, MutableBytes into) = 0;
+  // Everything written so far is on stable storage (fdatasync). After a failure nothing may be
+  // assumed of what was written before, and a repeated call proves nothing.
+  virtual Result<> sync() = 0;
+  virtual Result<std::uint64_t> size() = 0;
+};
+
+struct OpenOptions {
+  bool create = false;         // create if missing
+  bool write = false;          // else read only
+  bool direct = false;         // O_DIRECT where the file system takes it, else buffered
+  bool write_through = false;  // a write returns when it is durable: O_DSYNC, or a sync behind it
+};
+
+// Held until destroyed.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+// Any thread. Paths are absolute or relative to the process's directory; files are opened CLOEXEC.
+// Errors, unless said otherwise: kNotFound, kNotAllowed, kNoSpace, kIoError, each with the path.
+class FileIo {
+ public:
+  virtual ~FileIo() = default;
+  virtual Result<std::unique_ptr<File>> open(const std::string& path,
+                                             const OpenOptions& options) = 0;
+  virtual Result<> rename(const std::string& from, const std::string& to) = 0;
+  virtual Result<> remove(const std::string& path) = 0;
+  virtual Result<> make_directory(const std::string& path) = 0;  // fine if it exists
+  virtual Result<> sync_directory(const std::string& path) = 0;
+  virtual Result<std::vector<std::string>> list(const std::string& path) = 0;  // names, sorted
+  virtual Result<bool> exists(const std::string& path) = 0;
+  // Creates `path` if missing, takes an exclusive lock on it and writes this process's id into it.
+  // kDataDirLocked, with the holder's id where it can be read, when another holds it.
+  virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
+};
+
+FileIo& real_file_io();
+
+// Writes `bytes` to `path` so that a reader finds the old content or the new, whole, also after a
+// power cut: temporary file, sync, rename, directory sync.
+Result<> replace_file(FileIo& io, const std::string& directory, const std::string& name,
+                      Bytes bytes);
+// The whole content, at most `max_bytes` (kCorruptStorage beyond that).
+Result<std::vector<std::byte>> read_file(FileIo& io, const std::string& path,
+                                         std::size_t max_bytes);
+
+}  // namespace leat::storage

@@ -1,0 +1,93 @@
+// The journal: the one log of truth (rule 1). Entries get their position at once; a thread of the
+// journal's own writes them in groups, one durable write per group (group commit), and reports how
+// far they are durable. Format and recovery: rule 4, docs/disk_format.md, journal_format.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/clock.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/result.h"
+#include "storage/file_io.h"
+
+namespace leat::storage {
+
+// One entry, opaque to the journal. `owner` keeps `body` alive and unchanged.
+struct JournalEntry {
+  std::uint16_t kind = 0;
+  std::shared_ptr<const void> owner;
+  Bytes body;
+  JournalPosition position{};  // set by append and by replay
+};
+
+struct JournalOptions {
+  std::string directory;                      // created if missing
+  std::size_t first_segment_bytes = 1 << 20;  // small: start-up is quick
+  std::size_t segment_bytes = 64 << 20;       // pre-written in the background
+  std::size_t max_group_bytes = 1 << 20;      // one larger entry makes a group of its own
+  Duration marker_after = std::chrono::milliseconds(10);  // idle time before the durable marker
+  // For tests: called on the journal's threads at named points ("journal.before_write",
+  // "journal.after_write", "journal.roll" …, listed in journal.cc). Empty in production.
+  std::function<void(const char* point)> at_point;
+};
+
+// Told on the journal's thread; must not block for long.
+struct JournalEvents {
+  // These entries, in order, are durable; each entry is told exactly once.
+  std::function<void(std::span<const JournalEntry>)> on_durable;
+  // A write or sync failed: the journal has stopped for good.
+  std::function<void(const Error&)> on_failed;
+};
+
+// What open() found, for logs and metrics.
+struct JournalRecovery {
+  std::uint64_t incarnation = 0;
+  JournalPosition last{};        // of the last intact entry
+  std::uint64_t replayed = 0;    // entries handed to the visitor
+  std::uint64_t torn_bytes = 0;  // a torn tail above the durable mark: truncated, counted
+};
+
+struct JournalStats {
+  std::uint64_t groups = 0, syncs = 0, bytes_written = 0, segments = 0;
+};
+
+class Journal {
+ public:
+  using Visitor = std::function<Result<>(const JournalEntry&)>;
+
+  // Replays every intact entry above `persisted`, in order, through `visit` (after syncing what it
+  // replays, rule 4), then starts the threads. Entries at or below `persisted` may be gone.
+  // Errors: kCorruptStorage, with segment and positions, when loss is proved below the durable mark
+  // or entries above `persisted` are missing; kFormatUnsupported; kIoError, kNoSpace, kNotAllowed.
+  static Result<std::unique_ptr<Journal>> open(JournalOptions options, FileIo& io,
+                                               JournalPosition persisted, const Visitor& visit,
+                                               JournalEvents events);
+  // Writes what is pending, a durable marker, and stops the threads.
+  ~Journal();
+
+  const JournalRecovery& recovery() const { return recovery_; }
+
+  // Shard thread. Takes the entry and returns its position; never blocks. After a failure entries
+  // are taken and dropped, never told durable.
+  JournalPosition append(JournalEntry entry);
+
+  // Any thread. Entries at or below `position` are in synced SSTs: their segments may be recycled.
+  void set_persisted(JournalPosition position);
+
+  JournalStats stats() const;  // any thread
+  // Bytes in segments that hold entries above the persisted position. Any thread.
+  std::uint64_t unpersisted_bytes() const;
+
+ private:
+  class Impl;
+  explicit Journal(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+  JournalRecovery recovery_;
+};
+
+}  // namespace leat::storage

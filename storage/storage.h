@@ -1,0 +1,127 @@
+// What the broker knows of storage: append gives a position and an offset at once, "durable up to"
+// comes as an event, a read is answered now or later (rule 11). All calls and all events happen on
+// the shard's thread; only the wake function, given at open, is called from storage's own threads.
+// DiskStorage is the real one; tests/fake_storage.h the one that tests steer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/clock.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/result.h"
+
+namespace leat::storage {
+
+struct Topic {
+  TopicId id;
+  std::string name;
+  WallTime created;
+  std::vector<PartitionId> partitions;  // index = PartitionIndex
+};
+
+struct Appended {
+  Offset base;
+  JournalPosition position;
+};
+
+// One or more whole batches, kept alive by `owner`, immutable.
+struct StoredBatches {
+  std::shared_ptr<const void> owner;
+  Bytes bytes;
+};
+
+struct ReadResult {
+  std::vector<StoredBatches>
+      batches;  // adjoining, ascending; empty: nothing at or above the offset
+};
+
+using ReadToken = std::uint64_t;
+struct ReadLater {};  // StorageEvents::on_read follows with the token
+using ReadOutcome = std::variant<ReadResult, ReadLater>;
+
+struct PartitionBounds {
+  Offset log_start;       // first offset that can be read
+  Offset high_watermark;  // one past the last durable one: what readers may see (rule 2)
+};
+
+struct OffsetCommit {
+  TopicId topic;
+  PartitionIndex partition;
+  Offset offset;
+  std::string_view metadata;
+};
+
+struct Committed {
+  Offset offset;
+  std::string_view metadata;  // until the next call that changes the group
+};
+
+// Delivered by Storage::poll only.
+class StorageEvents {
+ public:
+  virtual ~StorageEvents() = default;
+  // Every entry up to and including `position` is durable: replies may go.
+  virtual void on_durable(JournalPosition position) = 0;
+  // Durable records appeared: bounds(partition).high_watermark rose.
+  virtual void on_high_watermark(PartitionId partition) = 0;
+  // Answers a read that returned ReadLater.
+  virtual void on_read(ReadToken token, Result<ReadResult> result) = 0;
+  // has_room() is true again.
+  virtual void on_room() = 0;
+  // Writing has stopped for good: entries above `durable` are neither stored nor lost for certain
+  // (kOutcomeUnknown); every later append fails with kStorageFailed. Reads go on.
+  virtual void on_failed(const Error& error) = 0;
+};
+
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  // ---- journal ----
+  virtual JournalPosition last_appended() const = 0;
+  virtual JournalPosition durable() const = 0;
+  // False while un-applied or un-persisted entries press against their limits (rule 5): hold new
+  // records back until on_room(). Commits and deletions still go.
+  virtual bool has_room() const = 0;
+
+  // ---- topics (in memory as of the last append, not only what is durable) ----
+  virtual const Topic* find_topic(std::string_view name) const = 0;
+  virtual const Topic* find_topic(const TopicId& id) const = 0;
+  virtual std::vector<const Topic*> topics() const = 0;  // by name
+  // The caller has checked name and uniqueness; `id` is new. Errors: kStorageFailed, kLimitReached.
+  virtual Result<JournalPosition> create_topic(const TopicId& id, std::string_view name,
+                                               std::int32_t partitions, WallTime now) = 0;
+  // Hides the topic, its records and its committed offsets at once. Errors: kStorageFailed.
+  virtual Result<JournalPosition> delete_topic(const TopicId& id) = 0;
+
+  // ---- records ----
+  // `batch` passed RecordBatchView::validate(); it is copied, its base offset assigned.
+  // Errors: kStorageFailed.
+  virtual Result<Appended> append(PartitionId partition, Bytes batch) = 0;
+  virtual PartitionBounds bounds(PartitionId partition) const = 0;
+  // Whole batches from the one that holds `from` on, below the high watermark, up to `max_bytes`
+  // but at least one. `from` lies within bounds(). From memory now, from disk later.
+  virtual ReadOutcome read(PartitionId partition, Offset from, std::size_t max_bytes,
+                           ReadToken token) = 0;
+
+  // ---- committed offsets (rule 6) ----
+  virtual Result<JournalPosition> commit_offsets(std::string_view group,
+                                                 std::span<const OffsetCommit> offsets) = 0;
+  virtual std::optional<Committed> committed(std::string_view group, const TopicId& topic,
+                                             PartitionIndex partition) const = 0;
+
+  // ---- events ----
+  // Delivers what has happened since the last call. Call it after each wake.
+  virtual void poll(StorageEvents& events) = 0;
+};
+
+}  // namespace leat::storage
