@@ -1,6 +1,7 @@
 // What topics and groups may be called.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "protocol/base/result.h"
@@ -16,8 +17,9 @@ Result<> validate_topic_name(std::string_view name);
 // 1 to 255 bytes of valid UTF-8 (rule 8). Error: kInvalidGroupName.
 Result<> validate_group_name(std::string_view name);
 
-// `text` for logs and messages: control characters, quotes, backslashes and invalid UTF-8 as
-// \xNN, cut to `max_bytes` with "..." behind.
+// `text` for logs and messages: control characters (line separators and marks of text direction
+// among them), quotes, backslashes and invalid UTF-8 as \xNN; what would exceed `max_bytes` once
+// escaped is cut, with "..." behind.
 std::string escaped(std::string_view text, std::size_t max_bytes = 120);
 
 }  // namespace leat

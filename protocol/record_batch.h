@@ -108,20 +108,23 @@ class RecordBatchView {
   // Errors: kInvalidBatch.
   static Result<RecordBatchView> parse(Bytes bytes);
 
-  // Checks what a broker must know before it stores the batch: checksum, no unknown attribute,
-  // record count > 0, lastOffsetDelta = count - 1, and (uncompressed) every record's lengths, its
-  // offset delta and that nothing is left over.
+  // Checks what a broker must know before it stores the batch: checksum, no unknown attribute (nor
+  // transactional or control, so far), record count > 0, lastOffsetDelta = count - 1, no overflow
+  // of offsets and timestamps, and every record's lengths, its offset delta, its headers and that
+  // nothing is left over.
   // Errors: kCorruptBatch, kInvalidBatch, kUnsupportedCompression (any compression, so far).
   Result<> validate() const;
 
   Bytes bytes() const { return bytes_; }
   Offset base_offset() const;
-  Offset last_offset() const { return base_offset() + last_offset_delta(); }
+  Offset last_offset() const;  // wraps where an unvalidated batch makes it overflow
   std::int32_t last_offset_delta() const;
   LeaderEpoch leader_epoch() const;
   std::uint32_t crc() const;
   std::int16_t attributes() const;
   Compression compression() const;
+  // Whether the broker stamped the batch: every record then carries max_timestamp_ms().
+  bool log_append_time() const;
   std::int64_t base_timestamp_ms() const;
   std::int64_t max_timestamp_ms() const;
   std::int64_t producer_id() const;
@@ -142,16 +145,18 @@ class RecordBatchView {
 
    private:
     friend class RecordBatchView;
-    Iterator(Bytes rest, std::int32_t left, Offset base_offset, std::int64_t base_timestamp_ms);
+    Iterator() = default;  // the end
+    explicit Iterator(const RecordBatchView& batch);
     void read();
     Bytes rest_;
-    std::int32_t left_;
+    std::int32_t left_ = 0;
     Offset base_offset_;
-    std::int64_t base_timestamp_ms_;
+    std::int64_t base_timestamp_ms_ = 0;
+    std::optional<std::int64_t> append_time_ms_;
     RecordView current_;
   };
-  Iterator begin() const;
-  Iterator end() const { return Iterator({}, 0, Offset(0), 0); }
+  Iterator begin() const { return Iterator(*this); }
+  Iterator end() const { return Iterator(); }
 
  private:
   explicit RecordBatchView(Bytes bytes) : bytes_(bytes) {}
@@ -164,12 +169,13 @@ void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch);
 // Builds one uncompressed batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {
  public:
-  // Copies the record. Timestamps may go backwards.
+  // Copies the record. Timestamps may go backwards; beyond 2^62 ms either way they are clamped, so
+  // that no difference overflows. A batch stays below 2^31 bytes: more is the caller's bug.
   void append(const RecordData& record, std::int64_t timestamp_ms);
 
   bool empty() const { return count_ == 0; }
   std::int32_t record_count() const { return count_; }
-  std::size_t size() const { return buffer_.size(); }  // bytes so far, header included
+  std::size_t size() const { return size_; }  // bytes so far, header included
   // What append() would add for `record`, at most.
   static std::size_t max_record_size(const RecordData& record);
 
@@ -181,7 +187,10 @@ class RecordBatchBuilder {
   void clear();
 
  private:
-  std::vector<std::byte> buffer_;
+  std::byte* grow_by(std::size_t bytes);
+
+  std::vector<std::byte> buffer_;  // grown ahead of size_, so that appending does not zero it first
+  std::size_t size_ = batch_layout::kHeaderBytes;
   std::int32_t count_ = 0;
   std::int64_t base_timestamp_ms_ = 0;
   std::int64_t max_timestamp_ms_ = 0;

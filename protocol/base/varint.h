@@ -3,6 +3,7 @@
 // https://protobuf.dev/programming-guides/encoding/#varints
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,9 +21,7 @@ constexpr std::int64_t unzigzag(std::uint64_t v) {
 }
 
 constexpr std::size_t varint_size(std::int64_t value) {
-  std::size_t n = 1;
-  for (std::uint64_t v = zigzag(value); v >= 0x80; v >>= 7) ++n;
-  return n;
+  return (static_cast<std::size_t>(std::bit_width(zigzag(value) | 1)) + 6) / 7;
 }
 
 // Writes the zigzag varint of `value` at `to` (kMaxVarintBytes must fit); returns the byte behind.

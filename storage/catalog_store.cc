@@ -1,0 +1,105 @@
+#include "storage/catalog_store.h"
+
+namespace leat::storage {
+
+JournalEntry TopicCreated::encode() const {
+  return EntryWriter()
+      .id(id)
+      .le(created_ms)
+      .le(first_partition.value)
+      .le(partitions)
+      .text(name)
+      .finish(EntryKind::kTopicCreated);
+}
+
+Result<TopicCreated> TopicCreated::decode(Bytes body) {
+  ByteReader reader(body);
+  TopicCreated created;
+  created.id = read_topic_id(reader);
+  created.created_ms = reader.le<std::int64_t>();
+  created.first_partition = PartitionId(reader.le<std::uint32_t>());
+  created.partitions = reader.le<std::uint32_t>();
+  created.name = read_text(reader);
+  if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic created'");
+  return created;
+}
+
+JournalEntry TopicDeleted::encode() const {
+  return EntryWriter().id(id).le(first_partition.value).le(partitions).finish(
+      EntryKind::kTopicDeleted);
+}
+
+Result<TopicDeleted> TopicDeleted::decode(Bytes body) {
+  ByteReader reader(body);
+  TopicDeleted deleted;
+  deleted.id = read_topic_id(reader);
+  deleted.first_partition = PartitionId(reader.le<std::uint32_t>());
+  deleted.partitions = reader.le<std::uint32_t>();
+  if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic deleted'");
+  return deleted;
+}
+
+Result<> CatalogStore::load(const FamilyReader& rows) {
+  auto next = rows.get(keys::kNextPartition);
+  if (!next) return fail(next.error());
+  if (next->size() == sizeof(std::uint32_t))
+    next_partition_ = PartitionId(load_le<std::uint32_t>(as_bytes(*next).data()));
+  // A row's value is the body of the entry that made it.
+  return rows.each(std::string_view(&keys::kTopicLetter, 1),
+                   [this](std::string_view, std::string_view value) -> Result<> {
+                     auto created = TopicCreated::decode(as_bytes(value));
+                     if (!created) return fail(created.error());
+                     apply(*created);
+                     return {};
+                   });
+}
+
+const Topic* CatalogStore::find(std::string_view name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+const Topic* CatalogStore::find(const TopicId& id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : it->second.get();
+}
+
+std::vector<const Topic*> CatalogStore::topics() const {
+  std::vector<const Topic*> all;
+  all.reserve(by_name_.size());
+  for (const auto& [name, topic] : by_name_) all.push_back(topic);
+  return all;
+}
+
+void CatalogStore::apply(const TopicCreated& created) {
+  auto topic = std::make_unique<Topic>();
+  topic->id = created.id;
+  topic->name = created.name;
+  topic->created = WallTime(std::chrono::milliseconds(created.created_ms));
+  for (std::uint32_t i = 0; i < created.partitions; ++i)
+    topic->partitions.push_back(created.first_partition + i);
+  by_name_[topic->name] = topic.get();
+  by_id_[created.id] = std::move(topic);
+  next_partition_ = std::max(next_partition_, created.first_partition + created.partitions);
+}
+
+void CatalogStore::apply(const TopicDeleted& deleted) {
+  const auto it = by_id_.find(deleted.id);
+  if (it == by_id_.end()) return;
+  const auto named = by_name_.find(it->second->name);
+  if (named != by_name_.end() && named->second == it->second.get()) by_name_.erase(named);
+  by_id_.erase(it);
+}
+
+void CatalogStore::persist(const TopicCreated& created, FamilyWriter& rows) {
+  rows.put(keys::topic(created.id), as_text(created.encode().body));
+  std::byte next[4];
+  store_le<std::uint32_t>(next, (created.first_partition + created.partitions).value);
+  rows.put(keys::kNextPartition, as_text(next));
+}
+
+void CatalogStore::persist(const TopicDeleted& deleted, FamilyWriter& rows) {
+  rows.remove(keys::topic(deleted.id));
+}
+
+}  // namespace leat::storage

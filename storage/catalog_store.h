@@ -1,0 +1,60 @@
+// The state machine of topics: entries kTopicCreated and kTopicDeleted. In memory on the shard's
+// thread; its rows in the catalog family follow behind the journal.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "storage/entry.h"
+#include "storage/family.h"
+#include "storage/keys.h"
+#include "storage/storage.h"
+
+namespace leat::storage {
+
+struct TopicCreated {
+  TopicId id;
+  std::int64_t created_ms = 0;
+  PartitionId first_partition;  // ids first, first + 1 … one per partition, never reused (rule 7)
+  std::uint32_t partitions = 0;
+  std::string_view name;  // borrows the entry
+
+  JournalEntry encode() const;
+  static Result<TopicCreated> decode(Bytes body);
+};
+
+struct TopicDeleted {
+  TopicId id;
+  PartitionId first_partition;
+  std::uint32_t partitions = 0;
+
+  JournalEntry encode() const;
+  static Result<TopicDeleted> decode(Bytes body);
+};
+
+class CatalogStore {
+ public:
+  Result<> load(const FamilyReader& rows);
+
+  const Topic* find(std::string_view name) const;
+  const Topic* find(const TopicId& id) const;
+  std::vector<const Topic*> topics() const;
+  PartitionId next_partition() const { return next_partition_; }
+
+  void apply(const TopicCreated& created);
+  void apply(const TopicDeleted& deleted);
+
+  // What apply() does to the rows.
+  static void persist(const TopicCreated& created, FamilyWriter& rows);
+  static void persist(const TopicDeleted& deleted, FamilyWriter& rows);
+
+ private:
+  std::unordered_map<TopicId, std::unique_ptr<Topic>> by_id_;
+  std::map<std::string, const Topic*, std::less<>> by_name_;
+  PartitionId next_partition_{1};
+};
+
+}  // namespace leat::storage

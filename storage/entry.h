@@ -1,0 +1,78 @@
+// The registry of journal entries (rule 1): every kind that changes state stands here once, with the
+// state machine that owns it. Integers are little-endian. Numbers are part of the disk format.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "protocol/base/assert.h"
+#include "protocol/base/bytes.h"
+#include "protocol/base/ids.h"
+#include "storage/journal.h"
+
+namespace leat::storage {
+
+enum class EntryKind : std::uint16_t {
+  kRecords = 1,           // partition_log.h
+  kTopicCreated = 2,      // catalog_store.h
+  kTopicDeleted = 3,      // catalog_store.h; offset_store.h and partition_log.h follow it
+  kOffsetsCommitted = 4,  // offset_store.h
+};
+
+struct EntryKindInfo {
+  EntryKind kind;
+  std::string_view name;
+};
+inline constexpr EntryKindInfo kEntryKinds[] = {
+    {EntryKind::kRecords, "records"},
+    {EntryKind::kTopicCreated, "topic created"},
+    {EntryKind::kTopicDeleted, "topic deleted"},
+    {EntryKind::kOffsetsCommitted, "offsets committed"},
+};
+
+// Builds the body of an entry.
+class EntryWriter {
+ public:
+  template <std::integral T>
+  EntryWriter& le(T value) {
+    std::byte bytes[sizeof value];
+    store_le(bytes, value);
+    body_.insert(body_.end(), bytes, bytes + sizeof value);
+    return *this;
+  }
+  EntryWriter& id(const TopicId& id) { return raw(std::as_bytes(std::span(id.bytes))); }
+  // A u16 length, then the text.
+  EntryWriter& text(std::string_view text) {
+    LEAT_ASSERT(text.size() <= 0xffff);
+    return le(static_cast<std::uint16_t>(text.size())).raw(as_bytes(text));
+  }
+  EntryWriter& raw(Bytes bytes) {
+    body_.insert(body_.end(), bytes.begin(), bytes.end());
+    return *this;
+  }
+
+  std::vector<std::byte> take() { return std::move(body_); }
+
+  JournalEntry finish(EntryKind kind) {
+    auto owner = std::make_shared<const std::vector<std::byte>>(std::move(body_));
+    const Bytes body(*owner);
+    return {.kind = static_cast<std::uint16_t>(kind), .owner = std::move(owner), .body = body};
+  }
+
+ private:
+  std::vector<std::byte> body_;
+};
+
+inline TopicId read_topic_id(ByteReader& reader) {
+  TopicId id;
+  const Bytes bytes = reader.bytes(id.bytes.size());
+  if (!bytes.empty()) std::memcpy(id.bytes.data(), bytes.data(), bytes.size());
+  return id;
+}
+inline std::string_view read_text(ByteReader& reader) {
+  return reader.text(reader.le<std::uint16_t>());
+}
+
+}  // namespace leat::storage

@@ -1,0 +1,66 @@
+#include "storage/partition_log.h"
+
+#include <algorithm>
+
+namespace leat::storage {
+namespace {
+constexpr std::size_t kHeadBytes = 8;
+}
+
+JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, Bytes batch) {
+  auto owner = std::make_shared_for_overwrite<std::byte[]>(kHeadBytes + batch.size());
+  std::byte* body = owner.get();
+  store_le<std::uint32_t>(body, partition.value);
+  store_le<std::uint32_t>(body + 4, 0);
+  std::memcpy(body + kHeadBytes, batch.data(), batch.size());
+  assign_offset(MutableBytes(body + kHeadBytes, batch.size()), base, LeaderEpoch(0));
+  return {.kind = static_cast<std::uint16_t>(EntryKind::kRecords),
+          .owner = std::move(owner),
+          .body = Bytes(body, kHeadBytes + batch.size())};
+}
+
+Result<RecordsAppended> RecordsAppended::decode(Bytes body) {
+  if (body.size() < kHeadBytes) return fail(ErrorCode::kCorruptStorage, "malformed 'records'");
+  return RecordsAppended{PartitionId(load_le<std::uint32_t>(body.data())),
+                         body.subspan(kHeadBytes)};
+}
+
+std::optional<Offset> PartitionLog::first_cached() const {
+  if (tail_.empty()) return std::nullopt;
+  return tail_.front().base;
+}
+
+Result<> PartitionLog::check_adjoins(const RecordBatchView& batch) const {
+  if (batch.base_offset() == next_) return {};
+  return fail(ErrorCode::kCorruptStorage,
+              "a batch begins at offset " + std::to_string(batch.base_offset().value) +
+                  " where " + std::to_string(next_.value) + " is next");
+}
+
+void PartitionLog::apply(const RecordBatchView& batch, std::shared_ptr<const void> owner) {
+  LEAT_ASSERT(batch.base_offset() == next_);
+  const Offset last = batch.last_offset();
+  if (owner) tail_.push_back({next_, last, {std::move(owner), batch.bytes()}});
+  next_ = last + 1;
+}
+
+void PartitionLog::drop_oldest_cached() {
+  LEAT_ASSERT(!tail_.empty());
+  tail_.pop_front();
+}
+
+std::optional<ReadResult> PartitionLog::read(Offset from, std::size_t max_bytes) const {
+  if (tail_.empty() || from < tail_.front().base) return std::nullopt;
+  auto it = std::lower_bound(tail_.begin(), tail_.end(), from,
+                             [](const Cached& cached, Offset at) { return cached.last < at; });
+  ReadResult result;
+  std::size_t bytes = 0;
+  for (; it != tail_.end() && it->base < high_watermark_; ++it) {
+    bytes += it->batch.bytes.size();
+    if (bytes > max_bytes && !result.batches.empty()) break;
+    result.batches.push_back(it->batch);
+  }
+  return result;
+}
+
+}  // namespace leat::storage

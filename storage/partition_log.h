@@ -1,0 +1,57 @@
+// The log of one partition as the shard sees it: where it starts, what is durable, what comes next,
+// and its newest batches in memory. Entry kRecords. One thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "protocol/record_batch.h"
+#include "storage/entry.h"
+#include "storage/storage.h"
+
+namespace leat::storage {
+
+// Entry kRecords: partition u32 | reserved u32 | batch, its base offset assigned.
+struct RecordsAppended {
+  PartitionId partition;
+  Bytes batch;  // borrows the entry
+
+  // Copies `batch` and assigns its base offset: the one copy a produced batch makes on its way from
+  // the connection to the journal, the tail cache and RocksDB.
+  static JournalEntry encode(PartitionId partition, Offset base, Bytes batch);
+  static Result<RecordsAppended> decode(Bytes body);
+};
+
+class PartitionLog {
+ public:
+  explicit PartitionLog(Offset next = Offset(0)) : next_(next), high_watermark_(next) {}
+
+  Offset next_offset() const { return next_; }
+  PartitionBounds bounds() const { return {log_start_, high_watermark_}; }
+  // Offsets below the first cached batch have to be read from disk; nullopt: nothing is cached.
+  std::optional<Offset> first_cached() const;
+
+  // Batch ranges adjoin (rule 6). Error: kCorruptStorage when this one does not.
+  Result<> check_adjoins(const RecordBatchView& batch) const;
+  // Takes the batch at the end. `owner` keeps its bytes; null: do not cache (replay).
+  void apply(const RecordBatchView& batch, std::shared_ptr<const void> owner);
+  void raise_high_watermark(Offset next) { high_watermark_ = next; }
+  void drop_oldest_cached();
+
+  // From memory: whole batches from the one that holds `from`, below the high watermark, up to
+  // `max_bytes` but at least one. nullopt: `from` is not cached.
+  std::optional<ReadResult> read(Offset from, std::size_t max_bytes) const;
+
+ private:
+  struct Cached {
+    Offset base, last;
+    StoredBatches batch;
+  };
+  Offset log_start_{0};
+  Offset next_;
+  Offset high_watermark_;
+  std::deque<Cached> tail_;  // adjoining, ends at next_
+};
+
+}  // namespace leat::storage

@@ -1,0 +1,193 @@
+#include "storage/rocks.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/table.h>
+
+#include <array>
+
+#include "storage/keys.h"
+
+namespace leat::storage {
+namespace {
+
+rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
+
+class FlushListener final : public rocksdb::EventListener {
+ public:
+  explicit FlushListener(decltype(RocksOptions::on_flushed) told) : told_(std::move(told)) {}
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override {
+    if (info.cf_name == keys::kRecordsFamily) told_(Family::kRecords, info.largest_seqno);
+    if (info.cf_name == keys::kCatalogFamily) told_(Family::kCatalog, info.largest_seqno);
+    if (info.cf_name == keys::kOffsetsFamily) told_(Family::kOffsets, info.largest_seqno);
+  }
+
+ private:
+  decltype(RocksOptions::on_flushed) told_;
+};
+
+// tmpfs and some overlays refuse O_DIRECT; RocksDB would find out at its first flush.
+bool takes_direct_io(const std::string& directory) {
+  const std::string probe = directory + "/direct-io-probe";
+  const int fd = ::open(probe.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
+  if (fd >= 0) ::close(fd);
+  ::unlink(probe.c_str());
+  return fd >= 0;
+}
+
+rocksdb::BlockBasedTableOptions table_options() {
+  rocksdb::BlockBasedTableOptions table;
+  table.format_version = 5;
+  table.block_size = 64 << 10;
+  table.checksum = rocksdb::kXXH3;
+  table.block_cache = rocksdb::NewLRUCache(32 << 20);
+  return table;
+}
+
+// One memtable = one SST = one segment; files never overlap, so L0 to L1 is a trivial move and
+// nothing is written twice.
+rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes) {
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options()));
+  options.compression = rocksdb::kNoCompression;
+  options.write_buffer_size = memtable_bytes;
+  options.max_write_buffer_number = 4;
+  options.num_levels = 2;
+  options.level_compaction_dynamic_level_bytes = false;
+  options.level0_file_num_compaction_trigger = 1;
+  options.level0_slowdown_writes_trigger = 1 << 30;
+  options.level0_stop_writes_trigger = 1 << 30;
+  options.soft_pending_compaction_bytes_limit = 0;
+  options.hard_pending_compaction_bytes_limit = 0;
+  options.max_bytes_for_level_base = std::uint64_t{1} << 44;
+  options.target_file_size_base = std::uint64_t{1} << 40;
+  options.max_compaction_bytes = std::uint64_t{1} << 40;
+  options.ttl = 0;
+  options.periodic_compaction_seconds = 0;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions small_family_options() {
+  rocksdb::ColumnFamilyOptions options;
+  rocksdb::BlockBasedTableOptions table;
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.compression = rocksdb::kNoCompression;
+  options.write_buffer_size = 4 << 20;
+  return options;
+}
+
+rocksdb::DBOptions db_options(const RocksOptions& options) {
+  rocksdb::DBOptions db;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  db.paranoid_checks = true;
+  db.max_background_jobs = 2;
+  db.max_open_files = -1;
+  db.skip_stats_update_on_db_open = true;
+  db.stats_dump_period_sec = 0;  // nothing runs when nothing happens
+  db.stats_persist_period_sec = 0;
+  db.avoid_flush_during_shutdown = true;  // the journal has it; a roll decides what is flushed
+  db.keep_log_file_num = 2;
+  db.max_log_file_size = 1 << 20;
+  db.info_log_level = rocksdb::WARN_LEVEL;
+  const bool direct = takes_direct_io(options.directory);
+  db.use_direct_reads = direct;
+  db.use_direct_io_for_flush_and_compaction = direct;
+  if (options.on_flushed) db.listeners.push_back(std::make_shared<FlushListener>(options.on_flushed));
+  return db;
+}
+
+}  // namespace
+
+Error from_status(const rocksdb::Status& status, const std::string& doing) {
+  const std::string detail = doing + ": " + status.ToString();
+  if (status.IsNoSpace()) return {ErrorCode::kNoSpace, detail};
+  if (status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument())
+    return {ErrorCode::kCorruptStorage, detail};
+  return {ErrorCode::kIoError, detail};
+}
+
+Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families{
+      {rocksdb::kDefaultColumnFamilyName, small_family_options()},
+      {keys::kRecordsFamily, records_options(options.memtable_bytes)},
+      {keys::kCatalogFamily, small_family_options()},
+      {keys::kOffsetsFamily, small_family_options()}};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto status =
+      rocksdb::DB::Open(db_options(options), options.directory, families, &handles, &db);
+  if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
+  auto rocks = std::unique_ptr<Rocks>(new Rocks);
+  rocks->db_.reset(db);
+  db->DestroyColumnFamilyHandle(handles[0]);
+  std::copy(handles.begin() + 1, handles.end(), rocks->handles_.begin());
+  return rocks;
+}
+
+Rocks::~Rocks() {
+  if (!db_) return;
+  rocksdb::CancelAllBackgroundWork(db_.get(), true);
+  for (auto* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
+  db_->Close().PermitUncheckedError();
+}
+
+Result<> Rocks::write(rocksdb::WriteBatch& batch) {
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;  // rule 5: the journal is the WAL
+  const auto status = db_->Write(options, &batch);
+  if (!status.ok()) return fail(from_status(status, "writing to RocksDB"));
+  return {};
+}
+
+Result<> Rocks::flush_all() {
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  options.allow_write_stall = true;
+  const auto status = db_->Flush(options, {handles_.begin(), handles_.end()});
+  if (!status.ok()) return fail(from_status(status, "flushing RocksDB"));
+  return {};
+}
+
+Result<> Rocks::remove_records(std::string_view begin, std::string_view end) {
+  rocksdb::WriteBatch batch;
+  const auto status = batch.DeleteRange(family(Family::kRecords), slice(begin), slice(end));
+  if (!status.ok()) return fail(from_status(status, "removing leftovers"));
+  return write(batch);
+}
+
+Result<> RocksFamilyReader::each(
+    std::string_view prefix,
+    const std::function<Result<>(std::string_view, std::string_view)>& row) const {
+  std::unique_ptr<rocksdb::Iterator> it(
+      rocks_.db().NewIterator(rocksdb::ReadOptions(), rocks_.family(family_)));
+  for (it->Seek(slice(prefix)); it->Valid() && it->key().starts_with(slice(prefix)); it->Next())
+    if (auto ok = row(view(it->key()), view(it->value())); !ok) return ok;
+  if (!it->status().ok()) return fail(from_status(it->status(), "reading RocksDB"));
+  return {};
+}
+
+Result<std::string> RocksFamilyReader::get(std::string_view key) const {
+  std::string value;
+  const auto status =
+      rocks_.db().Get(rocksdb::ReadOptions(), rocks_.family(family_), slice(key), &value);
+  if (status.IsNotFound()) return std::string();
+  if (!status.ok()) return fail(from_status(status, "reading RocksDB"));
+  return value;
+}
+
+void RocksFamilyWriter::put(std::string_view key, std::string_view value) {
+  batch_.Put(handle_, slice(key), slice(value)).PermitUncheckedError();
+}
+void RocksFamilyWriter::remove(std::string_view key) {
+  batch_.Delete(handle_, slice(key)).PermitUncheckedError();
+}
+
+}  // namespace leat::storage

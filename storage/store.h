@@ -1,0 +1,95 @@
+// Behind the journal: durable entries become rows of RocksDB, segment by segment, and are read back
+// from there (rule 5, docs/decisions/0001-segment-layout.md). One thread: at start the opener's,
+// then StoreThread's; only persisted() may be called from any.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "storage/catalog_store.h"
+#include "storage/fences.h"
+#include "storage/journal.h"
+#include "storage/offset_store.h"
+#include "storage/partition_log.h"
+#include "storage/rocks.h"
+#include "storage/storage.h"
+
+namespace leat::storage {
+
+struct StoreOptions {
+  std::string directory;
+  std::size_t memtable_bytes = 64 << 20;
+  // A segment is rolled after so much payload, so many entries, or when the journal asks.
+  std::size_t roll_bytes = 51 << 20;
+  std::uint64_t roll_entries = 150'000;
+  // Told, on any thread, when entries up to `position` have reached synced SSTs in every family.
+  std::function<void(JournalPosition position)> on_persisted;
+  std::function<void(const char* point)> at_point;  // as JournalOptions::at_point
+};
+
+class Store {
+ public:
+  static Result<std::unique_ptr<Store>> open(StoreOptions options);
+
+  // Where replay starts: the lowest of the families' persisted positions.
+  JournalPosition persisted() const;
+  JournalPosition applied() const { return applied_; }
+  Result<> load(CatalogStore& catalog, OffsetStore& offsets);
+  Offset next_offset(PartitionId partition) const { return fences_.next(partition); }
+
+  // Whether `family` needs an entry at `position` (replay), or has it in an SST already.
+  bool wants(Family family, JournalPosition position) const;
+  // Applies durable entries, in order, each once. Rolls when a segment is full.
+  Result<> apply(std::span<const JournalEntry> entries);
+  // Ends the segment: footer and positions into every family, then all are flushed.
+  Result<> roll();
+  bool roll_pending() const;
+  bool anything_to_roll() const { return applied_ > rolled_; }
+
+  // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty where
+  // the partition ends. kCorruptStorage when a batch is missing or malformed: holes are not hidden.
+  Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes);
+
+ private:
+  struct Positions {
+    JournalPosition of[kFamilies];
+    JournalPosition lowest() const;
+  };
+
+  explicit Store(StoreOptions options) : options_(std::move(options)) {}
+  Result<> load_footers();
+  Result<> load_positions();
+  Result<> remove_leftovers();
+  Result<> apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch);
+  Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
+  Result<> apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch);
+  Result<> write(rocksdb::WriteBatch& batch);
+  void flushed(Family family, std::uint64_t up_to);
+
+  StoreOptions options_;
+  std::unique_ptr<Rocks> rocks_;
+
+  // The store's thread.
+  Fences fences_;
+  std::uint32_t segment_ = 1;
+  std::size_t segment_bytes_ = 0;
+  JournalPosition applied_, rolled_;
+  Positions at_open_;
+
+  // RocksDB's flush thread and the store's.
+  mutable std::mutex mutex_;
+  struct Roll {
+    JournalPosition position;
+    std::uint64_t sequence;  // flushed beyond this: the roll's own row is in the SST
+    bool flushed[kFamilies] = {};
+  };
+  std::vector<Roll> rolls_;  // not yet persisted, oldest first
+  JournalPosition persisted_;
+};
+
+}  // namespace leat::storage
