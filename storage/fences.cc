@@ -50,11 +50,6 @@ void Fences::load(std::uint32_t segment, const Footer& footer) {
     add(segment, range.partition, range.first, range.next);
 }
 
-Offset Fences::next(PartitionId partition) const {
-  const auto it = partitions_.find(partition);
-  return it == partitions_.end() ? Offset(0) : it->second.next;
-}
-
 std::vector<Fences::Fence> Fences::from(PartitionId partition, Offset from) const {
   const auto found = partitions_.find(partition);
   if (found == partitions_.end()) return {};

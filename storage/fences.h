@@ -39,8 +39,6 @@ class Fences {
   void load(std::uint32_t segment, const Footer& footer);
   void remove(PartitionId partition) { partitions_.erase(partition); }
 
-  // One past the partition's last batch; 0 when it has none.
-  Offset next(PartitionId partition) const;
   // The fences from the one that holds `from` on.
   std::vector<Fence> from(PartitionId partition, Offset from) const;
   // What `segment`, the newest, holds.

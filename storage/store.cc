@@ -1,6 +1,7 @@
 #include "storage/store.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "storage/keys.h"
 
@@ -56,6 +57,7 @@ Result<> Store::load_footers() {
     auto footer = Footer::decode(view(it->value()));
     if (!footer) return fail(footer.error());
     fences_.load(segment_, *footer);
+    for (const auto& range : footer->ranges) next_at_open_[range.partition] = range.next;
     at_open_.of[static_cast<std::size_t>(Family::kRecords)] = footer->position;
   }
   if (!it->status().ok()) return fail(from_status(it->status(), "reading segment footers"));
@@ -201,6 +203,20 @@ Result<> Store::roll() {
   return ok;
 }
 
+Result<> Store::roll_and_wait() {
+  if (auto ok = roll(); !ok) return ok;
+  std::unique_lock lock(mutex_);
+  // Only an exit hangs on this, and a disk that takes longer only makes the next start longer.
+  if (!persisted_rose_.wait_for(lock, std::chrono::seconds(30), [&] { return rolls_.empty(); }))
+    return fail(ErrorCode::kTimedOut, "flushing RocksDB");
+  return {};
+}
+
+Offset Store::next_offset_at_open(PartitionId partition) const {
+  const auto it = next_at_open_.find(partition);
+  return it == next_at_open_.end() ? Offset(0) : it->second;
+}
+
 bool Store::roll_pending() const {
   const std::lock_guard lock(mutex_);
   return !rolls_.empty();
@@ -219,6 +235,7 @@ void Store::flushed(Family family, std::uint64_t up_to) {
     }
   }
   if (persisted == JournalPosition()) return;
+  persisted_rose_.notify_all();
   if (options_.at_point) options_.at_point("store.persisted");
   if (options_.on_persisted) options_.on_persisted(persisted);
 }

@@ -3,13 +3,14 @@
 // then StoreThread's; only persisted() may be called from any.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "storage/catalog_store.h"
 #include "storage/fences.h"
@@ -40,7 +41,8 @@ class Store {
   JournalPosition persisted() const;
   JournalPosition applied() const { return applied_; }
   Result<> load(CatalogStore& catalog, OffsetStore& offsets);
-  Offset next_offset(PartitionId partition) const { return fences_.next(partition); }
+  // One past what the records family's SSTs held of the partition at open; before replay.
+  Offset next_offset_at_open(PartitionId partition) const;
 
   // Whether `family` needs an entry at `position` (replay), or has it in an SST already.
   bool wants(Family family, JournalPosition position) const;
@@ -48,6 +50,7 @@ class Store {
   Result<> apply(std::span<const JournalEntry> entries);
   // Ends the segment: footer and positions into every family, then all are flushed.
   Result<> roll();
+  Result<> roll_and_wait();
   bool roll_pending() const;
   bool anything_to_roll() const { return applied_ > rolled_; }
 
@@ -80,9 +83,11 @@ class Store {
   std::size_t segment_bytes_ = 0;
   JournalPosition applied_, rolled_;
   Positions at_open_;
+  std::unordered_map<PartitionId, Offset> next_at_open_;
 
   // RocksDB's flush thread and the store's.
   mutable std::mutex mutex_;
+  std::condition_variable persisted_rose_;
   struct Roll {
     JournalPosition position;
     std::uint64_t sequence;  // flushed beyond this: the roll's own row is in the SST

@@ -1,0 +1,233 @@
+// The writing half of codec.h.
+#include <array>
+#include <limits>
+
+#include "native_generated.h"
+#include "protocol/base/assert.h"
+#include "protocol/native/codec.h"
+
+namespace leat::native {
+namespace {
+
+using flatbuffers::FlatBufferBuilder;
+
+// Nearly every envelope fits into the first kilobyte, which needs no allocation.
+class EnvelopeAllocator final : public flatbuffers::Allocator {
+ public:
+  static constexpr std::size_t kFirstBytes = 1024;
+
+  std::uint8_t* allocate(std::size_t size) override {
+    if (first_taken_ || size > kFirstBytes) return new std::uint8_t[size];
+    first_taken_ = true;
+    return first_.data();
+  }
+  void deallocate(std::uint8_t* p, std::size_t) override {
+    if (p == first_.data())
+      first_taken_ = false;
+    else
+      delete[] p;
+  }
+
+ private:
+  alignas(kFrameAlignment) std::array<std::uint8_t, kFirstBytes> first_;
+  bool first_taken_ = false;
+};
+
+// A message as the envelope's union wants it.
+struct Body {
+  wire::Message type;
+  flatbuffers::Offset<void> table;
+};
+
+template <class Table>
+Body body(flatbuffers::Offset<Table> table) {
+  return {wire::MessageTraits<Table>::enum_value, table.Union()};
+}
+
+// ---- parts ----
+
+flatbuffers::Offset<flatbuffers::String> string(FlatBufferBuilder& to, std::string_view text) {
+  return to.CreateString(text.data(), text.size());
+}
+
+// Left out when empty.
+flatbuffers::Offset<flatbuffers::String> optional_string(FlatBufferBuilder& to,
+                                                         std::string_view text) {
+  if (text.empty()) return 0;
+  return string(to, text);
+}
+
+wire::TopicId topic_id(const TopicId& id) {
+  return wire::TopicId(flatbuffers::span<const std::uint8_t, 16>(id.bytes));
+}
+
+wire::PartitionRef partition_ref(const TopicId& topic, PartitionIndex partition) {
+  return wire::PartitionRef(topic_id(topic), partition.value);
+}
+
+auto committed_offsets(FlatBufferBuilder& to, const std::vector<CommittedOffset>& offsets) {
+  std::vector<flatbuffers::Offset<wire::CommittedOffset>> entries;
+  entries.reserve(offsets.size());
+  for (const CommittedOffset& entry : offsets) {
+    const auto metadata = optional_string(to, entry.metadata);
+    const auto partition = partition_ref(entry.topic, entry.partition);
+    entries.push_back(wire::CreateCommittedOffset(to, &partition, entry.offset.value, metadata));
+  }
+  return to.CreateVector(entries);
+}
+
+auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {
+  std::vector<wire::PartitionState> states;
+  states.reserve(topic.partitions.size());
+  for (const PartitionState& state : topic.partitions)
+    states.emplace_back(state.log_start.value, state.high_watermark.value);
+  const auto partitions = to.CreateVectorOfStructs(states);
+  const auto name = string(to, topic.name);
+  const auto id = topic_id(topic.id);
+  return wire::CreateTopicState(to, &id, name, topic.created_ms, partitions);
+}
+
+// ---- requests ----
+
+Body write(FlatBufferBuilder& to, const Hello& in) {
+  const auto name = optional_string(to, in.client_name);
+  return body(wire::CreateHello(to, in.min_version, in.max_version, name));
+}
+Body write(FlatBufferBuilder& to, const Ping&) {
+  return body(wire::CreatePing(to));
+}
+Body write(FlatBufferBuilder& to, const CreateTopic& in) {
+  const auto name = string(to, in.name);
+  return body(wire::CreateCreateTopic(to, name, in.partitions, in.if_not_exists));
+}
+Body write(FlatBufferBuilder& to, const DeleteTopic& in) {
+  return body(wire::CreateDeleteTopic(to, string(to, in.name)));
+}
+Body write(FlatBufferBuilder& to, const ListTopics&) {
+  return body(wire::CreateListTopics(to));
+}
+Body write(FlatBufferBuilder& to, const DescribeTopic& in) {
+  return body(wire::CreateDescribeTopic(to, string(to, in.name), in.auto_create));
+}
+Body write(FlatBufferBuilder& to, const Produce& in) {
+  const auto partition = partition_ref(in.topic, in.partition);
+  return body(wire::CreateProduce(to, &partition));
+}
+Body write(FlatBufferBuilder& to, const Fetch& in) {
+  const auto partition = partition_ref(in.topic, in.partition);
+  return body(wire::CreateFetch(to, &partition, in.offset.value, in.max_bytes, in.max_wait_ms));
+}
+Body write(FlatBufferBuilder& to, const CommitOffsets& in) {
+  const auto offsets = committed_offsets(to, in.offsets);
+  return body(wire::CreateCommitOffsets(to, string(to, in.group), offsets));
+}
+Body write(FlatBufferBuilder& to, const FetchOffsets& in) {
+  std::vector<wire::PartitionRef> refs;
+  refs.reserve(in.partitions.size());
+  for (const PartitionRef& ref : in.partitions)
+    refs.push_back(partition_ref(ref.topic, ref.partition));
+  const auto partitions = to.CreateVectorOfStructs(refs);
+  return body(wire::CreateFetchOffsets(to, string(to, in.group), partitions));
+}
+
+// ---- replies ----
+
+Body write(FlatBufferBuilder& to, const ErrorReply& in) {
+  const auto detail = optional_string(to, in.detail);
+  return body(wire::CreateErrorReply(to, static_cast<std::uint16_t>(in.code), detail));
+}
+Body write(FlatBufferBuilder& to, const HelloReply& in) {
+  const auto name = optional_string(to, in.server_name);
+  return body(wire::CreateHelloReply(to, in.version, name, in.max_envelope_bytes,
+                                     in.max_payload_bytes, in.max_batch_bytes));
+}
+Body write(FlatBufferBuilder& to, const Pong&) {
+  return body(wire::CreatePong(to));
+}
+Body write(FlatBufferBuilder& to, const TopicReply& in) {
+  return body(wire::CreateTopicReply(to, topic_state(to, in.topic)));
+}
+Body write(FlatBufferBuilder& to, const DeleteTopicReply&) {
+  return body(wire::CreateDeleteTopicReply(to));
+}
+Body write(FlatBufferBuilder& to, const TopicsReply& in) {
+  std::vector<flatbuffers::Offset<wire::TopicState>> topics;
+  topics.reserve(in.topics.size());
+  for (const TopicState& topic : in.topics) topics.push_back(topic_state(to, topic));
+  return body(wire::CreateTopicsReply(to, to.CreateVector(topics)));
+}
+Body write(FlatBufferBuilder& to, const ProduceReply& in) {
+  return body(wire::CreateProduceReply(to, in.base_offset.value));
+}
+Body write(FlatBufferBuilder& to, const FetchReply& in) {
+  return body(wire::CreateFetchReply(to, in.log_start.value, in.high_watermark.value));
+}
+Body write(FlatBufferBuilder& to, const CommitOffsetsReply&) {
+  return body(wire::CreateCommitOffsetsReply(to));
+}
+Body write(FlatBufferBuilder& to, const FetchOffsetsReply& in) {
+  return body(wire::CreateFetchOffsetsReply(to, committed_offsets(to, in.offsets)));
+}
+
+// ---- frames ----
+
+const Bytes* payload_of(const Request& request) {
+  const auto* produce = std::get_if<Produce>(&request);
+  return produce == nullptr ? nullptr : &produce->batch;
+}
+const Bytes* payload_of(const Reply& reply) {
+  const auto* fetch = std::get_if<FetchReply>(&reply);
+  return fetch == nullptr ? nullptr : &fetch->batches;
+}
+
+void append_head(Bytes envelope, std::size_t payload_bytes, std::vector<std::byte>& out) {
+  LEAT_ASSERT(payload_bytes <= std::numeric_limits<std::uint32_t>::max());
+  const FrameHeader header{.envelope_bytes = static_cast<std::uint32_t>(envelope.size()),
+                           .payload_bytes = static_cast<std::uint32_t>(payload_bytes)};
+  const std::size_t at = out.size();
+  out.resize(at + header.payload_at());  // zeros, so padding too
+  write_frame_header(std::span<std::byte, kFrameHeaderBytes>(out.data() + at, kFrameHeaderBytes),
+                     header);
+  std::memcpy(out.data() + at + kFrameHeaderBytes, envelope.data(), envelope.size());
+}
+
+template <class Message>
+void write_head(CorrelationId correlation, const Message& message, std::size_t payload_bytes,
+                std::vector<std::byte>& out) {
+  LEAT_ASSERT(payload_bytes == 0 || payload_of(message) != nullptr);
+  EnvelopeAllocator allocator;
+  FlatBufferBuilder builder(EnvelopeAllocator::kFirstBytes, &allocator);
+  const Body written =
+      std::visit([&](const auto& alternative) { return write(builder, alternative); }, message);
+  builder.Finish(wire::CreateEnvelope(builder, correlation.value, written.type, written.table));
+  append_head({reinterpret_cast<const std::byte*>(builder.GetBufferPointer()), builder.GetSize()},
+              payload_bytes, out);
+}
+
+template <class Message>
+void write_frame(CorrelationId correlation, const Message& message, std::vector<std::byte>& out) {
+  const Bytes* const place = payload_of(message);
+  const Bytes payload = place == nullptr ? Bytes() : *place;
+  write_head(correlation, message, payload.size(), out);
+  out.insert(out.end(), payload.begin(), payload.end());
+  out.resize(out.size() + payload_padding(payload.size()));
+}
+
+}  // namespace
+
+void encode(CorrelationId correlation, const Request& request, std::vector<std::byte>& out) {
+  write_frame(correlation, request, out);
+}
+void encode(CorrelationId correlation, const Reply& reply, std::vector<std::byte>& out) {
+  write_frame(correlation, reply, out);
+}
+void encode_head(CorrelationId correlation, const Request& request, std::size_t payload_bytes,
+                 std::vector<std::byte>& out) {
+  write_head(correlation, request, payload_bytes, out);
+}
+void encode_head(CorrelationId correlation, const Reply& reply, std::size_t payload_bytes,
+                 std::vector<std::byte>& out) {
+  write_head(correlation, reply, payload_bytes, out);
+}
+
+}  // namespace leat::native

@@ -1,0 +1,84 @@
+#include "storage/data_directory.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace leat::storage {
+namespace {
+
+constexpr const char* kFormatFile = "FORMAT";
+constexpr const char* kLockFile = "LOCK";
+constexpr std::string_view kFormatPrefix = "leat-data ";
+
+std::string format_text() {
+  return std::string(kFormatPrefix) + std::to_string(kDataFormatVersion) + "\n";
+}
+
+Error located(Error error, const std::string& path) {
+  if (error.code == ErrorCode::kNotFound)
+    return {ErrorCode::kDataDirMissing,
+            "'" + path + "': its parent directory does not exist; create it with mkdir -p"};
+  if (error.code == ErrorCode::kNotAllowed)
+    return {ErrorCode::kDataDirNotWritable,
+            error.detail + "; give this user write access to '" + path +
+                "' or choose another with --data-dir"};
+  return error;
+}
+
+Result<> check_format(std::string_view text, const std::string& path) {
+  int version = 0;
+  const bool ours = text.starts_with(kFormatPrefix);
+  if (ours)
+    std::from_chars(text.data() + kFormatPrefix.size(), text.data() + text.size(), version);
+  if (!ours || version == 0)
+    return fail(ErrorCode::kDataDirForeign, "'" + path + "/" + kFormatFile +
+                                                "' was not written by Leat; choose another "
+                                                "directory with --data-dir");
+  if (version != kDataFormatVersion)
+    return fail(ErrorCode::kFormatUnsupported,
+                "'" + path + "' has data format " + std::to_string(version) +
+                    ", this version reads format " + std::to_string(kDataFormatVersion) +
+                    "; use the version of Leat that wrote it, or another --data-dir");
+  return {};
+}
+
+// A directory that holds nothing but what a start cut short leaves behind is as good as empty.
+bool as_good_as_empty(const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return name == kLockFile || name.starts_with(kFormatFile) || name == "lost+found";
+  });
+}
+
+Result<> recognise(FileIo& io, const std::string& path, bool known) {
+  if (known) {
+    auto text = read_file(io, path + "/" + kFormatFile, 4096);
+    if (!text) return fail(text.error());
+    return check_format(as_text(*text), path);
+  }
+  return replace_file(io, path, kFormatFile, as_bytes(format_text()));
+}
+
+}  // namespace
+
+Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path) {
+  if (auto made = io.make_directory(path); !made) return fail(located(made.error(), path));
+  const auto names = io.list(path);
+  if (!names) return fail(located(names.error(), path));
+  const bool known = std::find(names->begin(), names->end(), kFormatFile) != names->end();
+  if (!known && !as_good_as_empty(*names))
+    return fail(ErrorCode::kDataDirForeign,
+                "'" + path + "' holds '" + names->front() +
+                    "' and no FORMAT file; choose an empty directory with --data-dir");
+  DataDirectory directory{.path = path, .lock = nullptr};
+  auto lock = io.lock(path + "/" + kLockFile);
+  if (!lock) return fail(located(lock.error(), path));
+  directory.lock = std::move(*lock);
+  if (auto ok = recognise(io, path, known); !ok) return fail(located(ok.error(), path));
+  for (const std::string& part : {directory.journal(), directory.rocksdb()})
+    if (auto made = io.make_directory(part); !made) return fail(located(made.error(), path));
+  if (auto synced = io.sync_directory(path); !synced) return fail(located(synced.error(), path));
+  return directory;
+}
+
+}  // namespace leat::storage

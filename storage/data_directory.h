@@ -1,0 +1,28 @@
+// The data directory: made, recognised, locked. docs/disk_format.md.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "protocol/base/random.h"
+#include "protocol/base/result.h"
+#include "storage/file_io.h"
+
+namespace leat::storage {
+
+inline constexpr int kDataFormatVersion = 1;
+
+struct DataDirectory {
+  std::string path;
+  std::unique_ptr<FileLock> lock;
+
+  std::string journal() const { return path + "/journal"; }
+  std::string rocksdb() const { return path + "/rocksdb"; }
+};
+
+// Opens `path`, creating its last component if missing; locks it and checks its format.
+// Errors, each saying what to do: kDataDirMissing (parent missing), kDataDirNotWritable,
+// kDataDirLocked, kDataDirForeign, kFormatUnsupported.
+Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path);
+
+}  // namespace leat::storage

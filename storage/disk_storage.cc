@@ -1,0 +1,339 @@
+#include "storage/disk_storage.h"
+
+#include <algorithm>
+
+namespace leat::storage {
+namespace {
+
+constexpr std::size_t kLargestMemtableBytes = 150 << 20;
+constexpr std::size_t kSmallestMemtableBytes = 2 << 20;
+// A clean stop rolls when a restart would otherwise replay more than this.
+constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
+
+std::size_t memtable_bytes(std::size_t memory_bytes) {
+  return std::clamp(memory_bytes / 6, kSmallestMemtableBytes, kLargestMemtableBytes);
+}
+
+}  // namespace
+
+DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
+    : options_(std::move(options)), wake_(std::move(wake)), tail_(options_.memory_bytes / 4) {}
+
+Result<std::unique_ptr<DiskStorage>> DiskStorage::open(StorageOptions options, FileIo& io,
+                                                       std::function<void()> wake) {
+  std::unique_ptr<DiskStorage> storage(new DiskStorage(std::move(options), std::move(wake)));
+  if (auto ok = storage->recover(io); !ok) return fail(ok.error());
+  return storage;
+}
+
+Result<> DiskStorage::recover(FileIo& io) {
+  auto directory = open_data_directory(io, options_.data_dir);
+  if (!directory) return fail(directory.error());
+  directory_ = std::move(*directory);
+  if (auto ok = open_store(); !ok) return ok;
+  if (auto ok = open_journal(io); !ok) return ok;
+  start_store_thread();
+  return {};
+}
+
+Result<> DiskStorage::open_store() {
+  const std::size_t memtable = memtable_bytes(options_.memory_bytes);
+  auto store = Store::open({.directory = directory_.rocksdb(),
+                            .memtable_bytes = memtable,
+                            .roll_bytes = memtable / 5 * 4,
+                            .roll_entries = options_.max_unpersisted_entries / 4,
+                            .on_persisted =
+                                [this](JournalPosition position) {
+                                  {
+                                    const std::lock_guard lock(journal_mutex_);
+                                    if (told_journal_) told_journal_->set_persisted(position);
+                                  }
+                                  tell([&](Inbox& inbox) { inbox.persisted = position; });
+                                },
+                            .at_point = options_.at_point});
+  if (!store) return fail(store.error());
+  store_ = std::move(*store);
+  if (auto ok = store_->load(catalog_, offsets_); !ok) return ok;
+  for (const Topic* topic : catalog_.topics())
+    for (const PartitionId id : topic->partitions)
+      logs_.insert_or_assign(id, PartitionLog(store_->next_offset_at_open(id)));
+  return {};
+}
+
+Result<> DiskStorage::open_journal(FileIo& io) {
+  JournalOptions options{.directory = directory_.journal(),
+                         .segment_bytes = options_.journal_segment_bytes,
+                         .at_point = options_.at_point};
+  JournalEvents events{
+      .on_durable =
+          [this](std::span<const JournalEntry> entries) {
+            store_thread_->apply(entries);
+            const JournalPosition last = entries.back().position;
+            tell([&](Inbox& inbox) { inbox.durable = last; });
+          },
+      .on_failed = [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+  const JournalPosition persisted = store_->persisted();
+  auto journal = Journal::open(
+      std::move(options), io, persisted,
+      [this](const JournalEntry& entry) { return replay(entry); }, std::move(events));
+  if (!journal) return fail(journal.error());
+  journal_ = std::move(*journal);
+  const JournalPosition last = journal_->recovery().last;
+  if (last < persisted)
+    return fail(ErrorCode::kCorruptStorage,
+                "the journal in '" + directory_.journal() + "' ends at entry " +
+                    std::to_string(last.value) + ", but RocksDB holds entries up to " +
+                    std::to_string(persisted.value) + "; restore the directory from a backup");
+  last_appended_ = durable_ = applied_ = last;
+  {
+    const std::lock_guard lock(journal_mutex_);
+    told_journal_ = journal_.get();
+  }
+  persisted_ = store_->persisted();
+  journal_->set_persisted(persisted_);
+  for (auto& [id, log] : logs_) log.raise_high_watermark(log.next_offset());
+  return {};
+}
+
+// Rule 1: the same apply as in life, and each family takes only what its SSTs do not hold.
+Result<> DiskStorage::replay(const JournalEntry& entry) {
+  if (auto ok = apply(entry, false); !ok)
+    return fail(ok.error().code, "journal entry " + std::to_string(entry.position.value) + ": " +
+                                     ok.error().message());
+  return store_->apply({&entry, 1});
+}
+
+void DiskStorage::start_store_thread() {
+  StoreThreadEvents events{
+      .on_applied =
+          [this](JournalPosition position, std::uint64_t bytes) {
+            tell([&](Inbox& inbox) {
+              inbox.applied = position;
+              inbox.applied_bytes += bytes;
+            });
+          },
+      .on_read =
+          [this](ReadToken token, Result<ReadResult> result) {
+            tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
+          },
+      .on_failed = [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+  store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), [this] {
+    return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2;
+  });
+}
+
+DiskStorage::~DiskStorage() {
+  {
+    const std::lock_guard lock(journal_mutex_);
+    told_journal_ = nullptr;
+  }
+  const bool worth_a_roll = journal_ && journal_->unpersisted_bytes() >= kReplayWorthARollBytes;
+  journal_.reset();
+  const bool running = store_thread_ != nullptr;
+  store_thread_.reset();
+  if (running && !failed_ && worth_a_roll && store_->anything_to_roll()) {
+    // A failure here costs nothing but a longer replay.
+    [[maybe_unused]] const auto ok = store_->roll_and_wait();
+  }
+  store_.reset();
+}
+
+StorageStats DiskStorage::stats() const { return {journal_->stats(), journal_->recovery()}; }
+
+// ---- pressure ----
+
+bool DiskStorage::within(std::uint64_t eighths) const {
+  return (appended_bytes_ - applied_bytes_) * 8 <= options_.memory_bytes / 4 * eighths &&
+         journal_->unpersisted_bytes() * 8 <= options_.max_unpersisted_bytes * eighths &&
+         (last_appended_ - persisted_) * 8 <= options_.max_unpersisted_entries * eighths;
+}
+
+bool DiskStorage::has_room() const {
+  if (failed_) return true;  // appends fail at once instead of waiting for ever
+  const bool room = within(7);  // rule 5: the last eighth is for commits and deletions
+  if (!room) told_full_ = true;
+  return room;
+}
+
+Result<> DiskStorage::check_writable(std::uint64_t eighths) const {
+  if (failed_)
+    return fail(ErrorCode::kStorageFailed,
+                "see the broker's log; it must be restarted once the cause is gone");
+  if (!within(eighths)) return fail(ErrorCode::kQueueFull, "the disk is behind; try again");
+  return {};
+}
+
+// ---- decide -> entry -> apply ----
+
+JournalPosition DiskStorage::journal_append(JournalEntry entry) {
+  appended_bytes_ += entry.body.size();
+  entry.position = last_appended_ + 1;
+  auto applied = apply(entry, true);
+  LEAT_ASSERT(applied.has_value());
+  last_appended_ = journal_->append(std::move(entry));
+  return last_appended_;
+}
+
+Result<> DiskStorage::apply(const JournalEntry& entry, bool live) {
+  switch (static_cast<EntryKind>(entry.kind)) {
+    case EntryKind::kRecords:
+      return apply_records(entry, live);
+    case EntryKind::kTopicCreated: {
+      auto created = TopicCreated::decode(entry.body);
+      if (!created) return fail(created.error());
+      if (!live && !store_->wants(Family::kCatalog, entry.position)) return {};
+      catalog_.apply(*created);
+      for (std::uint32_t i = 0; i < created->partitions; ++i) {
+        const PartitionId id = created->first_partition + i;
+        logs_.try_emplace(id, store_->next_offset_at_open(id));
+      }
+      return {};
+    }
+    case EntryKind::kTopicDeleted: {
+      auto deleted = TopicDeleted::decode(entry.body);
+      if (!deleted) return fail(deleted.error());
+      if (live || store_->wants(Family::kCatalog, entry.position)) catalog_.apply(*deleted);
+      if (live || store_->wants(Family::kOffsets, entry.position)) offsets_.apply(*deleted);
+      for (std::uint32_t i = 0; i < deleted->partitions; ++i)
+        logs_.erase(deleted->first_partition + i);
+      return {};
+    }
+    case EntryKind::kOffsetsCommitted: {
+      auto committed = OffsetsCommitted::decode(entry.body);
+      if (!committed) return fail(committed.error());
+      if (live || store_->wants(Family::kOffsets, entry.position)) offsets_.apply(*committed);
+      return {};
+    }
+  }
+  return fail(ErrorCode::kCorruptStorage, "unknown kind " + std::to_string(entry.kind));
+}
+
+Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live) {
+  if (!live && !store_->wants(Family::kRecords, entry.position)) return {};
+  auto records = RecordsAppended::decode(entry.body);
+  if (!records) return fail(records.error());
+  PartitionLog* log = find_log(records->partition);
+  if (!log) return {};  // replay of a topic that was deleted later
+  auto batch = RecordBatchView::parse(records->batch);
+  if (!batch) return fail(ErrorCode::kCorruptStorage, batch.error().message());
+  if (auto ok = log->check_adjoins(*batch); !ok) return ok;
+  log->apply(*batch, live ? entry.owner : nullptr);
+  if (!live) return {};
+  tail_.add(records->partition, entry.position, records->batch.size());
+  in_flight_.push_back({entry.position, records->partition, log->next_offset()});
+  return {};
+}
+
+PartitionLog* DiskStorage::find_log(PartitionId partition) {
+  const auto it = logs_.find(partition);
+  return it == logs_.end() ? nullptr : &it->second;
+}
+
+Result<JournalPosition> DiskStorage::create_topic(const TopicId& id, std::string_view name,
+                                                  std::int32_t partitions, WallTime now) {
+  LEAT_ASSERT(partitions > 0 && !catalog_.find(name));
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  const TopicCreated created{.id = id,
+                             .created_ms = now.time_since_epoch().count(),
+                             .first_partition = catalog_.next_partition(),
+                             .partitions = static_cast<std::uint32_t>(partitions),
+                             .name = name};
+  return journal_append(created.encode());
+}
+
+Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
+  const Topic* topic = catalog_.find(id);
+  LEAT_ASSERT(topic);
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  const TopicDeleted deleted{.id = id,
+                             .first_partition = topic->partitions.front(),
+                             .partitions = static_cast<std::uint32_t>(topic->partitions.size())};
+  return journal_append(deleted.encode());
+}
+
+Result<Appended> DiskStorage::append(PartitionId partition, Bytes batch) {
+  PartitionLog* log = find_log(partition);
+  LEAT_ASSERT(log);
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  const Offset base = log->next_offset();
+  return Appended{base, journal_append(RecordsAppended::encode(partition, base, batch))};
+}
+
+Result<JournalPosition> DiskStorage::commit_offsets(std::string_view group,
+                                                    std::span<const OffsetCommit> offsets) {
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  return journal_append(OffsetsCommitted::encode(group, offsets));
+}
+
+// ---- reading ----
+
+PartitionBounds DiskStorage::bounds(PartitionId partition) const {
+  const auto it = logs_.find(partition);
+  return it == logs_.end() ? PartitionBounds{} : it->second.bounds();
+}
+
+ReadOutcome DiskStorage::read(PartitionId partition, Offset from, std::size_t max_bytes,
+                              ReadToken token) {
+  const PartitionLog* log = find_log(partition);
+  if (!log || from >= log->bounds().high_watermark) return ReadResult{};
+  if (auto cached = log->read(from, max_bytes)) return std::move(*cached);
+  store_thread_->read(partition, from, max_bytes, token);
+  return ReadLater{};
+}
+
+std::optional<Committed> DiskStorage::committed(std::string_view group, const TopicId& topic,
+                                                PartitionIndex partition) const {
+  return offsets_.find(group, topic, partition);
+}
+
+// ---- events ----
+
+template <class Change>
+void DiskStorage::tell(Change change) {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    change(inbox_);
+  }
+  if (wake_) wake_();
+}
+
+void DiskStorage::raise_high_watermarks(JournalPosition durable, StorageEvents& events) {
+  while (!in_flight_.empty() && in_flight_.front().position <= durable) {
+    const InFlight entry = in_flight_.front();
+    in_flight_.pop_front();
+    PartitionLog* log = find_log(entry.partition);
+    if (!log) continue;
+    log->raise_high_watermark(entry.next);
+    events.on_high_watermark(entry.partition);
+  }
+}
+
+void DiskStorage::poll(StorageEvents& events) {
+  Inbox news;
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    std::swap(news, inbox_);
+  }
+  applied_ = std::max(applied_, news.applied);
+  applied_bytes_ += news.applied_bytes;
+  persisted_ = std::max(persisted_, news.persisted);
+  if (news.durable > durable_) {
+    durable_ = news.durable;
+    raise_high_watermarks(durable_, events);
+    events.on_durable(durable_);
+  }
+  for (auto& [token, result] : news.reads) events.on_read(token, std::move(result));
+  tail_.evict(applied_, [this](PartitionId partition) {
+    if (PartitionLog* log = find_log(partition)) log->drop_oldest_cached();
+  });
+  if (news.failed && !failed_) {
+    failed_ = true;
+    events.on_failed(*news.failed);
+  }
+  if (told_full_ && has_room()) {
+    told_full_ = false;
+    events.on_room();
+  }
+}
+
+}  // namespace leat::storage

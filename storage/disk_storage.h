@@ -1,0 +1,134 @@
+// Storage on disk: the journal makes entries durable, RocksDB holds them behind it, memory holds the
+// state they made. Decide -> entry -> apply; recovery is nothing but apply again (rule 1).
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "storage/catalog_store.h"
+#include "storage/data_directory.h"
+#include "storage/file_io.h"
+#include "storage/journal.h"
+#include "storage/offset_store.h"
+#include "storage/partition_log.h"
+#include "storage/storage.h"
+#include "storage/store.h"
+#include "storage/store_thread.h"
+#include "storage/tail_cache.h"
+
+namespace leat::storage {
+
+struct StorageOptions {
+  std::string data_dir;
+  // Shared out: a sixth for each memtable, a quarter for the tail cache, and a quarter is the most
+  // that may wait to be applied.
+  std::size_t memory_bytes = 384 << 20;
+  // Rule 5's bounds on what a restart would have to replay.
+  std::uint64_t max_unpersisted_bytes = 384 << 20;
+  std::uint64_t max_unpersisted_entries = 500'000;
+  std::size_t journal_segment_bytes = 64 << 20;
+  // For tests: called at named points on storage's threads (journal.h, store.cc).
+  std::function<void(const char* point)> at_point;
+};
+
+struct StorageStats {
+  JournalStats journal;
+  JournalRecovery recovery;
+};
+
+class DiskStorage final : public Storage {
+ public:
+  // Opens or creates the directory and replays what a crash left. `io` outlives the storage. `wake`
+  // is called from storage's threads when poll() has something to tell; it must not block.
+  // Errors: those of open_data_directory, Journal::open and RocksDB.
+  static Result<std::unique_ptr<DiskStorage>> open(StorageOptions options, FileIo& io,
+                                                   std::function<void()> wake);
+  // Makes durable and applies what was appended; bounded by what may be un-applied.
+  ~DiskStorage() override;
+
+  StorageStats stats() const;
+
+  JournalPosition last_appended() const override { return last_appended_; }
+  JournalPosition durable() const override { return durable_; }
+  bool has_room() const override;
+  const Topic* find_topic(std::string_view name) const override { return catalog_.find(name); }
+  const Topic* find_topic(const TopicId& id) const override { return catalog_.find(id); }
+  std::vector<const Topic*> topics() const override { return catalog_.topics(); }
+  Result<JournalPosition> create_topic(const TopicId& id, std::string_view name,
+                                       std::int32_t partitions, WallTime now) override;
+  Result<JournalPosition> delete_topic(const TopicId& id) override;
+  Result<Appended> append(PartitionId partition, Bytes batch) override;
+  PartitionBounds bounds(PartitionId partition) const override;
+  ReadOutcome read(PartitionId partition, Offset from, std::size_t max_bytes,
+                   ReadToken token) override;
+  Result<JournalPosition> commit_offsets(std::string_view group,
+                                         std::span<const OffsetCommit> offsets) override;
+  std::optional<Committed> committed(std::string_view group, const TopicId& topic,
+                                     PartitionIndex partition) const override;
+  void poll(StorageEvents& events) override;
+
+ private:
+  // What other threads have to tell; swapped out by poll().
+  struct Inbox {
+    JournalPosition durable, applied, persisted;
+    std::uint64_t applied_bytes = 0;
+    std::vector<std::pair<ReadToken, Result<ReadResult>>> reads;
+    std::optional<Error> failed;
+  };
+  // Appended, not yet known durable.
+  struct InFlight {
+    JournalPosition position;
+    PartitionId partition;
+    Offset next;
+  };
+
+  DiskStorage(StorageOptions options, std::function<void()> wake);
+  Result<> recover(FileIo& io);
+  Result<> open_store();
+  Result<> open_journal(FileIo& io);
+  Result<> replay(const JournalEntry& entry);
+  void start_store_thread();
+
+  Result<> check_writable(std::uint64_t share_numerator) const;
+  bool within(std::uint64_t eighths) const;
+  JournalPosition journal_append(JournalEntry entry);
+  Result<> apply(const JournalEntry& entry, bool live);
+  Result<> apply_records(const JournalEntry& entry, bool live);
+  PartitionLog* find_log(PartitionId partition);
+  void raise_high_watermarks(JournalPosition durable, StorageEvents& events);
+  template <class Change>
+  void tell(Change change);
+
+  StorageOptions options_;
+  std::function<void()> wake_;
+  DataDirectory directory_;
+
+  // The shard's thread.
+  CatalogStore catalog_;
+  OffsetStore offsets_;
+  std::unordered_map<PartitionId, PartitionLog> logs_;
+  TailCache tail_;
+  std::deque<InFlight> in_flight_;
+  JournalPosition last_appended_, durable_, applied_, persisted_;
+  std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0;
+  mutable bool told_full_ = false;
+  bool failed_ = false;
+
+  std::mutex inbox_mutex_;
+  Inbox inbox_;
+
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<StoreThread> store_thread_;
+  std::mutex journal_mutex_;  // guards the pointer against RocksDB's flush thread
+  Journal* told_journal_ = nullptr;
+  std::unique_ptr<Journal> journal_;
+};
+
+}  // namespace leat::storage
