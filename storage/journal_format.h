@@ -1,0 +1,91 @@
+// The journal's format, once for reader and writer (docs/disk_format.md, rule 4). Little-endian.
+//
+// A segment is a file of commit groups; each group is one durable write, padded with zeros to a
+// multiple of 4,096 bytes, so that a block that holds acknowledged bytes is never written again:
+//
+//   0  magic         u32  "LJG1"
+//   4  crc           u32  CRC-32C of everything behind it up to the end of the last entry
+//   8  body bytes    u32  of the entries, without the group's padding
+//   12 entries       u32  0: a durable marker
+//   16 incarnation   u64  raised and synced at each start
+//   24 first         u64  position of the first entry (of the next one, in a marker)
+//   32 durable       u64  every entry up to here was durable when this group was written
+//   40 previous crc  u32  of the group before: the chain
+//   44 reserved      u32  0
+//   48 journal id    u64  random, so that groups of another journal never fit
+//   56 reserved      u64  0
+//   64 entries: { length u32 | kind u16 | reserved u16 | body, padded to 8 } …
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/crc32c.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/result.h"
+#include "storage/file_io.h"
+
+namespace leat::storage {
+
+inline constexpr std::uint32_t kGroupMagic = 0x31474a4c;  // "LJG1" in memory
+inline constexpr std::size_t kGroupHeaderBytes = 64;
+inline constexpr std::size_t kEntryHeaderBytes = 8;
+inline constexpr std::size_t kEntryAlignment = 8;
+
+struct GroupHeader {
+  std::uint32_t crc = 0;
+  std::uint32_t body_bytes = 0;
+  std::uint32_t entries = 0;
+  std::uint64_t incarnation = 0;
+  JournalPosition first;
+  JournalPosition durable;
+  std::uint32_t previous_crc = 0;
+  std::uint64_t journal_id = 0;
+
+  std::size_t group_bytes() const {
+    return round_up(kGroupHeaderBytes + std::size_t{body_bytes}, kBlockBytes);
+  }
+  JournalPosition next() const { return first + entries; }
+};
+
+inline std::size_t entry_bytes(std::size_t body_bytes) {
+  return kEntryHeaderBytes + round_up(body_bytes, kEntryAlignment);
+}
+
+// The chain's seed: what the very first group names as its predecessor's checksum.
+inline std::uint32_t chain_seed(std::uint64_t journal_id) {
+  std::byte id[8];
+  store_le(id, journal_id);
+  return crc32c(id);
+}
+
+// Writes header and checksum in front of the body that stands at group + kGroupHeaderBytes; returns
+// the checksum.
+std::uint32_t seal_group(MutableBytes group, const GroupHeader& header);
+
+// The header at the start of `block` if it is one of journal `id`; its checksum is not checked.
+std::optional<GroupHeader> read_group_header(Bytes block, std::uint64_t journal_id);
+
+// Whether the checksum in `header` is that of the group's bytes.
+bool group_intact(const GroupHeader& header, Bytes group);
+
+// The list of segments in use, in log order: the "second, synced file" of rule 4.
+struct Manifest {
+  std::uint64_t journal_id = 0;
+  std::uint64_t incarnation = 0;
+  std::vector<std::uint64_t> segments;
+
+  std::vector<std::byte> encode() const;
+  // kCorruptStorage, kFormatUnsupported.
+  static Result<Manifest> decode(Bytes bytes);
+};
+
+inline constexpr const char* kManifestName = "MANIFEST";
+inline constexpr std::size_t kMaxManifestBytes = 1 << 20;
+
+std::string segment_name(std::uint64_t number);  // "00000007.seg"
+
+}  // namespace leat::storage
