@@ -84,9 +84,9 @@ class Journal {
   std::uint64_t unpersisted_bytes() const;
 
  private:
-  class Impl;
-  explicit Journal(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  class Writer;
+  explicit Journal(std::unique_ptr<Writer> writer);
+  std::unique_ptr<Writer> writer_;
   JournalRecovery recovery_;
 };
 

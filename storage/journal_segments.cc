@@ -1,0 +1,209 @@
+#include "storage/journal_segments.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "storage/aligned_buffer.h"
+#include "storage/thread.h"
+
+namespace leat::storage {
+namespace {
+constexpr std::size_t kZerosBytes = 1 << 20;
+constexpr std::uint64_t kGrowth = 4;  // from the small first segment to the standard size
+}  // namespace
+
+JournalSegments::JournalSegments(Options options, FileIo& io, Manifest manifest,
+                                 std::vector<ReplayedSegment> replayed)
+    : options_(std::move(options)), io_(io), manifest_(std::move(manifest)) {
+  for (const std::uint64_t number : manifest_.segments)
+    next_number_ = std::max(next_number_, number + 1);
+  for (const ReplayedSegment& segment : replayed)
+    sealed_.push_back({segment.number, segment.bytes, segment.last});
+}
+
+JournalSegments::~JournalSegments() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+Result<OpenSegment> JournalSegments::start() {
+  auto first = prewrite(next_number_++, options_.first_bytes);
+  if (!first) return first;
+  current_ = {first->number, first->bytes};
+  if (auto ok = write_manifest(); !ok) return fail(ok.error());
+  if (auto ok = remove_unlisted(); !ok) return fail(ok.error());
+  thread_ = start_thread("leat-segments", [this] { run(); });
+  return first;
+}
+
+void JournalSegments::prepare_next() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (spare_ || wanted_bytes_ != 0) return;
+    wanted_bytes_ = std::min(current_.bytes * kGrowth, options_.standard_bytes);
+  }
+  changed_.notify_all();
+}
+
+Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t min_bytes) {
+  point("journal.before_roll");
+  std::unique_lock lock(mutex_);
+  if (!spare_ || spare_->bytes < min_bytes)
+    wanted_bytes_ = std::max({min_bytes, wanted_bytes_,
+                              std::min(current_.bytes * kGrowth, options_.standard_bytes)});
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return error_ || (spare_ && spare_->bytes >= min_bytes); });
+  if (error_) return fail(*error_);
+  sealed_.push_back({current_.number, current_.bytes, last});
+  OpenSegment next = std::move(*spare_);
+  spare_.reset();
+  current_ = {next.number, next.bytes};
+  changed_.notify_all();
+  lock.unlock();
+  point("journal.after_roll");
+  return next;
+}
+
+void JournalSegments::set_persisted(JournalPosition position) {
+  {
+    const std::lock_guard lock(mutex_);
+    persisted_ = std::max(persisted_, position);
+  }
+  changed_.notify_all();
+}
+
+std::uint64_t JournalSegments::sealed_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t bytes = 0;
+  for (const Sealed& segment : sealed_)
+    if (segment.last > persisted_) bytes += segment.bytes;
+  return bytes;
+}
+
+std::size_t JournalSegments::count() const {
+  const std::lock_guard lock(mutex_);
+  return sealed_.size() + 1 + (spare_ ? 1 : 0);
+}
+
+std::string JournalSegments::path(std::uint64_t number) const {
+  return options_.directory + "/" + segment_name(number);
+}
+
+void JournalSegments::point(const char* name) const {
+  if (options_.at_point) options_.at_point(name);
+}
+
+Result<OpenSegment> JournalSegments::reopen(const Segment& segment) {
+  auto file = io_.open(path(segment.number),
+                       {.write = true, .direct = true, .write_through = true});
+  if (!file) return fail(file.error());
+  return OpenSegment{segment.number, segment.bytes, std::move(*file)};
+}
+
+// Real zeros, synced: an overwrite later changes no metadata, so its sync is one write.
+Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_t bytes) {
+  auto file = io_.open(path(number), {.create = true, .write = true, .direct = true});
+  if (!file) return fail(file.error());
+  AlignedBuffer zeros;
+  const auto chunk = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kZerosBytes));
+  zeros.resize(chunk);
+  for (std::uint64_t at = 0; at < bytes; at += chunk) {
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, bytes - at));
+    if (auto ok = (*file)->write(at, zeros.bytes().first(n)); !ok) return fail(ok.error());
+  }
+  if (auto ok = (*file)->sync(); !ok) return fail(ok.error());
+  if (auto ok = io_.sync_directory(options_.directory); !ok) return fail(ok.error());
+  return reopen({number, bytes});
+}
+
+Result<> JournalSegments::write_manifest() {
+  manifest_.segments.clear();
+  for (const Sealed& segment : sealed_) manifest_.segments.push_back(segment.number);
+  manifest_.segments.push_back(current_.number);
+  if (spare_) manifest_.segments.push_back(spare_->number);
+  auto ok = replace_file(io_, options_.directory, kManifestName, manifest_.encode());
+  if (ok) point("journal.manifest_replaced");
+  return ok;
+}
+
+Result<> JournalSegments::remove_unlisted() {
+  auto names = io_.list(options_.directory);
+  if (!names) return fail(names.error());
+  for (const std::string& name : *names) {
+    const bool listed = std::any_of(manifest_.segments.begin(), manifest_.segments.end(),
+                                    [&](std::uint64_t n) { return segment_name(n) == name; });
+    if (!name.ends_with(".seg") || listed) continue;
+    if (auto ok = io_.remove(options_.directory + "/" + name); !ok) return ok;
+  }
+  return {};
+}
+
+void JournalSegments::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stopping_ || work_waits(); });
+    if (stopping_) return;
+    if (auto ok = work(lock); !ok) {
+      error_ = ok.error();
+      changed_.notify_all();
+      return;
+    }
+  }
+}
+
+bool JournalSegments::work_waits() const {
+  return wanted_bytes_ != 0 || (!sealed_.empty() && sealed_.front().last <= persisted_);
+}
+
+Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
+  std::vector<Segment> retired;
+  while (!sealed_.empty() && sealed_.front().last <= persisted_) {
+    retired.push_back({sealed_.front().number, sealed_.front().bytes});
+    sealed_.pop_front();
+  }
+  if (!retired.empty()) {
+    // Off the list before anything happens to the files.
+    if (auto ok = write_manifest(); !ok) return ok;
+    for (const Segment& segment : retired) {
+      if (!recycled_ && segment.bytes == options_.standard_bytes)
+        recycled_ = segment;
+      else if (auto ok = io_.remove(path(segment.number)); !ok)
+        return ok;
+    }
+  }
+  return wanted_bytes_ == 0 ? Result<>() : prepare(lock);
+}
+
+Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
+  const std::uint64_t bytes = round_up(wanted_bytes_, kBlockBytes);
+  if (spare_ && spare_->bytes < bytes) {  // too small for the entry that waits
+    const std::uint64_t number = spare_->number;
+    spare_.reset();
+    if (auto ok = write_manifest(); !ok) return ok;
+    if (auto ok = io_.remove(path(number)); !ok) return ok;
+  }
+  if (!spare_) {
+    const bool recycle = recycled_ && recycled_->bytes >= bytes;
+    const Segment old = recycle ? *recycled_ : Segment{};
+    const std::uint64_t number = recycle ? 0 : next_number_++;
+    if (recycle) recycled_.reset();
+    lock.unlock();  // the long part
+    auto segment = recycle ? reopen(old) : prewrite(number, bytes);
+    point("journal.segment_prepared");
+    lock.lock();
+    if (!segment) return fail(segment.error());
+    spare_ = std::move(*segment);
+    if (auto ok = write_manifest(); !ok) return ok;
+  }
+  // A larger wish may have come in meanwhile.
+  if (round_up(wanted_bytes_, kBlockBytes) <= spare_->bytes) wanted_bytes_ = 0;
+  changed_.notify_all();
+  return {};
+}
+
+}  // namespace leat::storage

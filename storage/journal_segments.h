@@ -1,0 +1,94 @@
+// The journal's files: which are in use, which comes next. A thread of its own writes the next one
+// ahead of need (pre-written blocks are what makes a durable write quick) and recycles those whose
+// entries RocksDB has persisted. A segment is in the synced manifest before its first group.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "storage/journal_format.h"
+#include "storage/journal_recovery.h"
+
+namespace leat::storage {
+
+struct OpenSegment {
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;
+  std::unique_ptr<File> file;  // writes are durable when they return
+};
+
+class JournalSegments {
+ public:
+  struct Options {
+    std::string directory;
+    std::uint64_t first_bytes;
+    std::uint64_t standard_bytes;
+    std::function<void(const char*)> at_point;
+  };
+
+  JournalSegments(Options options, FileIo& io, Manifest manifest,
+                  std::vector<ReplayedSegment> replayed);
+  ~JournalSegments();
+
+  // Writes the first segment of this start, lists it beside the replayed ones under the manifest's
+  // incarnation, removes files that nothing lists, and starts the thread.
+  Result<OpenSegment> start();
+
+  // The journal's thread: prepare the next segment now, for it will be needed soon.
+  void prepare_next();
+  // The journal's thread: seals the current segment, whose last entry is `last`, and gives the next,
+  // of at least `min_bytes`. Waits until it is prepared.
+  Result<OpenSegment> roll(JournalPosition last, std::uint64_t min_bytes);
+
+  // Any thread.
+  void set_persisted(JournalPosition position);
+  std::uint64_t sealed_bytes() const;  // of sealed segments above the persisted position
+  std::size_t count() const;
+
+ private:
+  struct Sealed {
+    std::uint64_t number, bytes;
+    JournalPosition last;
+  };
+  struct Segment {
+    std::uint64_t number, bytes;
+  };
+
+  std::string path(std::uint64_t number) const;
+  Result<OpenSegment> prewrite(std::uint64_t number, std::uint64_t bytes);
+  Result<OpenSegment> reopen(const Segment& file);
+  Result<> write_manifest();  // lists sealed, current, spare
+  Result<> remove_unlisted();
+  void run();
+  bool work_waits() const;
+  Result<> work(std::unique_lock<std::mutex>& lock);
+  Result<> prepare(std::unique_lock<std::mutex>& lock);
+  void point(const char* name) const;
+
+  Options options_;
+  FileIo& io_;
+  Manifest manifest_;  // identity and incarnation; its list is made anew for each write
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Sealed> sealed_;
+  Segment current_{};
+  std::optional<OpenSegment> spare_;
+  std::optional<Segment> recycled_;
+  std::uint64_t next_number_ = 1;
+  std::uint64_t wanted_bytes_ = 0;  // 0: no segment asked for
+  JournalPosition persisted_;
+  std::optional<Error> error_;
+  bool stopping_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace leat::storage
