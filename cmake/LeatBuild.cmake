@@ -20,7 +20,7 @@ if(LEAT_CCACHE)
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-                    -Wimplicit-fallthrough -Wcast-align -Werror -fno-omit-frame-pointer)
+                    -Wimplicit-fallthrough -Wcast-align -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these two inside the standard library's own inlined code.
   add_compile_options(-Wno-restrict -Wno-stringop-overflow)

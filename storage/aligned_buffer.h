@@ -1,4 +1,4 @@
-// Memory that O_DIRECT takes: aligned to a block, zeroed where it grows.
+// Memory that O_DIRECT takes: aligned to a block.
 #pragma once
 
 #include <cstdlib>
@@ -13,7 +13,7 @@ namespace leat::storage {
 
 class AlignedBuffer {
  public:
-  // The content is zeros afterwards.
+  // The content is undefined afterwards.
   void resize(std::size_t bytes) {
     if (bytes > capacity_ || capacity_ > kKeepBytes) {
       capacity_ = round_up(bytes, kBlockBytes);
@@ -21,7 +21,6 @@ class AlignedBuffer {
       if (!memory_) throw std::bad_alloc();
     }
     size_ = bytes;
-    std::memset(memory_.get(), 0, size_);
   }
   MutableBytes bytes() { return {memory_.get(), size_}; }
 

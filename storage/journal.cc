@@ -189,9 +189,13 @@ class Journal::Writer {
     for (const JournalEntry& entry : entries) {
       store_le<std::uint32_t>(to, static_cast<std::uint32_t>(entry.body.size()));
       store_le<std::uint16_t>(to + 4, entry.kind);
+      store_le<std::uint16_t>(to + 6, 0);
       std::memcpy(to + kEntryHeaderBytes, entry.body.data(), entry.body.size());
-      to += entry_bytes(entry.body.size());
+      std::byte* end = to + entry_bytes(entry.body.size());
+      std::fill(to + kEntryHeaderBytes + entry.body.size(), end, std::byte{0});
+      to = end;
     }
+    std::fill(to, buffer_.bytes().data() + buffer_.bytes().size(), std::byte{0});
   }
 
   Result<> make_room(std::size_t group_bytes) {

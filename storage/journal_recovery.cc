@@ -89,6 +89,7 @@ class Replay {
                                          std::to_string(at) + ": " + ok.error().detail);
       at += (*group)->group_bytes();
     }
+    chain_ends_.push_back(at);
     if (at == 0) return {};
     replayed_.segments.push_back({manifest_.segments[index], reader.bytes(), replayed_.last});
     break_index_ = index;
@@ -153,14 +154,12 @@ class Replay {
     return {};
   }
 
-  // Rule 4: reads on behind the break. An intact group there that knew an entry durable which the
+  // Rule 4: reads on behind the break, and whatever else the chain does not cover. An intact group there that knew an entry durable which the
   // chain does not reach proves that acknowledged entries were lost.
   Result<> search_for_proof() {
-    for (std::size_t i = break_index_; i < readers_.size(); ++i) {
-      const std::uint64_t from = i == break_index_ ? break_at_ : 0;
-      for (std::uint64_t at = from; at < readers_[i].bytes(); at += kBlockBytes)
+    for (std::size_t i = 0; i < readers_.size(); ++i)
+      for (std::uint64_t at = chain_ends_[i]; at < readers_[i].bytes(); at += kBlockBytes)
         if (auto ok = examine(i, at); !ok) return ok;
-    }
     return {};
   }
 
@@ -194,7 +193,9 @@ class Replay {
   Replayed replayed_;
   bool started_ = false;
   std::uint64_t incarnation_ = 0;
-  std::size_t break_index_ = 0;
+  std::vector<std::uint64_t> chain_ends_;  // per segment: where the chain left it
+  std::size_t break_index_ = 0;            // the last segment of the chain, and where it ends
+
   std::uint64_t break_at_ = 0;
 };
 

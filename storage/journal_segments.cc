@@ -112,6 +112,7 @@ Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_
   AlignedBuffer zeros;
   const auto chunk = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kZerosBytes));
   zeros.resize(chunk);
+  std::fill(zeros.bytes().begin(), zeros.bytes().end(), std::byte{0});
   for (std::uint64_t at = 0; at < bytes; at += chunk) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, bytes - at));
     if (auto ok = (*file)->write(at, zeros.bytes().first(n)); !ok) return fail(ok.error());

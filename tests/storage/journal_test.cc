@@ -1,0 +1,409 @@
+// Rule 4, clause by clause: what the journal makes durable, and what it finds again.
+#include "storage/journal.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+
+#include "protocol/base/random.h"
+#include "storage/journal_format.h"
+#include "tests/storage/recording_file_io.h"
+#include "tests/temporary_directory.h"
+
+namespace leat::storage {
+namespace {
+
+using test::Operation;
+using test::RecordingFileIo;
+using test::TemporaryDirectory;
+
+constexpr auto kHang = std::chrono::seconds(60);
+
+JournalEntry entry_of(const std::string& text) {
+  auto owner = std::make_shared<const std::string>(text);
+  const Bytes body = as_bytes(*owner);
+  return {.kind = 7, .owner = std::move(owner), .body = body};
+}
+
+// A journal with what it told.
+class Harness {
+ public:
+  explicit Harness(std::string directory, FileIo& io = real_file_io())
+      : directory_(std::move(directory)), io_(io) {
+    options.directory = directory_;
+    options.first_segment_bytes = 32 << 10;
+    options.segment_bytes = 64 << 10;
+  }
+  ~Harness() { close(); }
+
+  Result<> open(JournalPosition persisted = {}) {
+    close();
+    replayed.clear();
+    auto opened = Journal::open(
+        options, io_, persisted,
+        [this](const JournalEntry& entry) -> Result<> {
+          replayed.emplace_back(as_text(entry.body));
+          EXPECT_EQ(entry.kind, 7);
+          return {};
+        },
+        {.on_durable =
+             [this](std::span<const JournalEntry> entries) {
+               const std::lock_guard lock(mutex_);
+               for (const JournalEntry& entry : entries) durable_.emplace_back(as_text(entry.body));
+               changed_.notify_all();
+             },
+         .on_failed =
+             [this](const Error&) {
+               const std::lock_guard lock(mutex_);
+               failures += 1;
+               changed_.notify_all();
+             }});
+    if (!opened) return fail(opened.error());
+    journal = std::move(*opened);
+    return {};
+  }
+  void close() { journal.reset(); }
+
+  void append(const std::string& text) {
+    journal->append(entry_of(text));
+    ++appended_;
+  }
+  // True when everything appended since open is durable; false when the journal failed.
+  bool settle() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(
+        lock, kHang, [this] { return durable_.size() == appended_ || failures > 0; }));
+    return failures == 0;
+  }
+  std::vector<std::string> durable() {
+    const std::lock_guard lock(mutex_);
+    return durable_;
+  }
+
+  JournalOptions options;
+  std::unique_ptr<Journal> journal;
+  std::vector<std::string> replayed;
+  int failures = 0;
+
+ private:
+  std::string directory_;
+  FileIo& io_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> durable_;
+  std::size_t appended_ = 0;
+};
+
+std::vector<std::string> numbered(int count, int from = 0) {
+  std::vector<std::string> texts;
+  for (int i = from; i < from + count; ++i)
+    texts.push_back("entry " + std::to_string(i) + std::string(static_cast<std::size_t>(i % 700), 'x'));
+  return texts;
+}
+
+void append_all(Harness& harness, const std::vector<std::string>& texts) {
+  for (const auto& text : texts) harness.append(text);
+}
+
+std::string journal_of(const TemporaryDirectory& directory) { return directory / "journal"; }
+
+std::vector<std::string> segments_in(const std::string& directory) {
+  std::vector<std::string> paths;
+  const auto names = real_file_io().list(directory);
+  for (const std::string& name : *names)
+    if (name.ends_with(".seg")) paths.push_back(directory + "/" + name);
+  return paths;
+}
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+void spit(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
+
+TEST(Journal, ReplaysWhatWasAppendedInOrder) {
+  TemporaryDirectory directory;
+  const auto texts = numbered(500);
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  append_all(harness, texts);
+  ASSERT_TRUE(harness.settle());
+  EXPECT_EQ(harness.durable(), texts);
+  ASSERT_TRUE(harness.open());
+  EXPECT_EQ(harness.replayed, texts);
+  EXPECT_EQ(harness.journal->recovery().last, JournalPosition(500));
+  EXPECT_EQ(harness.journal->recovery().incarnation, 2u);
+}
+
+TEST(Journal, ReplaysOnlyAboveThePersistedPosition) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  append_all(harness, numbered(10));
+  ASSERT_TRUE(harness.open(JournalPosition(7)));
+  EXPECT_EQ(harness.replayed, numbered(3, 7));
+}
+
+TEST(Journal, TakesAnEntryLargerThanASegment) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  const std::vector<std::string> texts{"small", std::string(300'000, 'L'), "after"};
+  append_all(harness, texts);
+  ASSERT_TRUE(harness.settle());
+  ASSERT_TRUE(harness.open());
+  EXPECT_EQ(harness.replayed, texts);
+}
+
+TEST(Journal, NoEntryIsToldDurableBeforeTheWriteThatCoversIt) {
+  TemporaryDirectory directory;
+  RecordingFileIo io(real_file_io());
+  std::atomic<std::size_t> told{0}, unproved{0};
+  auto opened = Journal::open(
+      {.directory = journal_of(directory)}, io, {}, [](const JournalEntry&) { return Result<>(); },
+      {.on_durable =
+           [&](std::span<const JournalEntry> entries) {
+             // The last write-through must hold exactly these entries.
+             const auto done = io.recorded();
+             if (done.empty() || done.back().operation != Operation::kWriteThrough) ++unproved;
+             const std::string segment = slurp(done.back().path);
+             for (const JournalEntry& entry : entries)
+               if (segment.find(as_text(entry.body), done.back().at) == std::string::npos)
+                 ++unproved;
+             told += entries.size();
+             told.notify_all();
+           },
+       .on_failed = [](const Error&) {}});
+  ASSERT_TRUE(opened) << opened.error().message();
+  for (int i = 0; i < 200; ++i) (*opened)->append(entry_of("covered " + std::to_string(i) + "."));
+  opened->reset();
+  EXPECT_EQ(told, 200u);
+  EXPECT_EQ(unproved, 0u);
+}
+
+TEST(Journal, SyncsWhatItReplaysBeforeTheFirstVisit) {
+  TemporaryDirectory directory;
+  {
+    Harness harness(journal_of(directory));
+    ASSERT_TRUE(harness.open());
+    append_all(harness, numbered(300));
+  }
+  RecordingFileIo io(real_file_io());
+  std::optional<std::vector<test::Recorded>> before_first;
+  auto opened = Journal::open(
+      {.directory = journal_of(directory)}, io, {},
+      [&](const JournalEntry&) {
+        if (!before_first) before_first = io.recorded();
+        return Result<>();
+      },
+      {.on_durable = [](std::span<const JournalEntry>) {}, .on_failed = [](const Error&) {}});
+  ASSERT_TRUE(opened);
+  ASSERT_TRUE(before_first);
+  std::set<std::string> synced;
+  bool directory_synced = false;
+  for (const auto& done : *before_first) {
+    if (done.operation == Operation::kSync) synced.insert(done.path);
+    directory_synced |= done.operation == Operation::kSyncDirectory;
+  }
+  EXPECT_GT(synced.size(), 1u);
+  EXPECT_TRUE(directory_synced);
+}
+
+TEST(Journal, ATornTailIsCutAndCountedAndItsPositionsWrittenAgain) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  append_all(harness, numbered(3));
+  ASSERT_TRUE(harness.settle());
+  // No marker, as if the power went at once: the group is the last thing in the segment.
+  harness.options.marker_after = std::chrono::hours(1);
+  harness.close();
+  const std::string path = segments_in(journal_of(directory)).front();
+  std::string segment = slurp(path);
+  // Forget the markers that idleness and the clean stop wrote, and tear the last group with entries.
+  std::size_t last_group = 0;
+  for (std::size_t at = 0; at < segment.size(); at += kBlockBytes) {
+    const auto block = as_bytes(segment).subspan(at, kBlockBytes);
+    std::uint64_t id = load_le<std::uint64_t>(as_bytes(segment).data() + 48);
+    const auto header = read_group_header(block, id);
+    if (header && header->entries > 0) last_group = at;
+  }
+  ASSERT_GT(last_group, 0u);
+  std::fill(segment.begin() + static_cast<std::ptrdiff_t>(last_group + kBlockBytes), segment.end(),
+            '\0');
+  segment[last_group + kGroupHeaderBytes + 9] ^= 1;
+  spit(path, segment);
+  ASSERT_TRUE(harness.open());
+  EXPECT_LT(harness.replayed.size(), 3u);
+  EXPECT_EQ(harness.journal->recovery().torn_bytes, kBlockBytes);
+  const auto survivors = harness.replayed;
+  const JournalPosition next = harness.journal->append(entry_of("again"));
+  EXPECT_EQ(next.value, survivors.size() + 1);
+  // The torn group lies in the older segment still; neither it nor its evidence revives.
+  ASSERT_TRUE(harness.open());
+  auto expected = survivors;
+  expected.push_back("again");
+  EXPECT_EQ(harness.replayed, expected);
+}
+
+TEST(Journal, LossBelowTheDurableMarkIsCorruption) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  harness.append("acknowledged");
+  ASSERT_TRUE(harness.settle());
+  harness.close();  // writes the marker
+  const std::string path = segments_in(journal_of(directory)).front();
+  std::string segment = slurp(path);
+  segment[segment.find("acknowledged")] ^= 1;
+  spit(path, segment);
+  const auto opened = harness.open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
+  EXPECT_NE(opened.error().detail.find("00000001.seg"), std::string::npos)
+      << opened.error().message();
+}
+
+TEST(Journal, RecyclesSegmentsAndStaleGroupsNeverRevive) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  int next = 0;
+  for (int round = 0; round < 40; ++round) {
+    for (int i = 0; i < 20; ++i) harness.append("entry " + std::to_string(next++) + std::string(400, 'y'));
+    ASSERT_TRUE(harness.settle());
+    harness.journal->set_persisted(JournalPosition(static_cast<std::uint64_t>(next - 5)));
+  }
+  harness.close();
+  // 40 rounds of 20 entries fill far more than what is kept.
+  EXPECT_LE(segments_in(journal_of(directory)).size(), 8u);
+  const auto persisted = JournalPosition(static_cast<std::uint64_t>(next - 5));
+  ASSERT_TRUE(harness.open(persisted));
+  ASSERT_EQ(harness.replayed.size(), 5u);
+  EXPECT_TRUE(harness.replayed.front().starts_with("entry " + std::to_string(next - 5)));
+}
+
+TEST(Journal, MissingEntriesAboveThePersistedPositionAreCorruption) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  append_all(harness, numbered(300));
+  ASSERT_TRUE(harness.settle());
+  harness.close();
+  std::filesystem::remove(segments_in(journal_of(directory)).front());
+  const auto opened = harness.open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
+}
+
+TEST(Journal, EveryFlippedByteIsFoundOrHarmless) {
+  TemporaryDirectory directory;
+  const auto texts = numbered(12);
+  {
+    Harness harness(journal_of(directory));
+    ASSERT_TRUE(harness.open());
+    append_all(harness, texts);
+    ASSERT_TRUE(harness.settle());
+  }
+  const std::string path = segments_in(journal_of(directory)).front();
+  const std::string intact = slurp(path);
+  int refused = 0;
+  for (std::size_t at = 0; at < 4 * kBlockBytes; at += 61) {
+    TemporaryDirectory copy;
+    std::filesystem::copy(journal_of(directory), journal_of(copy),
+                          std::filesystem::copy_options::recursive);
+    std::string flipped = intact;
+    flipped[at] ^= static_cast<char>(1 << (at % 8));
+    spit(segments_in(journal_of(copy)).front(), flipped);
+    Harness harness(journal_of(copy));
+    const auto opened = harness.open();
+    refused += !opened;
+    // All of it, or a refusal; a flip in padding or in the last marker changes nothing.
+    if (opened) {
+      EXPECT_EQ(harness.replayed, texts) << "byte " << at;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
+// What on_durable told survives, whichever operation fails, and nothing is told after a failure.
+TEST(Journal, FailingAnyOperationLosesNothingAcknowledged) {
+  for (const bool sticky : {false, true}) {
+    for (std::uint64_t k = 0; k < 400; ++k) {
+      TemporaryDirectory directory;
+      RecordingFileIo io(real_file_io());
+      io.fail_at(k, ErrorCode::kIoError, sticky);
+      Harness harness(journal_of(directory), io);
+      std::vector<std::string> durable;
+      if (harness.open()) {
+        for (const auto& text : numbered(60)) {
+          harness.append(text);
+          if (!harness.settle()) break;
+          harness.journal->set_persisted(JournalPosition());
+        }
+        harness.close();
+        durable = harness.durable();
+      }
+      const bool beyond = io.changes() <= k;
+      Harness again(journal_of(directory));
+      const auto opened = again.open();
+      ASSERT_TRUE(opened) << "k=" << k << " " << opened.error().message();
+      ASSERT_GE(again.replayed.size(), durable.size()) << "k=" << k;
+      const auto all = numbered(60);
+      for (std::size_t i = 0; i < again.replayed.size(); ++i) ASSERT_EQ(again.replayed[i], all[i]);
+      if (beyond) break;
+    }
+  }
+}
+
+TEST(Journal, PowerCutsLoseNothingAcknowledged) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    TemporaryDirectory directory;
+    Random random(seed);
+    std::vector<std::string> expected;
+    for (int life = 0; life < 3; ++life) {
+      RecordingFileIo io(real_file_io());
+      Harness harness(journal_of(directory), io);
+      const auto opened = harness.open();
+      ASSERT_TRUE(opened) << "seed " << seed << ": " << opened.error().message();
+      ASSERT_GE(harness.replayed.size(), expected.size()) << "seed " << seed;
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        ASSERT_EQ(harness.replayed[i], expected[i]) << "seed " << seed;
+      expected = harness.replayed;
+      io.fail_at(random.below(60), ErrorCode::kIoError, true);  // the moment of the cut
+      const int count = static_cast<int>(random.below(80)) + 1;
+      for (int i = 0; i < count; ++i) harness.append(std::to_string(random.next()));
+      harness.settle();
+      harness.close();
+      const auto durable = harness.durable();
+      expected.insert(expected.end(), durable.begin(), durable.end());
+      io.power_cut();
+    }
+  }
+}
+
+TEST(Journal, ANewerManifestIsRefused) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  harness.close();
+  const std::string path = journal_of(directory) + "/MANIFEST";
+  std::string manifest = slurp(path);
+  manifest[4] = 2;
+  const auto body = as_bytes(manifest).first(manifest.size() - 4);
+  std::byte crc[4];
+  store_le<std::uint32_t>(crc, crc32c(body));
+  manifest.replace(manifest.size() - 4, 4, as_text(crc));
+  spit(path, manifest);
+  const auto opened = harness.open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kFormatUnsupported);
+}
+
+}  // namespace
+}  // namespace leat::storage

@@ -1,0 +1,187 @@
+#include "tests/storage/recording_file_io.h"
+
+#include <filesystem>
+#include <fstream>
+
+namespace leat::test {
+
+using storage::File;
+using storage::OpenOptions;
+
+class RecordingFile final : public File {
+ public:
+  RecordingFile(RecordingFileIo& io, std::unique_ptr<File> under, std::string path,
+                std::shared_ptr<RecordingFileIo::Content> content, bool write_through)
+      : io_(io),
+        under_(std::move(under)),
+        path_(std::move(path)),
+        content_(std::move(content)),
+        write_through_(write_through) {}
+
+  Result<> write(std::uint64_t at, Bytes bytes) override {
+    const bool fails = io_.fails();
+    if (fails) bytes = bytes.first(bytes.size() / 2);
+    if (!write_through_ || fails) io_.remember(path_, *content_, at, bytes.size());
+    auto ok = under_->write(at, bytes);
+    if (fails) return fail(io_.fail_code_, "planted failure writing " + path_);
+    io_.record(write_through_ ? Operation::kWriteThrough : Operation::kWrite, path_, at,
+               bytes.size());
+    const std::lock_guard lock(io_.mutex_);
+    if (write_through_) content_->synced_size = std::max(content_->synced_size, at + bytes.size());
+    return ok;
+  }
+
+  Result<std::size_t> read(std::uint64_t at, MutableBytes into) override {
+    io_.record(Operation::kRead, path_, at, into.size());
+    return under_->read(at, into);
+  }
+
+  Result<> sync() override {
+    if (io_.fails()) return fail(io_.fail_code_, "planted failure syncing " + path_);
+    io_.record(Operation::kSync, path_);
+    const auto size = under_->size();
+    const std::lock_guard lock(io_.mutex_);
+    content_->before_unsynced.clear();
+    if (size) content_->synced_size = *size;
+    return under_->sync();
+  }
+
+  Result<std::uint64_t> size() override { return under_->size(); }
+
+ private:
+  RecordingFileIo& io_;
+  std::unique_ptr<File> under_;
+  std::string path_;
+  std::shared_ptr<RecordingFileIo::Content> content_;
+  bool write_through_;
+};
+
+std::vector<Recorded> RecordingFileIo::recorded() const {
+  const std::lock_guard lock(mutex_);
+  return recorded_;
+}
+
+void RecordingFileIo::fail_at(std::uint64_t k, ErrorCode code, bool sticky) {
+  const std::lock_guard lock(mutex_);
+  changes_ = 0;
+  fail_at_ = k;
+  fail_code_ = code;
+  sticky_ = sticky;
+}
+
+std::uint64_t RecordingFileIo::changes() const {
+  const std::lock_guard lock(mutex_);
+  return changes_;
+}
+
+void RecordingFileIo::record(Operation operation, const std::string& path, std::uint64_t at,
+                             std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  recorded_.push_back({operation, path, at, bytes});
+}
+
+bool RecordingFileIo::fails() {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t number = changes_++;
+  return fail_at_ && (number == *fail_at_ || (sticky_ && number > *fail_at_));
+}
+
+void RecordingFileIo::remember(const std::string& path, Content& content, std::uint64_t at,
+                               std::size_t bytes) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::byte> before(bytes);
+  file.seekg(static_cast<std::streamoff>(at));
+  file.read(reinterpret_cast<char*>(before.data()), static_cast<std::streamsize>(bytes));
+  before.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+  const std::lock_guard lock(mutex_);
+  content.before_unsynced.try_emplace(at, std::move(before));  // the oldest is the synced one
+}
+
+std::shared_ptr<RecordingFileIo::Content> RecordingFileIo::content_of(const std::string& path,
+                                                                      bool existed) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[path];
+  if (!entry.content) {
+    entry.content = std::make_shared<Content>();
+    entry.durable = existed;
+    if (existed) entry.content->synced_size = std::filesystem::file_size(path);
+  }
+  return entry.content;
+}
+
+Result<std::unique_ptr<File>> RecordingFileIo::open(const std::string& path,
+                                                    const OpenOptions& options) {
+  const bool existed = std::filesystem::exists(path);
+  auto under = under_.open(path, options);
+  if (!under) return under;
+  record(Operation::kOpen, path);
+  if (!options.write) return under;
+  return std::make_unique<RecordingFile>(*this, std::move(*under), path,
+                                         content_of(path, existed), options.write_through);
+}
+
+Result<> RecordingFileIo::rename(const std::string& from, const std::string& to) {
+  if (fails()) return fail(fail_code_, "planted failure renaming " + from);
+  record(Operation::kRename, to);
+  const bool replaces = std::filesystem::exists(to);
+  if (replaces) {
+    auto before = storage::read_file(under_, to, 1 << 30);
+    const std::lock_guard lock(mutex_);
+    if (before) replaced_.try_emplace(to, std::move(*before));
+  }
+  auto ok = under_.rename(from, to);
+  const std::lock_guard lock(mutex_);
+  entries_[to] = {entries_[from].content, false};
+  entries_.erase(from);
+  return ok;
+}
+
+Result<> RecordingFileIo::remove(const std::string& path) {
+  if (fails()) return fail(fail_code_, "planted failure removing " + path);
+  record(Operation::kRemove, path);
+  {
+    const std::lock_guard lock(mutex_);
+    entries_.erase(path);
+  }
+  return under_.remove(path);
+}
+
+Result<> RecordingFileIo::sync_directory(const std::string& path) {
+  if (fails()) return fail(fail_code_, "planted failure syncing " + path);
+  record(Operation::kSyncDirectory, path);
+  const auto in_directory = [&](const std::string& file) {
+    return std::filesystem::path(file).parent_path() == path;
+  };
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, entry] : entries_)
+    if (in_directory(name)) entry.durable = true;
+  std::erase_if(replaced_, [&](const auto& item) { return in_directory(item.first); });
+  return under_.sync_directory(path);
+}
+
+void RecordingFileIo::power_cut() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [path, entry] : entries_) {
+    if (!entry.content || !std::filesystem::exists(path)) continue;
+    {
+      std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+      for (const auto& [at, before] : entry.content->before_unsynced) {
+        file.seekp(static_cast<std::streamoff>(at));
+        file.write(reinterpret_cast<const char*>(before.data()),
+                   static_cast<std::streamsize>(before.size()));
+      }
+    }
+    if (std::filesystem::file_size(path) > entry.content->synced_size)
+      std::filesystem::resize_file(path, entry.content->synced_size);
+    if (!entry.durable && !replaced_.contains(path)) std::filesystem::remove(path);
+  }
+  for (const auto& [path, before] : replaced_) {
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file.write(reinterpret_cast<const char*>(before.data()),
+               static_cast<std::streamsize>(before.size()));
+  }
+  entries_.clear();
+  replaced_.clear();
+}
+
+}  // namespace leat::test

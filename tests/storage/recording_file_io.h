@@ -1,0 +1,85 @@
+// A FileIo over another one that writes down what was done, fails what it is told to fail, and knows
+// what a power cut would leave: power_cut() puts every file that was written through it back to what
+// was synced.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "storage/file_io.h"
+
+namespace leat::test {
+
+enum class Operation { kOpen, kWrite, kWriteThrough, kRead, kSync, kRename, kRemove, kSyncDirectory };
+
+struct Recorded {
+  Operation operation;
+  std::string path;
+  std::uint64_t at = 0;
+  std::size_t bytes = 0;
+};
+
+class RecordingFileIo final : public storage::FileIo {
+ public:
+  explicit RecordingFileIo(storage::FileIo& under) : under_(under) {}
+
+  std::vector<Recorded> recorded() const;
+  // Counts writes, syncs, renames and removals from now on, and fails number `k` (from 0) with
+  // `code`: once, or from there on. A failed write lets half of its bytes arrive.
+  void fail_at(std::uint64_t k, ErrorCode code, bool sticky);
+  std::uint64_t changes() const;  // counted since fail_at()
+
+  // Drops what was written and not synced, and directory entries of files created or renamed and not
+  // followed by a directory sync. Nothing may use the directory meanwhile.
+  void power_cut();
+
+  Result<std::unique_ptr<storage::File>> open(const std::string& path,
+                                              const storage::OpenOptions& options) override;
+  Result<> rename(const std::string& from, const std::string& to) override;
+  Result<> remove(const std::string& path) override;
+  Result<> make_directory(const std::string& path) override { return under_.make_directory(path); }
+  Result<> sync_directory(const std::string& path) override;
+  Result<std::vector<std::string>> list(const std::string& path) override {
+    return under_.list(path);
+  }
+  Result<bool> exists(const std::string& path) override { return under_.exists(path); }
+  Result<std::unique_ptr<storage::FileLock>> lock(const std::string& path) override {
+    return under_.lock(path);
+  }
+
+ private:
+  friend class RecordingFile;
+  // A file's content: as it is, and as a power cut would leave it. Shared across renames.
+  struct Content {
+    std::map<std::uint64_t, std::vector<std::byte>> before_unsynced;  // what un-synced writes hid
+    std::uint64_t synced_size = 0;
+  };
+  struct Entry {
+    std::shared_ptr<Content> content;
+    bool durable = false;  // the directory entry
+  };
+
+  void record(Operation operation, const std::string& path, std::uint64_t at = 0,
+              std::size_t bytes = 0);
+  bool fails();  // counts one change
+  void remember(const std::string& path, Content& content, std::uint64_t at, std::size_t bytes);
+  std::shared_ptr<Content> content_of(const std::string& path, bool existed);
+
+  storage::FileIo& under_;
+  mutable std::mutex mutex_;
+  std::vector<Recorded> recorded_;
+  std::uint64_t changes_ = 0;
+  std::optional<std::uint64_t> fail_at_;
+  ErrorCode fail_code_ = ErrorCode::kIoError;
+  bool sticky_ = false;
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, std::vector<std::byte>> replaced_;  // by renames not yet durable
+};
+
+}  // namespace leat::test
