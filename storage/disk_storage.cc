@@ -123,17 +123,17 @@ void DiskStorage::start_store_thread() {
 }
 
 DiskStorage::~DiskStorage() {
+  if (journal_) journal_->close();
+  const bool running = store_thread_ != nullptr;
+  store_thread_.reset();
+  if (running && !failed_ && store_->anything_to_roll() &&
+      journal_->unpersisted_bytes() >= kReplayWorthARollBytes) {
+    // A failure here costs nothing but a longer replay.
+    [[maybe_unused]] const auto ok = store_->roll_and_wait();
+  }
   {
     const std::lock_guard lock(journal_mutex_);
     told_journal_ = nullptr;
-  }
-  const bool worth_a_roll = journal_ && journal_->unpersisted_bytes() >= kReplayWorthARollBytes;
-  journal_.reset();
-  const bool running = store_thread_ != nullptr;
-  store_thread_.reset();
-  if (running && !failed_ && worth_a_roll && store_->anything_to_roll()) {
-    // A failure here costs nothing but a longer replay.
-    [[maybe_unused]] const auto ok = store_->roll_and_wait();
   }
   store_.reset();
 }

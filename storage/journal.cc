@@ -45,7 +45,9 @@ class Journal::Writer {
   Writer(JournalOptions options, JournalEvents events)
       : options_(std::move(options)), events_(std::move(events)) {}
 
-  ~Writer() {
+  ~Writer() { close(); }
+
+  void close() {
     if (!thread_.joinable()) return;
     {
       const std::lock_guard lock(mutex_);
@@ -259,6 +261,7 @@ Result<std::unique_ptr<Journal>> Journal::open(JournalOptions options, FileIo& i
   return journal;
 }
 
+void Journal::close() { writer_->close(); }
 JournalPosition Journal::append(JournalEntry entry) { return writer_->append(std::move(entry)); }
 void Journal::set_persisted(JournalPosition position) { writer_->set_persisted(position); }
 JournalStats Journal::stats() const { return writer_->stats(); }

@@ -67,8 +67,10 @@ class Journal {
   static Result<std::unique_ptr<Journal>> open(JournalOptions options, FileIo& io,
                                                JournalPosition persisted, const Visitor& visit,
                                                JournalEvents events);
-  // Writes what is pending, a durable marker, and stops the threads.
-  ~Journal();
+  ~Journal();  // close()
+  // Writes what is pending and a durable marker, tells it, and stops the thread. Nothing may be
+  // appended afterwards; the rest may still be called.
+  void close();
 
   const JournalRecovery& recovery() const { return recovery_; }
 

@@ -1,0 +1,266 @@
+// The facade over journal and RocksDB: what was acknowledged is there after every kind of restart.
+#include "storage/disk_storage.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "protocol/base/random.h"
+#include "tests/temporary_directory.h"
+
+namespace leat::storage {
+namespace {
+
+using test::TemporaryDirectory;
+
+constexpr auto kHang = std::chrono::seconds(60);
+
+struct Events final : StorageEvents {
+  void on_durable(JournalPosition position) override { durable = position; }
+  void on_high_watermark(PartitionId partition) override { raised.push_back(partition); }
+  void on_read(ReadToken token, Result<ReadResult> result) override {
+    reads.emplace(token, std::move(result));
+  }
+  void on_room() override { ++rooms; }
+  void on_failed(const Error& error) override { failed = error; }
+
+  JournalPosition durable;
+  std::vector<PartitionId> raised;
+  std::map<ReadToken, Result<ReadResult>> reads;
+  int rooms = 0;
+  std::optional<Error> failed;
+};
+
+class DiskStorageTest : public ::testing::Test {
+ protected:
+  void open() {
+    storage.reset();
+    auto opened = DiskStorage::open(options(), real_file_io(), [this] { wake(); });
+    ASSERT_TRUE(opened) << opened.error().message();
+    storage = std::move(*opened);
+    events = {};
+  }
+  StorageOptions options() const {
+    return {.data_dir = directory / "data", .memory_bytes = memory_bytes};
+  }
+  void wake() {
+    const std::lock_guard lock(mutex);
+    woken = true;
+    changed.notify_all();
+  }
+  template <class Done>
+  void poll_until(Done done) {
+    const auto deadline = std::chrono::steady_clock::now() + kHang;
+    for (;;) {
+      storage->poll(events);
+      if (done()) return;
+      std::unique_lock lock(mutex);
+      ASSERT_TRUE(changed.wait_until(lock, deadline, [this] { return woken; })) << "hangs";
+      woken = false;
+    }
+  }
+  void settle() {
+    poll_until([this] { return storage->durable() == storage->last_appended(); });
+  }
+
+  PartitionId create(const std::string& name, std::int32_t partitions = 1) {
+    const TopicId id = random.topic_id();
+    EXPECT_TRUE(storage->create_topic(id, name, partitions, WallTime()));
+    return storage->find_topic(name)->partitions.front();
+  }
+  void append(PartitionId partition, const std::string& value, int records = 1) {
+    RecordBatchBuilder builder;
+    for (int i = 0; i < records; ++i) builder.append({.key = {}, .value = as_bytes(value)}, 1);
+    ASSERT_TRUE(storage->append(partition, builder.finish()));
+  }
+  // Every value from `from` to the high watermark, through as many reads as it takes.
+  std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {
+    std::vector<std::string> values;
+    while (from < storage->bounds(partition).high_watermark) {
+      auto outcome = storage->read(partition, from, 64 << 10, ++token);
+      if (std::holds_alternative<ReadLater>(outcome)) {
+        ++cold_reads;
+        poll_until([this] { return events.reads.contains(token); });
+        auto& result = events.reads.at(token);
+        EXPECT_TRUE(result) << result.error().message();
+        if (!result) return values;
+        outcome = std::move(*result);
+      }
+      const Offset before = from;
+      for (const auto& stored : std::get<ReadResult>(outcome).batches) take(stored, from, values);
+      EXPECT_GT(from, before) << "a read below the high watermark came empty";
+      if (from == before) return values;
+    }
+    return values;
+  }
+  static void take(const StoredBatches& stored, Offset& from, std::vector<std::string>& values) {
+    for (Bytes rest = stored.bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::parse(rest);
+      ASSERT_TRUE(batch);
+      EXPECT_TRUE(batch->validate());
+      for (const RecordView& record : *batch) {
+        if (record.offset < from) continue;
+        ASSERT_EQ(record.offset, from);
+        values.emplace_back(as_text(*record.value));
+        from = from + 1;
+      }
+      rest = rest.subspan(batch->bytes().size());
+    }
+  }
+
+  TemporaryDirectory directory;
+  std::size_t memory_bytes = 64 << 20;
+  Random random{42};
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool woken = false;
+  Events events;
+  ReadToken token = 0;
+  int cold_reads = 0;
+  std::unique_ptr<DiskStorage> storage;
+};
+
+TEST_F(DiskStorageTest, RecordsAreHiddenUntilDurableAndThenRead) {
+  open();
+  const PartitionId partition = create("orders");
+  append(partition, "one", 3);
+  EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(0));  // rule 2
+  settle();
+  EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(3));
+  EXPECT_EQ(events.raised, std::vector{partition});
+  EXPECT_EQ(read_all(partition), std::vector<std::string>(3, "one"));
+}
+
+TEST_F(DiskStorageTest, EverythingSurvivesAReopen) {
+  open();
+  const PartitionId partition = create("orders", 4);
+  const TopicId id = storage->find_topic("orders")->id;
+  std::vector<std::string> values;
+  for (int i = 0; i < 100; ++i) append(partition, values.emplace_back("value " + std::to_string(i)));
+  const OffsetCommit commit{id, PartitionIndex(0), Offset(42), "note"};
+  ASSERT_TRUE(storage->commit_offsets("billing", {&commit, 1}));
+  settle();
+  for (int life = 0; life < 3; ++life) {
+    open();
+    ASSERT_TRUE(storage->find_topic("orders"));
+    EXPECT_EQ(storage->find_topic("orders")->id, id);
+    EXPECT_EQ(storage->find_topic("orders")->partitions.size(), 4u);
+    EXPECT_EQ(read_all(partition), values);
+    const auto committed = storage->committed("billing", id, PartitionIndex(0));
+    ASSERT_TRUE(committed);
+    EXPECT_EQ(committed->offset, Offset(42));
+    EXPECT_EQ(committed->metadata, "note");
+    append(partition, values.emplace_back("life " + std::to_string(life)));
+    settle();
+  }
+  EXPECT_GT(cold_reads, 0);
+}
+
+TEST_F(DiskStorageTest, SegmentsRollAndColdReadsCrossThem) {
+  memory_bytes = 12 << 20;  // memtables of 2 MiB
+  open();
+  const PartitionId first = create("first"), second = create("second");
+  std::vector<std::string> values;
+  for (int i = 0; i < 400; ++i) {
+    append(first, values.emplace_back(std::string(30'000, static_cast<char>('a' + i % 26))));
+    if (i % 50 == 0) append(second, "rare");
+    settle();
+  }
+  EXPECT_EQ(read_all(first), values);
+  EXPECT_EQ(read_all(second), std::vector<std::string>(8, "rare"));
+  open();
+  EXPECT_EQ(read_all(first), values);
+  EXPECT_EQ(read_all(second), std::vector<std::string>(8, "rare"));
+  EXPECT_LT(storage->stats().recovery.replayed, 408u) << "persisted entries were replayed again";
+}
+
+TEST_F(DiskStorageTest, ADeletedTopicIsGoneAndItsSuccessorStartsEmpty) {
+  open();
+  const PartitionId old_partition = create("orders");
+  const TopicId old_id = storage->find_topic("orders")->id;
+  append(old_partition, "old");
+  const OffsetCommit commit{old_id, PartitionIndex(0), Offset(1), ""};
+  ASSERT_TRUE(storage->commit_offsets("billing", {&commit, 1}));
+  ASSERT_TRUE(storage->delete_topic(old_id));
+  EXPECT_FALSE(storage->find_topic("orders"));
+  EXPECT_FALSE(storage->committed("billing", old_id, PartitionIndex(0)));
+  const PartitionId new_partition = create("orders");
+  EXPECT_NE(new_partition, old_partition);  // rule 7
+  append(new_partition, "new");
+  settle();
+  open();
+  EXPECT_FALSE(storage->find_topic(old_id));
+  EXPECT_FALSE(storage->committed("billing", old_id, PartitionIndex(0)));
+  EXPECT_EQ(read_all(new_partition), std::vector<std::string>{"new"});
+}
+
+TEST_F(DiskStorageTest, PressureIsToldAndEnds) {
+  memory_bytes = 2 << 20;  // half a MiB may be un-applied
+  open();
+  const PartitionId partition = create("orders");
+  int appended = 0;
+  while (storage->has_room() && appended < 10'000) {
+    append(partition, std::string(20'000, 'p'));
+    ++appended;
+  }
+  EXPECT_LT(appended, 10'000);
+  poll_until([this] { return events.rooms > 0; });
+  EXPECT_TRUE(storage->has_room());
+  settle();
+  EXPECT_EQ(read_all(partition).size(), static_cast<std::size_t>(appended));
+}
+
+TEST_F(DiskStorageTest, ACopyTakenWhileRunningReplays) {
+  open();
+  const PartitionId partition = create("orders");
+  std::vector<std::string> values;
+  for (int i = 0; i < 300; ++i) append(partition, values.emplace_back(std::to_string(i)));
+  settle();
+  // What a SIGKILL would leave: nothing of RocksDB's memtables, all of the journal.
+  TemporaryDirectory copy;
+  std::filesystem::copy(directory / "data", copy / "data",
+                        std::filesystem::copy_options::recursive);
+  auto opened = DiskStorage::open({.data_dir = copy / "data"}, real_file_io(), [this] { wake(); });
+  ASSERT_TRUE(opened) << opened.error().message();
+  storage = std::move(*opened);
+  EXPECT_EQ(storage->stats().recovery.replayed, 301u);
+  EXPECT_EQ(read_all(partition), values);
+}
+
+TEST_F(DiskStorageTest, BadDirectoriesAreRefusedAndSaySo) {
+  const auto open_at = [](const std::string& path) {
+    auto opened = DiskStorage::open({.data_dir = path}, real_file_io(), [] {});
+    return opened ? ErrorCode::kOk : opened.error().code;
+  };
+  open();
+  EXPECT_EQ(open_at(directory / "data"), ErrorCode::kDataDirLocked);
+  storage.reset();
+  EXPECT_EQ(open_at(directory / "no/such"), ErrorCode::kDataDirMissing);
+  std::filesystem::create_directory(directory / "foreign");
+  std::ofstream(directory / "foreign/holiday.jpg") << "x";
+  EXPECT_EQ(open_at(directory / "foreign"), ErrorCode::kDataDirForeign);
+  std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 2\n";
+  EXPECT_EQ(open_at(directory / "data"), ErrorCode::kFormatUnsupported);
+}
+
+TEST_F(DiskStorageTest, ALostJournalIsNotTakenForANewOne) {
+  memory_bytes = 12 << 20;
+  open();
+  const PartitionId partition = create("orders");
+  for (int i = 0; i < 150; ++i) {
+    append(partition, std::string(30'000, 'z'));
+    settle();
+  }
+  poll_until([this] { return storage->has_room(); });
+  storage.reset();
+  std::filesystem::remove_all(directory / "data/journal");
+  auto opened = DiskStorage::open(options(), real_file_io(), [] {});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
+}
+
+}  // namespace
+}  // namespace leat::storage
