@@ -73,8 +73,9 @@ EpollReactor::Connection* EpollReactor::find(ConnectionId id) {
 }
 
 void EpollReactor::watch(ConnectionId id, Connection& connection, int operation) {
-  const std::uint32_t in = connection.paused || connection.closing ? 0 : EPOLLIN | EPOLLRDHUP;
-  const std::uint32_t out = connection.writing ? EPOLLOUT : 0;
+  const bool reads = !connection.paused && !connection.closing;
+  const auto in = reads ? static_cast<std::uint32_t>(EPOLLIN) | EPOLLRDHUP : 0u;
+  const auto out = connection.writing ? static_cast<std::uint32_t>(EPOLLOUT) : 0u;
   epoll_event event{.events = in | out, .data = {.u64 = id.value}};
   ::epoll_ctl(epoll_, operation, connection.fd, &event);
 }

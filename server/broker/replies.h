@@ -1,0 +1,56 @@
+// What the broker answers, protocol-neutral.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "storage/storage.h"
+
+namespace leat::broker {
+
+// Who asked, and which of its requests.
+struct RequestId {
+  ConnectionId connection;
+  CorrelationId correlation;
+};
+
+struct TopicDescription {
+  TopicId id;
+  std::string name;
+  WallTime created;
+  std::vector<storage::PartitionBounds> partitions;
+};
+
+struct GroupOffset {
+  TopicId topic;
+  PartitionIndex partition;
+  Offset offset;
+  std::string metadata;
+};
+
+struct Done {};
+struct Produced {
+  Offset base;
+};
+struct Fetched {
+  storage::PartitionBounds bounds;
+  std::vector<storage::StoredBatches> batches;
+};
+struct GroupOffsets {
+  std::vector<GroupOffset> offsets;
+};
+
+using Reply = std::variant<Error, Done, TopicDescription, std::vector<TopicDescription>, Produced,
+                           Fetched, GroupOffsets>;
+
+class ReplySink {
+ public:
+  virtual ~ReplySink() = default;
+  // The connection may be gone by now.
+  virtual void on_reply(const RequestId& request, Reply reply) = 0;
+  // accepts_records() is true again.
+  virtual void on_room() = 0;
+};
+
+}  // namespace leat::broker
