@@ -59,7 +59,7 @@ void Broker::delete_topic(const RequestId& id, std::string_view name) {
     for (const auto token : fetches_.tokens(partition))
       if (auto fetch = fetches_.take(token))
         reply(fetch->request, unknown_topic(quoted(name) + " was deleted"));
-  reply(id, Done{});
+  reply(id, TopicDeleted{});
 }
 
 void Broker::list_topics(const RequestId& id) {
@@ -214,7 +214,7 @@ void Broker::commit_offsets(const RequestId& id, std::string_view group,
   if (auto ok = check_commits(group, offsets); !ok) return reply(id, ok.error());
   auto position = storage_.commit_offsets(group, offsets);
   if (!position) return reply(id, position.error());
-  reply(id, Done{});
+  reply(id, OffsetsCommitted{});
 }
 
 void Broker::fetch_offsets(const RequestId& id, std::string_view group,

@@ -29,7 +29,8 @@ struct GroupOffset {
   std::string metadata;
 };
 
-struct Done {};
+struct TopicDeleted {};
+struct OffsetsCommitted {};
 struct Produced {
   Offset base;
 };
@@ -41,8 +42,8 @@ struct GroupOffsets {
   std::vector<GroupOffset> offsets;
 };
 
-using Reply = std::variant<Error, Done, TopicDescription, std::vector<TopicDescription>, Produced,
-                           Fetched, GroupOffsets>;
+using Reply = std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
+                           Produced, Fetched, OffsetsCommitted, GroupOffsets>;
 
 class ReplySink {
  public:

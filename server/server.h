@@ -1,0 +1,56 @@
+// Leat inside your process: the composition root of the broker, and the door for embedding.
+//
+//   auto server = Server::open({.data_dir = "/var/lib/collector"});
+//   if (!server) die(server.error().message());
+//   connect((*server)->listeners().front());
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/base/result.h"
+
+namespace leat {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct ServerOptions {
+  std::string data_dir;
+  // leat://host:port (port 0: any free one) or unix:///path. An empty list means the default.
+  std::vector<std::string> listen = {"leat://127.0.0.1:5328"};
+  bool auto_create_topics = false;
+  std::size_t memory_bytes = 384 << 20;
+  // Allows addresses other than loopback, although there is no authentication yet.
+  bool insecure = false;
+  // Called on the server's threads; must not block. Empty: no log.
+  std::function<void(LogLevel level, std::string_view line)> log;
+  // For tests: called at named points on storage's threads (storage/journal.h).
+  std::function<void(const char* point)> at_point;
+};
+
+// A running broker. It installs no signal handlers, blocks signals in its threads, never exits the
+// process; several may run in one process on different directories (rule 13).
+class Server {
+ public:
+  // Opens the data directory, replays what a crash left, and listens.
+  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, and those of storage, each with what to do.
+  static Result<std::unique_ptr<Server>> open(ServerOptions options);
+  virtual ~Server() = default;
+
+  // URLs with the ports that were bound, in the order of ServerOptions::listen.
+  virtual std::vector<std::string> listeners() const = 0;
+  virtual std::string reactor() const = 0;
+  virtual std::uint64_t journal_syncs() const = 0;
+
+  // Any thread, once: stops listening, answers what is pending within five seconds, closes the
+  // connections and the storage. The destructor does the same.
+  virtual void close() = 0;
+};
+
+// "0.1.0"
+std::string_view version();
+
+}  // namespace leat

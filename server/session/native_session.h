@@ -1,0 +1,77 @@
+// One connection that speaks the native protocol: bytes in, broker calls; replies, bytes out. Holds
+// back what the broker cannot take; bounded by the frame limits. One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/native/codec.h"
+#include "server/broker/broker.h"
+
+namespace leat::session {
+
+// Where a session's bytes go.
+class SessionOutput {
+ public:
+  virtual ~SessionOutput() = default;
+  virtual void send(ConnectionId connection, std::shared_ptr<const void> owner, Bytes bytes) = 0;
+  virtual std::size_t queued_bytes(ConnectionId connection) const = 0;
+  virtual void pause(ConnectionId connection) = 0;
+  virtual void resume(ConnectionId connection) = 0;
+  virtual void close_when_drained(ConnectionId connection) = 0;
+  // One line for the log about a peer that misbehaves.
+  virtual void complain(ConnectionId connection, const std::string& what) = 0;
+};
+
+struct SessionOptions {
+  std::string server_name = "leatd";
+  native::FrameLimits limits;
+  std::size_t requests_in_flight = 4'096;
+  std::size_t output_bytes = 32 << 20;  // queued beyond this: no further request is taken
+  Duration frame_deadline = std::chrono::seconds(10);  // for Hello, and for a frame once begun
+};
+
+class NativeSession {
+ public:
+  NativeSession(ConnectionId id, broker::Broker& broker, SessionOutput& output,
+                const SessionOptions& options, const Clock& clock);
+
+  void on_receive(Bytes bytes);
+  void on_reply(CorrelationId correlation, broker::Reply reply);
+  // What held requests back may have gone: output drained, room in storage.
+  void proceed();
+  // Sends the replies gathered since the last call.
+  void flush();
+  // By when the peer must have completed what it began.
+  std::optional<MonotonicTime> deadline() const { return deadline_; }
+  void on_deadline();
+
+ private:
+  std::size_t process(Bytes bytes);
+  bool blocked() const;
+  void handle(const native::FrameView& frame);
+  void hello(CorrelationId correlation, const native::Hello& hello);
+  void dispatch(CorrelationId correlation, const native::Request& request);
+  void send_reply(CorrelationId correlation, const native::Reply& reply);
+  void send_fetched(CorrelationId correlation, broker::Fetched fetched);
+  void refuse(const Error& error);
+  void update_deadline();
+
+  ConnectionId id_;
+  broker::Broker& broker_;
+  SessionOutput& output_;
+  const SessionOptions& options_;
+  const Clock& clock_;
+
+  native::AlignedEnvelope aligned_;
+  std::vector<std::byte> received_;  // what could not be handled yet: part of a frame, or held back
+  std::vector<std::byte> replies_;   // gathered until flush()
+  std::size_t in_flight_ = 0;
+  bool greeted_ = false, closing_ = false, paused_ = false, held_back_ = false;
+  std::optional<MonotonicTime> deadline_;
+};
+
+}  // namespace leat::session
