@@ -1,0 +1,291 @@
+#include "client/link.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <future>
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kReadBytes = 256 << 10;
+
+// A library's threads take no signals: those are the application's (rule 13).
+std::thread quiet_thread(asio::io_context& io) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread([&io] { io.run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
+
+struct Link::Call {
+  std::vector<std::byte> frame;  // encoded with `correlation`
+  const native::Request* request;
+  MonotonicTime deadline;
+  std::function<void(const native::Reply&)> take;
+  std::promise<Result<>> done;
+  asio::steady_timer timer;
+  bool finished = false;
+
+  explicit Call(asio::io_context& io) : timer(io) {}
+  void finish(Result<> result) {
+    if (std::exchange(finished, true)) return;
+    timer.cancel();
+    done.set_value(std::move(result));
+  }
+};
+
+Link::Link(ClientOptions options, BrokerAddress address)
+    : options_(std::move(options)),
+      address_(std::move(address)),
+      backoff_(options_.min_backoff),
+      read_buffer_(kReadBytes),
+      thread_(quiet_thread(io_)) {}
+
+Link::~Link() {
+  asio::post(io_, [this] {
+    stopped_ = true;
+    ++attempt_;
+    std::error_code ignored;
+    socket_.close(ignored);
+    resolver_.cancel();
+    retry_timer_.cancel();
+    deadline_timer_.cancel();
+    logic_.disconnected({ErrorCode::kClosed, "the client was destroyed"});
+    work_.reset();
+  });
+  thread_.join();
+}
+
+void Link::run(const std::function<void()>& task) {
+  std::promise<void> done;
+  post([&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+Result<> Link::connect() {
+  auto done = std::make_shared<std::promise<Result<>>>();
+  auto result = done->get_future();
+  post([this, done] {
+    first_connect_ = [done](Result<> ok) { done->set_value(std::move(ok)); };
+    deadline_timer_.expires_after(options_.connect_timeout);
+    deadline_timer_.async_wait([this](std::error_code error) {
+      if (!error && first_connect_)
+        lost({ErrorCode::kUnreachable, options_.broker + ": no answer within " +
+                                           std::to_string(options_.connect_timeout.count()) +
+                                           " ms"});
+    });
+    start_connecting();
+  });
+  return result.get();
+}
+
+// ---- coming up ----
+
+void Link::start_connecting() {
+  if (stopped_ || connecting_) return;
+  connecting_ = true;
+  ++attempt_;
+  if (!address_.unix_path.empty()) {
+    if (address_.unix_path.size() >= 108)
+      return lost({ErrorCode::kInvalidAddress, address_.unix_path + ": path too long"});
+    return connect_to({asio::local::stream_protocol::endpoint(address_.unix_path)}, 0);
+  }
+  resolver_.async_resolve(
+      address_.host, address_.port,
+      [this, attempt = attempt_](std::error_code error, const auto& results) {
+        if (attempt != attempt_) return;
+        if (error) return lost({ErrorCode::kUnreachable, options_.broker + ": " + error.message()});
+        std::vector<Endpoint> endpoints;
+        for (const auto& result : results) endpoints.emplace_back(result.endpoint());
+        connect_to(std::move(endpoints), 0);
+      });
+}
+
+void Link::connect_to(std::vector<Endpoint> endpoints, std::size_t index) {
+  std::error_code ignored;
+  socket_.close(ignored);
+  const Endpoint endpoint = endpoints[index];
+  socket_.async_connect(endpoint, [this, attempt = attempt_, index,
+                                   endpoints = std::move(endpoints)](std::error_code error) {
+    if (attempt != attempt_) return;
+    if (error && index + 1 < endpoints.size()) return connect_to(endpoints, index + 1);
+    if (error)
+      return lost({ErrorCode::kUnreachable, options_.broker + ": " + error.message() +
+                                                "; is leatd running there?"});
+    greet();
+  });
+}
+
+void Link::greet() {
+  if (address_.unix_path.empty()) {
+    std::error_code ignored;
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  }
+  native::Hello hello;
+  hello.client_name = options_.client_name;
+  const CorrelationId correlation(next_correlation_++);
+  std::vector<std::byte> frame;
+  native::encode(correlation, hello, frame);
+  logic_.sent(correlation, [this](const auto& reply) { came_up(reply); },
+              clock_.now() + options_.connect_timeout);
+  send(std::move(frame));
+  read();
+  if (!first_connect_) arm_deadline();
+}
+
+void Link::came_up(const Result<const native::Reply*>& reply) {
+  if (!reply) {
+    if (reply.error().code != ErrorCode::kDisconnected)
+      asio::post(io_, [this, why = reply.error(), attempt = attempt_] {
+        if (attempt == attempt_) lost(why);
+      });
+    return;
+  }
+  up_ = true;
+  connecting_ = false;
+  backoff_ = options_.min_backoff;
+  if (first_connect_) std::exchange(first_connect_, nullptr)(Result<>());
+  for (const auto& call : std::exchange(waiting_, {})) attempt(call);
+  for (Listener* listener : std::vector(listeners_)) listener->on_up();
+  arm_deadline();
+}
+
+// ---- going down ----
+
+void Link::reset(const Error& why) { lost(why); }
+
+void Link::lost(const Error& why) {
+  if (stopped_) return;
+  ++attempt_;
+  const bool was_up = std::exchange(up_, false);
+  connecting_ = writing_ = false;
+  std::error_code ignored;
+  socket_.close(ignored);
+  outgoing_.clear();
+  being_written_.clear();
+  if (first_connect_) {  // the first attempt is the caller's to repeat
+    deadline_timer_.cancel();
+    logic_.disconnected({ErrorCode::kDisconnected});
+    return std::exchange(first_connect_, nullptr)(fail(why));
+  }
+  retry_later();
+  logic_.disconnected({ErrorCode::kDisconnected, why.message()});
+  if (was_up)
+    for (Listener* listener : std::vector(listeners_)) listener->on_down();
+}
+
+void Link::retry_later() {
+  const auto spread = static_cast<std::int64_t>(
+      random_.below(static_cast<std::uint64_t>(backoff_.count()) / 2 + 1));
+  retry_timer_.expires_after(backoff_ - std::chrono::milliseconds(spread));
+  backoff_ = std::min(backoff_ * 2, options_.max_backoff);
+  retry_timer_.async_wait([this](std::error_code error) {
+    if (!error) start_connecting();
+  });
+}
+
+// ---- requests ----
+
+void Link::request(const native::Request& request, std::chrono::milliseconds timeout,
+                   ReplyHandler handler) {
+  if (!up_) return handler(fail(ErrorCode::kDisconnected, "the broker cannot be reached"));
+  const CorrelationId correlation(next_correlation_++);
+  std::vector<std::byte> frame;
+  native::encode(correlation, request, frame);
+  logic_.sent(correlation, std::move(handler), clock_.now() + timeout);
+  send(std::move(frame));
+  arm_deadline();
+}
+
+Result<> Link::call(const native::Request& request, std::chrono::milliseconds timeout,
+                    const std::function<void(const native::Reply&)>& take) {
+  auto call = std::make_shared<Call>(io_);
+  call->request = &request;
+  call->take = take;
+  call->deadline = clock_.now() + timeout;
+  auto result = call->done.get_future();
+  post([this, call] {
+    call->timer.expires_at(call->deadline);
+    call->timer.async_wait([this, call](std::error_code error) {
+      if (error) return;
+      std::erase(waiting_, call);
+      call->finish(fail(ErrorCode::kTimedOut, "no answer from " + options_.broker));
+    });
+    attempt(call);
+  });
+  return result.get();
+}
+
+void Link::attempt(const std::shared_ptr<Call>& call) {
+  if (call->finished) return;
+  if (!up_) return waiting_.push_back(call);
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock_.now());
+  request(*call->request, std::max(left, std::chrono::milliseconds(1)),
+          [this, call](const Result<const native::Reply*>& reply) {
+            if (call->finished) return;  // the caller, and its request, are gone
+            if (!reply && reply.error().code == ErrorCode::kDisconnected) return attempt(call);
+            if (!reply) return call->finish(fail(reply.error()));
+            call->take(**reply);
+            call->finish({});
+          });
+}
+
+// ---- bytes ----
+
+void Link::send(std::vector<std::byte> frame) {
+  outgoing_.push_back(std::move(frame));
+  if (!writing_) write();
+}
+
+void Link::write() {
+  writing_ = true;
+  being_written_ = std::exchange(outgoing_, {});
+  std::vector<asio::const_buffer> buffers;
+  buffers.reserve(being_written_.size());
+  for (const auto& frame : being_written_) buffers.push_back(asio::buffer(frame));
+  asio::async_write(socket_, buffers,
+                    [this, attempt = attempt_, frames = std::move(being_written_)](
+                        std::error_code error, std::size_t) {
+                      if (attempt != attempt_) return;
+                      writing_ = false;
+                      if (error) return lost({ErrorCode::kDisconnected, error.message()});
+                      if (!outgoing_.empty()) write();
+                    });
+}
+
+void Link::read() {
+  socket_.async_read_some(
+      asio::buffer(read_buffer_), [this, attempt = attempt_](std::error_code error, std::size_t n) {
+        if (attempt != attempt_) return;
+        if (error) return lost({ErrorCode::kDisconnected, error.message()});
+        auto ok = logic_.received(Bytes(read_buffer_).first(n));
+        if (attempt != attempt_) return;  // a handler gave the connection up
+        if (!ok) return lost(ok.error());
+        read();
+      });
+}
+
+void Link::arm_deadline() {
+  const auto next = logic_.next_deadline();
+  if (!next || stopped_) return;
+  if (deadline_timer_.expiry() == *next) return;
+  deadline_timer_.expires_at(*next);
+  deadline_timer_.async_wait([this](std::error_code error) {
+    if (error || stopped_) return;
+    if (logic_.overdue(clock_.now()))
+      return lost({ErrorCode::kTimedOut, "no answer from " + options_.broker});
+    deadline_timer_.expires_at(MonotonicTime::min());
+    arm_deadline();
+  });
+}
+
+}  // namespace leat
