@@ -160,7 +160,12 @@ void Link::came_up(const Result<const native::Reply*>& reply) {
 
 // ---- going down ----
 
-void Link::reset(const Error& why) { lost(why); }
+void Link::reset(const Error& why) {
+  // Not at once: the caller may be a handler that the connection's logic is calling.
+  asio::post(io_, [this, why, attempt = attempt_] {
+    if (attempt == attempt_) lost(why);
+  });
+}
 
 void Link::lost(const Error& why) {
   if (stopped_) return;
@@ -274,16 +279,17 @@ void Link::read() {
       });
 }
 
+// One timer for all requests; it may fire early, never late.
 void Link::arm_deadline() {
   const auto next = logic_.next_deadline();
-  if (!next || stopped_) return;
-  if (deadline_timer_.expiry() == *next) return;
+  if (!next || stopped_ || (deadline_armed_ && deadline_timer_.expiry() <= *next)) return;
+  deadline_armed_ = true;
   deadline_timer_.expires_at(*next);
   deadline_timer_.async_wait([this](std::error_code error) {
     if (error || stopped_) return;
+    deadline_armed_ = false;
     if (logic_.overdue(clock_.now()))
-      return lost({ErrorCode::kTimedOut, "no answer from " + options_.broker});
-    deadline_timer_.expires_at(MonotonicTime::min());
+      lost({ErrorCode::kTimedOut, "no answer from " + options_.broker});
     arm_deadline();
   });
 }

@@ -48,10 +48,11 @@ class Link {
   void add(Listener* listener) { listeners_.push_back(listener); }
   void remove(Listener* listener) { std::erase(listeners_, listener); }
   bool up() const { return up_; }
+  asio::any_io_executor executor() { return io_.get_executor(); }
   // kDisconnected at once while the link is down.
   void request(const native::Request& request, std::chrono::milliseconds timeout,
                ReplyHandler handler);
-  // Gives up the connection and makes a new one: the way to try again in order.
+  // Gives up the connection, soon, and makes a new one: the way to try again in order.
   void reset(const Error& why);
 
  private:
@@ -84,6 +85,7 @@ class Link {
   std::uint64_t attempt_ = 0;  // handlers of an earlier connection are ignored
   std::chrono::milliseconds backoff_;
   bool up_ = false, connecting_ = false, stopped_ = false, writing_ = false;
+  bool deadline_armed_ = false;
   std::uint64_t next_correlation_ = 1;
   ConnectionLogic logic_;
   std::vector<std::byte> read_buffer_;

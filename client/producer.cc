@@ -1,0 +1,176 @@
+#include "client/producer.h"
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+
+#include "client/link.h"
+#include "client/producer_core.h"
+#include "protocol/partitioner.h"
+
+namespace leat {
+namespace {
+// What a broker takes by default, less the batch's header.
+constexpr std::size_t kMaxRecordBytes = (8 << 20) - 128;
+}  // namespace
+
+Producer::Core::Core(std::shared_ptr<Link> link, TopicDescription topic, ProducerOptions options)
+    : link_(std::move(link)), topic_(std::move(topic)), options_(options), logic_(options) {
+  link_->run([this] {
+    timer_.emplace(link_->executor());
+    link_->add(this);
+  });
+}
+
+void Producer::Core::close() {
+  std::vector<ProducerLogic::Outcome> outcomes;
+  link_->run([&] {
+    link_->remove(this);
+    timer_.reset();
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    logic_.fail_all({ErrorCode::kClosed, "the producer was destroyed"}, outcomes);
+  });
+  tell(outcomes);
+}
+
+Result<PartitionIndex> Producer::Core::partition_of(const OutgoingRecord& record) {
+  const auto partitions = static_cast<std::int32_t>(topic_.partitions.size());
+  if (record.partition) {
+    if (record.partition->value >= 0 && record.partition->value < partitions)
+      return *record.partition;
+    return fail(ErrorCode::kUnknownPartition,
+                std::to_string(record.partition->value) + "; topic '" + topic_.name +
+                    "' has partitions 0 to " + std::to_string(partitions - 1));
+  }
+  if (record.key) return partition_for_key(*record.key, partitions);
+  return logic_.sticky_partition(partitions);
+}
+
+Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) {
+  const RecordData data{record.key, record.value, record.headers};
+  if (RecordBatchBuilder::max_record_size(data) > kMaxRecordBytes)
+    return fail(ErrorCode::kBatchTooLarge, "a record has at most " +
+                                               std::to_string(kMaxRecordBytes) + " bytes");
+  const std::int64_t timestamp =
+      record.timestamp_ms.value_or(clock_.wall_now().time_since_epoch().count());
+  std::unique_lock lock(mutex_);
+  if (!room_.wait_for(lock, options_.delivery_timeout, [this] {
+        return closed_ || logic_.buffered_bytes() < options_.buffer_bytes;
+      }))
+    return fail(ErrorCode::kQueueFull, "the producer's buffer stayed full; is the broker up?");
+  if (closed_) return fail(ErrorCode::kClosed);
+  auto partition = partition_of(record);
+  if (!partition) return fail(partition.error());
+  logic_.append(*partition, data, timestamp, std::move(handler), clock_.now());
+  // One wake for many records: the pump looks again when the earliest batch is due.
+  if (!pump_posted_ && (!timer_armed_ || logic_.buffered_bytes() >= options_.batch_bytes)) {
+    pump_posted_ = true;
+    lock.unlock();
+    link_->post([self = shared_from_this()] { self->pump(); });
+  }
+  return {};
+}
+
+Result<> Producer::Core::flush(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  if (logic_.idle() && telling_ == 0) return {};
+  logic_.flush();
+  link_->post([self = shared_from_this()] { self->pump(); });
+  if (!room_.wait_for(lock, timeout, [this] { return logic_.idle() && telling_ == 0; }))
+    return fail(ErrorCode::kTimedOut, "records are still unacknowledged");
+  return {};
+}
+
+// ---- the link's thread ----
+
+void Producer::Core::on_up() { pump(); }
+
+void Producer::Core::on_down() {
+  const std::lock_guard lock(mutex_);
+  logic_.disconnected();
+}
+
+void Producer::Core::pump() {
+  std::vector<ProducerLogic::Outcome> outcomes;
+  std::vector<ProducerLogic::Outgoing> outgoing;
+  {
+    const std::lock_guard lock(mutex_);
+    pump_posted_ = false;
+    if (closed_) return;
+    logic_.expire(clock_.now(), outcomes);
+    if (link_->up()) outgoing = logic_.ready(clock_.now());
+    telling_ += outcomes.size();
+    arm_timer();
+  }
+  tell_counted(outcomes);
+  for (const auto& batch : outgoing)
+    link_->request(
+        native::Produce{topic_.id, batch.partition, batch.bytes}, link_->options().request_timeout,
+        [self = shared_from_this(), id = batch.id](const auto& reply) { self->on_reply(id, reply); });
+}
+
+void Producer::Core::on_reply(ProducerLogic::BatchId id, const Result<const native::Reply*>& reply) {
+  if (!reply && reply.error().code == ErrorCode::kDisconnected) return;  // on_down() sends it again
+  // In order, or not at all: what follows a refused batch must not overtake its next attempt.
+  if (!reply && reply.error().retryable()) return link_->reset(reply.error());
+  std::vector<ProducerLogic::Outcome> outcomes;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto* produced = reply ? std::get_if<native::ProduceReply>(*reply) : nullptr;
+    if (produced)
+      logic_.acknowledged(id, produced->base_offset, outcomes);
+    else
+      logic_.failed(id, reply ? Error(ErrorCode::kMalformedFrame, "not a reply to a produce")
+                              : reply.error(),
+                    outcomes);
+    telling_ += outcomes.size();
+  }
+  tell_counted(outcomes);
+  pump();
+}
+
+void Producer::Core::tell(std::vector<ProducerLogic::Outcome>& outcomes) {
+  for (auto& outcome : outcomes) outcome.handler(outcome.result);
+}
+
+void Producer::Core::tell_counted(std::vector<ProducerLogic::Outcome>& outcomes) {
+  tell(outcomes);
+  {
+    const std::lock_guard lock(mutex_);
+    telling_ -= outcomes.size();
+  }
+  room_.notify_all();
+}
+
+void Producer::Core::arm_timer() {
+  const auto next = logic_.next_deadline();
+  timer_armed_ = next.has_value();
+  if (!next) return;
+  timer_->expires_at(std::max(*next, clock_.now() + std::chrono::milliseconds(1)));
+  timer_->async_wait([weak = weak_from_this()](std::error_code error) {
+    if (error) return;
+    if (const auto self = weak.lock()) self->pump();
+  });
+}
+
+// ---- the face ----
+
+Producer::Producer(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+Producer::~Producer() { core_->close(); }
+const TopicDescription& Producer::topic() const { return core_->topic(); }
+Result<> Producer::send(const OutgoingRecord& record, AckHandler handler) {
+  return core_->send(record, std::move(handler));
+}
+Result<> Producer::flush(std::chrono::milliseconds timeout) { return core_->flush(timeout); }
+
+Result<Ack> Producer::send_and_wait(const OutgoingRecord& record) {
+  auto done = std::make_shared<std::promise<Result<Ack>>>();
+  auto result = done->get_future();
+  if (auto ok = send(record, [done](const Result<Ack>& ack) { done->set_value(ack); }); !ok)
+    return fail(ok.error());
+  if (auto ok = flush(); !ok) return fail(ok.error());
+  return result.get();
+}
+
+}  // namespace leat

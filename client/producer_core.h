@@ -1,0 +1,46 @@
+// What stands between a producer's callers, its logic and the link.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "client/link.h"
+#include "client/producer.h"
+
+namespace leat {
+
+class Producer::Core final : public Link::Listener, public std::enable_shared_from_this<Core> {
+ public:
+  Core(std::shared_ptr<Link> link, TopicDescription topic, ProducerOptions options);
+  void close();
+
+  const TopicDescription& topic() const { return topic_; }
+  Result<> send(const OutgoingRecord& record, AckHandler handler);
+  Result<> flush(std::chrono::milliseconds timeout);
+
+ private:
+  void on_up() override;
+  void on_down() override;
+  Result<PartitionIndex> partition_of(const OutgoingRecord& record);
+  void pump();
+  void on_reply(ProducerLogic::BatchId id, const Result<const native::Reply*>& reply);
+  void tell(std::vector<ProducerLogic::Outcome>& outcomes);
+  void tell_counted(std::vector<ProducerLogic::Outcome>& outcomes);
+  void arm_timer();
+
+  std::shared_ptr<Link> link_;
+  TopicDescription topic_;
+  ProducerOptions options_;
+  SystemClock clock_;
+  std::optional<asio::steady_timer> timer_;  // the link's thread
+
+  std::mutex mutex_;
+  std::condition_variable room_;
+  ProducerLogic logic_;
+  std::size_t telling_ = 0;  // handlers being called
+  bool pump_posted_ = false, timer_armed_ = false, closed_ = false;
+};
+
+}  // namespace leat

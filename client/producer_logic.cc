@@ -1,0 +1,133 @@
+#include "client/producer_logic.h"
+
+#include <algorithm>
+
+namespace leat {
+
+void ProducerLogic::append(PartitionIndex index, const RecordData& record,
+                           std::int64_t timestamp_ms, AckHandler handler, MonotonicTime now) {
+  Partition& partition = partitions_[index];
+  const std::size_t size = RecordBatchBuilder::max_record_size(record);
+  if (!partition.batches.empty() && !partition.batches.back().closed &&
+      partition.batches.back().builder.size() + size > options_.batch_bytes)
+    close(partition.batches.back());
+  if (partition.batches.empty() || partition.batches.back().closed) {
+    Batch& fresh = partition.batches.emplace_back();
+    fresh.id = ++last_id_;
+    fresh.created = now;
+    ++batches_;
+    sticky_done_ = true;
+  }
+  Batch& batch = partition.batches.back();
+  const std::size_t before = batch.builder.size();
+  batch.builder.append(record, timestamp_ms);
+  buffered_bytes_ += batch.builder.size() - before;
+  batch.handlers.push_back(std::move(handler));
+}
+
+PartitionIndex ProducerLogic::sticky_partition(std::int32_t partitions) {
+  const auto it = partitions_.find(PartitionIndex(sticky_));
+  const bool open = it != partitions_.end() && !it->second.batches.empty() &&
+                    !it->second.batches.back().closed;
+  if (!open && std::exchange(sticky_done_, false)) sticky_ += 1;
+  sticky_ %= partitions;
+  return PartitionIndex(sticky_);
+}
+
+void ProducerLogic::close(Batch& batch) {
+  batch.bytes = batch.builder.finish();
+  batch.closed = true;
+}
+
+std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
+  std::vector<Outgoing> outgoing;
+  for (auto& [index, partition] : partitions_) {
+    std::size_t in_flight = 0;
+    for (Batch& batch : partition.batches) {
+      if (in_flight >= options_.max_in_flight) break;
+      ++in_flight;
+      if (batch.sent) continue;
+      const bool due = flushing_ || batch.created + options_.linger <= now ||
+                       batch.builder.size() >= options_.batch_bytes;
+      if (!batch.closed && !due) break;
+      if (!batch.closed) close(batch);
+      batch.sent = true;
+      outgoing.push_back({batch.id, index, batch.bytes});
+    }
+  }
+  return outgoing;
+}
+
+void ProducerLogic::settle(PartitionIndex index, std::size_t at, const Result<Offset>& base,
+                           std::vector<Outcome>& outcomes) {
+  auto& batches = partitions_.at(index).batches;
+  Batch& batch = batches[at];
+  for (std::size_t i = 0; i < batch.handlers.size(); ++i) {
+    if (!batch.handlers[i]) continue;
+    Result<Ack> result = fail(ErrorCode::kInternal);
+    if (base)
+      result = Ack{index, *base + static_cast<std::int64_t>(i)};
+    else
+      result = fail(base.error());
+    outcomes.push_back({std::move(batch.handlers[i]), std::move(result)});
+  }
+  const std::size_t bytes = batch.builder.size();
+  buffered_bytes_ -= std::min(buffered_bytes_, bytes);
+  batches.erase(batches.begin() + static_cast<std::ptrdiff_t>(at));
+  --batches_;
+  if (batches_ == 0) {
+    flushing_ = false;
+    buffered_bytes_ = 0;
+  }
+}
+
+template <class Settle>
+void ProducerLogic::find(BatchId id, Settle settle) {
+  for (auto& [index, partition] : partitions_)
+    for (std::size_t at = 0; at < partition.batches.size(); ++at)
+      if (partition.batches[at].id == id) return settle(index, at);
+}
+
+void ProducerLogic::acknowledged(BatchId id, Offset base, std::vector<Outcome>& outcomes) {
+  find(id, [&](PartitionIndex index, std::size_t at) { settle(index, at, base, outcomes); });
+}
+
+void ProducerLogic::failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes) {
+  find(id, [&](PartitionIndex index, std::size_t at) {
+    settle(index, at, fail(error), outcomes);
+  });
+}
+
+void ProducerLogic::disconnected() {
+  for (auto& [index, partition] : partitions_)
+    for (Batch& batch : partition.batches) batch.sent = false;
+}
+
+void ProducerLogic::expire(MonotonicTime now, std::vector<Outcome>& outcomes) {
+  for (auto& [index, partition] : partitions_)
+    while (!partition.batches.empty() &&
+           partition.batches.front().created + options_.delivery_timeout <= now)
+      settle(index, 0,
+             fail(ErrorCode::kTimedOut, "not acknowledged within the delivery timeout; whether it "
+                                        "was stored is unknown"),
+             outcomes);
+}
+
+void ProducerLogic::fail_all(const Error& error, std::vector<Outcome>& outcomes) {
+  for (auto& [index, partition] : partitions_)
+    while (!partition.batches.empty()) settle(index, 0, fail(error), outcomes);
+}
+
+std::optional<MonotonicTime> ProducerLogic::next_deadline() const {
+  std::optional<MonotonicTime> next;
+  const auto earlier = [&](MonotonicTime when) { next = next ? std::min(*next, when) : when; };
+  for (const auto& [index, partition] : partitions_) {
+    if (partition.batches.empty()) continue;
+    earlier(partition.batches.front().created + options_.delivery_timeout);
+    const Batch& last = partition.batches.back();
+    if (!last.closed) earlier(last.created + options_.linger);
+  }
+  return next;
+}
+
+}  // namespace leat

@@ -1,0 +1,89 @@
+// The producer without threads, sockets or clock: gathers records into one batch per partition,
+// keeps a window of batches in flight, sends everything unacknowledged again, in order, before
+// anything newer. The owner serialises calls.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "client/config.h"
+#include "protocol/base/clock.h"
+#include "protocol/base/result.h"
+
+namespace leat {
+
+using AckHandler = std::function<void(const Result<Ack>&)>;
+
+class ProducerLogic {
+ public:
+  using BatchId = std::uint64_t;
+
+  // A batch to send now; `bytes` live until it is acknowledged or failed.
+  struct Outgoing {
+    BatchId id;
+    PartitionIndex partition;
+    Bytes bytes;
+  };
+  // Handlers to call, outside of whatever lock the owner holds.
+  struct Outcome {
+    AckHandler handler;
+    Result<Ack> result;
+  };
+
+  explicit ProducerLogic(const ProducerOptions& options) : options_(options) {}
+
+  // Copies the record. `buffered_bytes()` is the owner's to bound.
+  void append(PartitionIndex partition, const RecordData& record, std::int64_t timestamp_ms,
+              AckHandler handler, MonotonicTime now);
+  // What may go now: full batches, those that have lingered, and at flush all; within the window.
+  std::vector<Outgoing> ready(MonotonicTime now);
+  // From now on nothing lingers until everything is acknowledged.
+  void flush() { flushing_ = true; }
+
+  void acknowledged(BatchId id, Offset base, std::vector<Outcome>& outcomes);
+  void failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes);
+  // The connection is lost: what was in flight will be sent again, in order.
+  void disconnected();
+  // Gives up batches older than the delivery timeout.
+  void expire(MonotonicTime now, std::vector<Outcome>& outcomes);
+  void fail_all(const Error& error, std::vector<Outcome>& outcomes);
+
+  std::optional<MonotonicTime> next_deadline() const;
+  std::size_t buffered_bytes() const { return buffered_bytes_; }
+  bool idle() const { return batches_ == 0; }
+  // A partition for a record without a key: the same until its batch is full.
+  PartitionIndex sticky_partition(std::int32_t partitions);
+
+ private:
+  struct Batch {
+    BatchId id = 0;
+    RecordBatchBuilder builder;
+    Bytes bytes;  // once closed
+    std::vector<AckHandler> handlers;
+    MonotonicTime created;
+    bool closed = false, sent = false;
+  };
+  struct Partition {
+    std::deque<Batch> batches;  // oldest first; at most the last is open
+  };
+
+  void close(Batch& batch);
+  void settle(PartitionIndex partition, std::size_t at, const Result<Offset>& base,
+              std::vector<Outcome>& outcomes);
+  template <class Settle>
+  void find(BatchId id, Settle settle);
+
+  ProducerOptions options_;
+  std::map<PartitionIndex, Partition> partitions_;
+  BatchId last_id_ = 0;
+  std::size_t buffered_bytes_ = 0, batches_ = 0;
+  bool flushing_ = false;
+  std::int32_t sticky_ = 0;
+  bool sticky_done_ = false;
+};
+
+}  // namespace leat
