@@ -144,7 +144,7 @@ void Producer::Core::tell_counted(std::vector<ProducerLogic::Outcome>& outcomes)
 }
 
 void Producer::Core::arm_timer() {
-  const auto next = logic_.next_deadline();
+  const auto next = logic_.next_deadline(clock_.now());
   timer_armed_ = next.has_value();
   if (!next) return;
   timer_->expires_at(std::max(*next, clock_.now() + std::chrono::milliseconds(1)));

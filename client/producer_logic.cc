@@ -118,14 +118,14 @@ void ProducerLogic::fail_all(const Error& error, std::vector<Outcome>& outcomes)
     while (!partition.batches.empty()) settle(index, 0, fail(error), outcomes);
 }
 
-std::optional<MonotonicTime> ProducerLogic::next_deadline() const {
+std::optional<MonotonicTime> ProducerLogic::next_deadline(MonotonicTime now) const {
   std::optional<MonotonicTime> next;
   const auto earlier = [&](MonotonicTime when) { next = next ? std::min(*next, when) : when; };
   for (const auto& [index, partition] : partitions_) {
     if (partition.batches.empty()) continue;
     earlier(partition.batches.front().created + options_.delivery_timeout);
     const Batch& last = partition.batches.back();
-    if (!last.closed) earlier(last.created + options_.linger);
+    if (!last.closed && last.created + options_.linger > now) earlier(last.created + options_.linger);
   }
   return next;
 }

@@ -1,0 +1,50 @@
+// A broker, seen from an application: administration, producers, consumers. Thread-safe; producers
+// and consumers keep the connection alive beyond the client.
+//
+//   auto client = Client::connect({.broker = "leat://127.0.0.1:5328"});
+//   if (!client) die(client.error().message());
+//   client->create_topic("orders", 8);
+//
+// This is the blocking facade; a lost connection is made again by itself.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "client/config.h"
+#include "client/consumer.h"
+#include "client/producer.h"
+#include "protocol/base/result.h"
+
+namespace leat {
+
+class Link;
+
+class Client {
+ public:
+  // Errors: kInvalidAddress, kUnreachable, kUnsupportedVersion.
+  static Result<Client> connect(ClientOptions options);
+
+  // Round-trip time.
+  Result<std::chrono::nanoseconds> ping();
+
+  // Errors of all: kUnknownTopic, kTopicExists, kInvalidTopicName, kInvalidPartitionCount,
+  // kLimitReached, kTimedOut.
+  Result<TopicDescription> create_topic(std::string_view name, std::int32_t partitions,
+                                        bool if_not_exists = false);
+  Result<> delete_topic(std::string_view name);
+  Result<std::vector<TopicDescription>> list_topics();
+  // With `auto_create`, a broker that creates topics on first use does so.
+  Result<TopicDescription> describe_topic(std::string_view name, bool auto_create = false);
+
+  Result<std::unique_ptr<Producer>> producer(const Topic& topic, ProducerOptions options = {});
+  // Errors besides: kUnknownPartition, kInvalidGroupName.
+  Result<std::unique_ptr<Consumer>> consumer(ConsumerOptions options);
+
+ private:
+  explicit Client(std::shared_ptr<Link> link) : link_(std::move(link)) {}
+  std::shared_ptr<Link> link_;
+};
+
+}  // namespace leat

@@ -1,0 +1,64 @@
+// The consumer without threads, sockets or clock: one waiting fetch per partition, a bounded store of
+// fetched batches, positions that neither skip nor go back. The owner serialises calls.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "client/config.h"
+#include "protocol/base/result.h"
+
+namespace leat {
+
+class ConsumerLogic {
+ public:
+  struct Fetch {
+    PartitionIndex partition;
+    Offset offset;
+  };
+  using Records = std::vector<ConsumedRecord>;
+
+  explicit ConsumerLogic(std::size_t prefetch_bytes) : prefetch_bytes_(prefetch_bytes) {}
+
+  void assign(PartitionIndex partition, Offset position) {
+    partitions_[partition].fetch_from = partitions_[partition].position = position;
+  }
+
+  // Fetches to send now, each marked as in flight until fetched() or lost().
+  std::vector<Fetch> wanted();
+  // Copies the batches. Error: what the broker sent is not whole, adjoining batches.
+  Result<> fetched(PartitionIndex partition, Bytes batches, Offset high_watermark);
+  void lost(PartitionIndex partition) { partitions_.at(partition).in_flight = false; }
+
+  // The next fetch's records, partitions in turn; empty when nothing is held. They borrow from the
+  // logic until the next call.
+  Records take();
+  bool holds_records() const;
+
+  // One past the last record that take() gave.
+  Offset position(PartitionIndex partition) const { return partitions_.at(partition).position; }
+  std::vector<std::pair<PartitionIndex, Offset>> positions() const;
+  // As of the newest fetch.
+  std::optional<Offset> high_watermark(PartitionIndex partition) const {
+    return partitions_.at(partition).high_watermark;
+  }
+
+ private:
+  struct Partition {
+    Offset position, fetch_from;
+    std::optional<Offset> high_watermark;
+    bool in_flight = false;
+    std::deque<std::vector<std::byte>> held;  // one fetch's batches each
+    std::size_t held_bytes = 0;
+  };
+
+  std::size_t prefetch_bytes_;
+  std::map<PartitionIndex, Partition> partitions_;
+  PartitionIndex turn_{-1};      // the partition that take() served last
+  std::vector<std::byte> given_;  // what take()'s records borrow from
+};
+
+}  // namespace leat
