@@ -75,16 +75,16 @@ Result<TopicDescription> Client::describe_topic(std::string_view name, bool auto
 Result<std::unique_ptr<Producer>> Client::producer(const Topic& topic, ProducerOptions options) {
   auto description = describe_topic(topic.name, true);
   if (!description) return fail(description.error());
-  auto core = std::make_shared<Producer::Core>(link_, std::move(*description), options);
-  return std::unique_ptr<Producer>(new Producer(std::move(core)));
+  auto core = std::make_shared<Producer::Core>(*link_, std::move(*description), options);
+  return std::unique_ptr<Producer>(new Producer(link_, std::move(core)));
 }
 
 Result<std::unique_ptr<Consumer>> Client::consumer(ConsumerOptions options) {
   auto description = describe_topic(options.topic, true);
   if (!description) return fail(description.error());
-  auto core = std::make_shared<Consumer::Core>(link_, std::move(*description), std::move(options));
+  auto core = std::make_shared<Consumer::Core>(*link_, std::move(*description), std::move(options));
   if (auto ok = core->start(); !ok) return fail(ok.error());
-  return std::unique_ptr<Consumer>(new Consumer(std::move(core)));
+  return std::unique_ptr<Consumer>(new Consumer(link_, std::move(core)));
 }
 
 }  // namespace leat

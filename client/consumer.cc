@@ -6,8 +6,8 @@
 
 namespace leat {
 
-Consumer::Core::Core(std::shared_ptr<Link> link, TopicDescription topic, ConsumerOptions options)
-    : link_(std::move(link)),
+Consumer::Core::Core(Link& link, TopicDescription topic, ConsumerOptions options)
+    : link_(link),
       topic_(std::move(topic)),
       options_(std::move(options)),
       logic_(options_.prefetch_bytes) {}
@@ -30,7 +30,7 @@ Result<std::vector<std::optional<Offset>>> Consumer::Core::committed() {
   native::FetchOffsets request{options_.group->name, {}};
   for (const PartitionIndex partition : options_.partitions)
     request.partitions.push_back({topic_.id, partition});
-  auto ok = link_->call(request, link_->options().request_timeout, [&](const native::Reply& reply) {
+  auto ok = link_.call(request, link_.options().request_timeout, [&](const native::Reply& reply) {
     const auto* found = std::get_if<native::FetchOffsetsReply>(&reply);
     if (!found) return;
     for (const native::CommittedOffset& offset : found->offsets)
@@ -64,16 +64,16 @@ Result<> Consumer::Core::start() {
   for (const PartitionIndex partition : options_.partitions)
     logic_.assign(partition, offsets->at(static_cast<std::size_t>(partition.value))
                                  .value_or(first_offset(partition)));
-  link_->run([this] {
-    link_->add(this);
+  link_.run([this] {
+    link_.add(this);
     pump();
   });
   return {};
 }
 
 void Consumer::Core::close() {
-  link_->run([this] {
-    link_->remove(this);
+  link_.run([this] {
+    link_.remove(this);
     const std::lock_guard lock(mutex_);
     closed_ = true;
   });
@@ -82,7 +82,7 @@ void Consumer::Core::close() {
 // ---- the link's thread ----
 
 void Consumer::Core::pump() {
-  if (!link_->up()) return;
+  if (!link_.up()) return;
   std::vector<ConsumerLogic::Fetch> fetches;
   {
     const std::lock_guard lock(mutex_);
@@ -90,13 +90,13 @@ void Consumer::Core::pump() {
     fetches = logic_.wanted();
   }
   for (const auto& fetch : fetches)
-    link_->request(native::Fetch{.topic = topic_.id,
+    link_.request(native::Fetch{.topic = topic_.id,
                                  .partition = fetch.partition,
                                  .offset = fetch.offset,
                                  .max_bytes = options_.fetch_bytes,
                                  .max_wait_ms =
                                      static_cast<std::uint32_t>(options_.fetch_wait.count())},
-                   options_.fetch_wait + link_->options().request_timeout,
+                   options_.fetch_wait + link_.options().request_timeout,
                    [self = shared_from_this(), partition = fetch.partition](const auto& reply) {
                      self->on_fetched(partition, reply);
                    });
@@ -129,17 +129,17 @@ Result<std::span<const ConsumedRecord>> Consumer::Core::poll(std::chrono::millis
   records_ = logic_.take();
   if (records_.empty() && error_) return fail(*error_);
   lock.unlock();
-  if (!records_.empty()) link_->post([self = shared_from_this()] { self->pump(); });
+  if (!records_.empty()) link_.post([self = shared_from_this()] { self->pump(); });
   return std::span<const ConsumedRecord>(records_);
 }
 
-Result<> Consumer::Core::commit() {
+Result<> Consumer::Core::commit(std::span<const std::pair<PartitionIndex, Offset>> positions) {
   if (!options_.group)
     return fail(ErrorCode::kInvalidRequest, "a consumer without a group has nothing to commit to");
   native::CommitOffsets request{options_.group->name, {}};
-  for (const auto& [partition, offset] : positions())
+  for (const auto& [partition, offset] : positions)
     request.offsets.push_back({topic_.id, partition, offset, {}});
-  return link_->call(request, link_->options().request_timeout, [](const native::Reply&) {});
+  return link_.call(request, link_.options().request_timeout, [](const native::Reply&) {});
 }
 
 std::vector<std::pair<PartitionIndex, Offset>> Consumer::Core::positions() const {
@@ -149,13 +149,18 @@ std::vector<std::pair<PartitionIndex, Offset>> Consumer::Core::positions() const
 
 // ---- the face ----
 
-Consumer::Consumer(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+Consumer::Consumer(std::shared_ptr<Link> link, std::shared_ptr<Core> core)
+    : link_(std::move(link)), core_(std::move(core)) {}
 Consumer::~Consumer() { core_->close(); }
 const TopicDescription& Consumer::topic() const { return core_->topic(); }
 Result<std::span<const ConsumedRecord>> Consumer::poll(std::chrono::milliseconds timeout) {
   return core_->poll(timeout);
 }
-Result<> Consumer::commit() { return core_->commit(); }
+Result<> Consumer::commit() { return core_->commit(core_->positions()); }
+Result<> Consumer::commit(PartitionIndex partition, Offset offset) {
+  const std::pair<PartitionIndex, Offset> position{partition, offset};
+  return core_->commit({&position, 1});
+}
 std::vector<std::pair<PartitionIndex, Offset>> Consumer::positions() const {
   return core_->positions();
 }

@@ -37,6 +37,8 @@ class Consumer {
   // Commits, for the group, the positions behind what poll() returned so far; durable on return.
   // Errors: kInvalidRequest (no group), kTimedOut, what the broker says.
   Result<> commit();
+  // Commits `offset`, of the next record to process, in one partition.
+  Result<> commit(PartitionIndex partition, Offset offset);
 
   // The offset of the next record poll() will return, per assigned partition.
   std::vector<std::pair<PartitionIndex, Offset>> positions() const;
@@ -44,7 +46,8 @@ class Consumer {
  private:
   friend class Client;
   class Core;
-  explicit Consumer(std::shared_ptr<Core> core);
+  Consumer(std::shared_ptr<Link> link, std::shared_ptr<Core> core);
+  std::shared_ptr<Link> link_;
   std::shared_ptr<Core> core_;
 };
 

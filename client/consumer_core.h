@@ -16,14 +16,14 @@ namespace leat {
 
 class Consumer::Core final : public Link::Listener, public std::enable_shared_from_this<Core> {
  public:
-  Core(std::shared_ptr<Link> link, TopicDescription topic, ConsumerOptions options);
+  Core(Link& link, TopicDescription topic, ConsumerOptions options);
   // Assigns the partitions, each from its group's committed offset or from the start chosen.
   Result<> start();
   void close();
 
   const TopicDescription& topic() const { return topic_; }
   Result<std::span<const ConsumedRecord>> poll(std::chrono::milliseconds timeout);
-  Result<> commit();
+  Result<> commit(std::span<const std::pair<PartitionIndex, Offset>> positions);
   std::vector<std::pair<PartitionIndex, Offset>> positions() const;
 
  private:
@@ -35,7 +35,7 @@ class Consumer::Core final : public Link::Listener, public std::enable_shared_fr
   void pump();
   void on_fetched(PartitionIndex partition, const Result<const native::Reply*>& reply);
 
-  std::shared_ptr<Link> link_;
+  Link& link_;  // kept by the face, which closes it first
   TopicDescription topic_;
   ConsumerOptions options_;
   std::vector<ConsumedRecord> records_;  // the caller's thread

@@ -14,18 +14,18 @@ namespace {
 constexpr std::size_t kMaxRecordBytes = (8 << 20) - 128;
 }  // namespace
 
-Producer::Core::Core(std::shared_ptr<Link> link, TopicDescription topic, ProducerOptions options)
-    : link_(std::move(link)), topic_(std::move(topic)), options_(options), logic_(options) {
-  link_->run([this] {
-    timer_.emplace(link_->executor());
-    link_->add(this);
+Producer::Core::Core(Link& link, TopicDescription topic, ProducerOptions options)
+    : link_(link), topic_(std::move(topic)), options_(options), logic_(options) {
+  link_.run([this] {
+    timer_.emplace(link_.executor());
+    link_.add(this);
   });
 }
 
 void Producer::Core::close() {
   std::vector<ProducerLogic::Outcome> outcomes;
-  link_->run([&] {
-    link_->remove(this);
+  link_.run([&] {
+    link_.remove(this);
     timer_.reset();
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -67,7 +67,7 @@ Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) 
   if (!pump_posted_ && (!timer_armed_ || logic_.buffered_bytes() >= options_.batch_bytes)) {
     pump_posted_ = true;
     lock.unlock();
-    link_->post([self = shared_from_this()] { self->pump(); });
+    link_.post([self = shared_from_this()] { self->pump(); });
   }
   return {};
 }
@@ -76,7 +76,7 @@ Result<> Producer::Core::flush(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   if (logic_.idle() && telling_ == 0) return {};
   logic_.flush();
-  link_->post([self = shared_from_this()] { self->pump(); });
+  link_.post([self = shared_from_this()] { self->pump(); });
   if (!room_.wait_for(lock, timeout, [this] { return logic_.idle() && telling_ == 0; }))
     return fail(ErrorCode::kTimedOut, "records are still unacknowledged");
   return {};
@@ -99,21 +99,21 @@ void Producer::Core::pump() {
     pump_posted_ = false;
     if (closed_) return;
     logic_.expire(clock_.now(), outcomes);
-    if (link_->up()) outgoing = logic_.ready(clock_.now());
+    if (link_.up()) outgoing = logic_.ready(clock_.now());
     telling_ += outcomes.size();
     arm_timer();
   }
   tell_counted(outcomes);
   for (const auto& batch : outgoing)
-    link_->request(
-        native::Produce{topic_.id, batch.partition, batch.bytes}, link_->options().request_timeout,
+    link_.request(
+        native::Produce{topic_.id, batch.partition, batch.bytes}, link_.options().request_timeout,
         [self = shared_from_this(), id = batch.id](const auto& reply) { self->on_reply(id, reply); });
 }
 
 void Producer::Core::on_reply(ProducerLogic::BatchId id, const Result<const native::Reply*>& reply) {
   if (!reply && reply.error().code == ErrorCode::kDisconnected) return;  // on_down() sends it again
   // In order, or not at all: what follows a refused batch must not overtake its next attempt.
-  if (!reply && reply.error().retryable()) return link_->reset(reply.error());
+  if (!reply && reply.error().retryable()) return link_.reset(reply.error());
   std::vector<ProducerLogic::Outcome> outcomes;
   {
     const std::lock_guard lock(mutex_);
@@ -156,7 +156,8 @@ void Producer::Core::arm_timer() {
 
 // ---- the face ----
 
-Producer::Producer(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+Producer::Producer(std::shared_ptr<Link> link, std::shared_ptr<Core> core)
+    : link_(std::move(link)), core_(std::move(core)) {}
 Producer::~Producer() { core_->close(); }
 const TopicDescription& Producer::topic() const { return core_->topic(); }
 Result<> Producer::send(const OutgoingRecord& record, AckHandler handler) {

@@ -41,7 +41,8 @@ class Producer {
  private:
   friend class Client;
   class Core;
-  explicit Producer(std::shared_ptr<Core> core);
+  Producer(std::shared_ptr<Link> link, std::shared_ptr<Core> core);
+  std::shared_ptr<Link> link_;
   std::shared_ptr<Core> core_;
 };
 

@@ -13,7 +13,7 @@ namespace leat {
 
 class Producer::Core final : public Link::Listener, public std::enable_shared_from_this<Core> {
  public:
-  Core(std::shared_ptr<Link> link, TopicDescription topic, ProducerOptions options);
+  Core(Link& link, TopicDescription topic, ProducerOptions options);
   void close();
 
   const TopicDescription& topic() const { return topic_; }
@@ -30,7 +30,7 @@ class Producer::Core final : public Link::Listener, public std::enable_shared_fr
   void tell_counted(std::vector<ProducerLogic::Outcome>& outcomes);
   void arm_timer();
 
-  std::shared_ptr<Link> link_;
+  Link& link_;  // kept by the face, which closes it first
   TopicDescription topic_;
   ProducerOptions options_;
   SystemClock clock_;

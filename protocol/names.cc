@@ -73,12 +73,17 @@ Result<> validate_group_name(std::string_view name) {
   if (name.size() > kMaxGroupNameBytes)
     return refuse("has " + std::to_string(name.size()) + " bytes, the limit is " +
                   std::to_string(kMaxGroupNameBytes));
-  for (std::string_view rest = name; !rest.empty();) {
-    const Character character = decode_utf8(rest);
-    if (character.bytes == 0) return refuse("is not valid UTF-8");
-    rest.remove_prefix(character.bytes);
-  }
+  if (!is_utf8(name)) return refuse("is not valid UTF-8");
   return {};
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Character character = decode_utf8(text);
+    if (character.bytes == 0) return false;
+    text.remove_prefix(character.bytes);
+  }
+  return true;
 }
 
 std::string escaped(std::string_view text, std::size_t max_bytes) {

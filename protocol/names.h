@@ -17,6 +17,9 @@ Result<> validate_topic_name(std::string_view name);
 // 1 to 255 bytes of valid UTF-8 (rule 8). Error: kInvalidGroupName.
 Result<> validate_group_name(std::string_view name);
 
+// Whether `text` is valid UTF-8 (RFC 3629).
+bool is_utf8(std::string_view text);
+
 // `text` for logs and messages: control characters (line separators and marks of text direction
 // among them), quotes, backslashes and invalid UTF-8 as \xNN; what would exceed `max_bytes` once
 // escaped is cut, with "..." behind.

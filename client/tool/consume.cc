@@ -1,0 +1,175 @@
+#include <charconv>
+#include <cstdio>
+#include <map>
+
+#include "client/tool/record_format.h"
+#include "client/tool/tool.h"
+
+namespace leat::tool {
+namespace {
+
+constexpr auto kPollTime = std::chrono::milliseconds(200);  // how soon a signal is seen
+
+struct Arguments {
+  std::string topic, group, partitions, from, format = "%v\\n", output;
+  bool follow = false;
+  std::uint64_t count = 0;
+};
+
+Result<std::int64_t> number(std::string_view text, const char* what) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty())
+    return fail(ErrorCode::kUsage, std::string(what) + " '" + std::string(text) + "'");
+  return value;
+}
+
+// "0-3,7"
+Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text) {
+  std::vector<PartitionIndex> partitions;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view part = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    const std::size_t dash = part.find('-');
+    auto first = number(part.substr(0, dash), "--partitions takes 0-3 or 0,2; not");
+    auto last = dash == std::string_view::npos
+                    ? first
+                    : number(part.substr(dash + 1), "--partitions takes 0-3 or 0,2; not");
+    if (!first) return fail(first.error());
+    if (!last) return fail(last.error());
+    if (*first < 0 || *last < *first || *last > 100'000)
+      return fail(ErrorCode::kUsage, "--partitions takes 0-3 or 0,2; not '" + std::string(part) + "'");
+    for (auto i = *first; i <= *last; ++i) partitions.emplace_back(static_cast<std::int32_t>(i));
+  }
+  return partitions;
+}
+
+Result<StartFrom> parse_from(std::string_view text) {
+  if (text.empty() || text == "start") return StartFrom::earliest();
+  if (text == "end") return StartFrom::latest();
+  auto value = number(text, "--from takes start, end, OFFSET or -N; not");
+  if (!value) return fail(value.error());
+  return *value < 0 ? StartFrom::last(-*value) : StartFrom::offset(*value);
+}
+
+class Printer {
+ public:
+  Printer(const Arguments& arguments, std::string topic)
+      : topic_(std::move(topic)),
+        format_(arguments.output == "raw" ? "%v" : arguments.format),
+        json_(arguments.output == "json") {}
+
+  void add(const ConsumedRecord& record) {
+    if (json_)
+      append_json(out_, topic_, record);
+    else
+      append_formatted(out_, format_, topic_, record);
+  }
+  // False when nobody reads any more.
+  bool write() {
+    const bool ok = std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() &&
+                    std::fflush(stdout) == 0;
+    out_.clear();
+    return ok;
+  }
+
+ private:
+  std::string topic_, format_;
+  bool json_;
+  std::string out_;
+};
+
+// Reads until the end as it was at the start, or for ever with --follow.
+class Reading {
+ public:
+  Reading(Consumer& consumer, const Arguments& arguments)
+      : consumer_(consumer), arguments_(arguments), printer_(arguments, arguments.topic) {
+    const auto& partitions = consumer.topic().partitions;
+    for (std::size_t i = 0; i < partitions.size(); ++i)
+      ends_[PartitionIndex(static_cast<std::int32_t>(i))] = partitions[i].high_watermark;
+  }
+
+  int run() {
+    while (!finished()) {
+      auto records = consumer_.poll(kPollTime);
+      if (!records) return failed("consume", records.error());
+      if (records->empty()) continue;
+      const Offset next = print(*records);
+      if (!printer_.write()) return 1;
+      // Written out first, committed then: what was not shown is shown again.
+      if (!arguments_.group.empty())
+        if (auto ok = consumer_.commit(records->front().partition, next); !ok)
+          return failed("commit", ok.error());
+    }
+    return interrupted();
+  }
+
+ private:
+  // One poll's records are of one partition. Returns the offset behind the last one printed.
+  Offset print(std::span<const ConsumedRecord> records) {
+    Offset next = records.front().offset;
+    for (const ConsumedRecord& record : records) {
+      if (arguments_.count > 0 && printed_ == arguments_.count) break;
+      printer_.add(record);
+      ++printed_;
+      next = record.offset + 1;
+    }
+    return next;
+  }
+
+  bool finished() const {
+    if (interrupted() || (arguments_.count > 0 && printed_ >= arguments_.count)) return true;
+    if (arguments_.follow) return false;
+    for (const auto& [partition, position] : consumer_.positions())
+      if (position < ends_.at(partition)) return false;
+    return true;
+  }
+
+  Consumer& consumer_;
+  const Arguments& arguments_;
+  Printer printer_;
+  std::map<PartitionIndex, Offset> ends_;
+  std::uint64_t printed_ = 0;
+};
+
+int consume(const Context& context, const Arguments& arguments) {
+  if (auto ok = check_format(arguments.format); !ok) return usage_failed(ok.error().detail);
+  auto partitions = parse_partitions(arguments.partitions);
+  if (!partitions) return usage_failed(partitions.error().detail);
+  auto start = parse_from(arguments.from);
+  if (!start) return usage_failed(start.error().detail);
+  auto client = context.connect();
+  if (!client) return failed("consume", client.error());
+  ConsumerOptions options{.topic = arguments.topic, .partitions = *partitions, .start = *start};
+  if (!arguments.group.empty()) options.group = Group{arguments.group};
+  options.ignore_committed = !arguments.from.empty();
+  auto consumer = client->consumer(options);
+  if (!consumer) return failed("consume", consumer.error());
+  return Reading(**consumer, arguments).run();
+}
+
+}  // namespace
+
+void add_consume(CLI::App& app, Context& context, Run& run) {
+  auto* verb = app.add_subcommand("consume", "read records, until the end unless --follow");
+  auto arguments = std::make_shared<Arguments>();
+  verb->add_option("TOPIC", arguments->topic)->required();
+  verb->add_option("-g,--group", arguments->group,
+                   "begin where the group committed, commit what was written out");
+  verb->add_option("--partitions", arguments->partitions, "0-3 or 0,2 (default: all)");
+  verb->add_option("--from", arguments->from,
+                   "start, end, OFFSET or -N: the last N of each partition");
+  verb->add_flag("--follow", arguments->follow, "go on waiting at the end");
+  verb->add_option("-n,--count", arguments->count, "stop after so many records");
+  verb->add_option("--format", arguments->format,
+                   "%t topic %p partition %o offset %k key %v value %h headers %T timestamp "
+                   "(default: '%v\\n')");
+  verb->add_option("-o,--output", arguments->output,
+                   "json: an object a line; raw: the values and nothing between")
+      ->check(CLI::IsMember({"json", "raw"}));
+  verb->callback(
+      [&, arguments] { run = [&context, arguments] { return consume(context, *arguments); }; });
+}
+
+}  // namespace leat::tool

@@ -1,0 +1,67 @@
+// leat: the command line of the broker.
+#include <signal.h>
+
+#include <iostream>
+
+#include "client/tool/tool.h"
+
+namespace {
+volatile sig_atomic_t g_signal = 0;
+void remember(int signal) { g_signal = signal; }
+}  // namespace
+
+namespace leat::tool {
+
+int failed(const std::string& doing, const Error& error) {
+  std::cout.flush();
+  std::cerr << "leat: " << doing << ": " << error.message() << "\n";
+  return error_info(error.code).exit_status;
+}
+
+int usage_failed(const std::string& what) {
+  std::cerr << "leat: " << what << "; see leat --help\n";
+  return 2;
+}
+
+int interrupted() { return g_signal == 0 ? 0 : 128 + g_signal; }
+
+}  // namespace leat::tool
+
+int main(int argc, char** argv) {
+  using namespace leat::tool;
+  struct sigaction action {};
+  action.sa_handler = remember;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);  // a closed stdout shows as a failed write
+
+  CLI::App app("leat: produce to, consume from and look after a Leat broker");
+  app.set_version_flag("--version", LEAT_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  Context context;
+  Run run;
+  std::int64_t timeout_ms = 10'000;
+  app.add_option("--broker", context.broker,
+                 "leat://HOST:PORT or unix:///PATH (default: leat://127.0.0.1:5328)")
+      ->envname("LEAT_BROKER");
+  app.add_option("--timeout", timeout_ms, "for one request, e.g. 500ms or 10s (default: 10s)")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1'000}, {"m", 60'000}}));
+  app.footer(
+      "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 not found, 5 not allowed, 6 timeout,\n"
+      "7 conflict, 130 interrupted.");
+  add_topic(app, context, run);
+  add_produce(app, context, run);
+  add_consume(app, context, run);
+  add_ping(app, context, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    return usage_failed(error.what());
+  }
+  context.timeout = std::chrono::milliseconds(timeout_ms);
+  return run();
+}

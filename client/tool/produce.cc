@@ -1,0 +1,139 @@
+#include <atomic>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+
+#include "client/tool/tool.h"
+
+namespace leat::tool {
+namespace {
+
+struct Arguments {
+  std::string topic;
+  std::vector<std::string> values;
+  std::string file, key_delimiter;
+  std::optional<std::string> key;
+  std::vector<std::string> headers;
+  std::optional<std::int32_t> partition;
+};
+
+// What became of the records, told by handlers on the client's thread.
+struct Outcome {
+  std::mutex mutex;
+  std::uint64_t acknowledged = 0, failed = 0;
+  std::uint64_t first_failed = 0;
+  std::optional<Error> error;
+
+  void take(std::uint64_t number, const Result<Ack>& ack) {
+    const std::lock_guard lock(mutex);
+    if (ack) {
+      ++acknowledged;
+    } else if (++failed == 1) {
+      first_failed = number;
+      error = ack.error();
+    }
+  }
+};
+
+class Sender {
+ public:
+  Sender(Producer& producer, const Arguments& arguments) : producer_(producer), arguments_(arguments) {
+    for (const std::string& header : arguments.headers) {
+      const std::size_t equals = header.find('=');
+      headers_.push_back({std::string_view(header).substr(0, equals),
+                          as_bytes(std::string_view(header).substr(equals + 1))});
+    }
+  }
+
+  Result<> send(std::string_view line) {
+    OutgoingRecord record;
+    std::string_view value = line;
+    if (arguments_.key) record.key = as_bytes(*arguments_.key);
+    if (!arguments_.key_delimiter.empty()) {
+      const std::size_t at = line.find(arguments_.key_delimiter);
+      if (at != std::string_view::npos) {
+        record.key = as_bytes(line.substr(0, at));
+        value = line.substr(at + arguments_.key_delimiter.size());
+      }
+    }
+    record.value = as_bytes(value);
+    record.headers = headers_;
+    if (arguments_.partition) record.partition = PartitionIndex(*arguments_.partition);
+    const std::uint64_t number = ++sent_;
+    return producer_.send(record,
+                          [this, number](const Result<Ack>& ack) { outcome_.take(number, ack); });
+  }
+
+  int finish(const Result<>& sent) {
+    const auto flushed = producer_.flush();
+    const std::lock_guard lock(outcome_.mutex);
+    std::cerr << "leat: " << outcome_.acknowledged << " acknowledged";
+    if (outcome_.failed > 0) std::cerr << ", " << outcome_.failed << " failed";
+    std::cerr << "\n";
+    if (!sent) return failed("record " + std::to_string(sent_), sent.error());
+    if (outcome_.error)
+      return failed("record " + std::to_string(outcome_.first_failed), *outcome_.error);
+    if (!flushed) return failed("produce", flushed.error());
+    return interrupted();
+  }
+
+ private:
+  Producer& producer_;
+  const Arguments& arguments_;
+  std::vector<RecordHeader> headers_;
+  std::uint64_t sent_ = 0;
+  Outcome outcome_;
+};
+
+Result<> send_lines(Sender& sender, std::istream& lines) {
+  std::string line;
+  while (!interrupted() && std::getline(lines, line))
+    if (auto ok = sender.send(line); !ok) return ok;
+  return {};
+}
+
+int produce(const Context& context, const Arguments& arguments) {
+  std::ifstream file;
+  if (!arguments.file.empty()) {
+    file.open(arguments.file);
+    if (!file) return failed("produce", {ErrorCode::kNotFound, "cannot read " + arguments.file});
+  }
+  auto client = context.connect();
+  if (!client) return failed("produce", client.error());
+  auto producer = client->producer(Topic{arguments.topic});
+  if (!producer) return failed("produce", producer.error());
+  Sender sender(**producer, arguments);
+  Result<> sent;
+  for (const std::string& value : arguments.values)
+    if (sent) sent = sender.send(value);
+  if (arguments.values.empty())
+    sent = send_lines(sender, arguments.file.empty() ? std::cin : file);
+  return sender.finish(sent);
+}
+
+std::string check_header(const std::string& header) {
+  return header.find('=') == std::string::npos ? "a header is KEY=VALUE" : "";
+}
+
+}  // namespace
+
+void add_produce(CLI::App& app, Context& context, Run& run) {
+  auto* verb = app.add_subcommand(
+      "produce", "send records: the arguments, or else the lines of standard input or a file");
+  auto arguments = std::make_shared<Arguments>();
+  verb->add_option("TOPIC", arguments->topic)->required();
+  auto* values = verb->add_option("VALUE", arguments->values);
+  verb->add_option("-f,--file", arguments->file, "send its lines")->excludes(values);
+  auto* key = verb->add_option("-k,--key", arguments->key, "of every record");
+  verb->add_option("--key-delimiter", arguments->key_delimiter,
+                   "what stands before it is the record's key")
+      ->excludes(key);
+  verb->add_option("-H,--header", arguments->headers, "KEY=VALUE, repeatable")
+      ->allow_extra_args(false)
+      ->check(check_header);
+  verb->add_option("--partition", arguments->partition, "instead of the key's");
+  verb->callback(
+      [&, arguments] { run = [&context, arguments] { return produce(context, *arguments); }; });
+}
+
+}  // namespace leat::tool

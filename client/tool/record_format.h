@@ -1,0 +1,22 @@
+// How `leat consume` writes a record.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "client/config.h"
+#include "protocol/base/result.h"
+
+namespace leat::tool {
+
+// %t topic, %p partition, %o offset, %k key, %v value, %h headers (k=v,k=v), %T timestamp in ms,
+// %% a percent sign; \n, \t, \r, \\ and \0 as in C. Null keys and values are empty.
+// Error: kUsage, with what is wrong.
+Result<> check_format(std::string_view format);
+void append_formatted(std::string& out, std::string_view format, std::string_view topic,
+                      const ConsumedRecord& record);
+
+// One JSON object and a newline. A key or value that is not UTF-8 is {"hex":"…"}; null is null.
+void append_json(std::string& out, std::string_view topic, const ConsumedRecord& record);
+
+}  // namespace leat::tool

@@ -1,0 +1,37 @@
+// What the verbs of `leat` share: the connection, and how errors become exit codes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+
+#include "client/client.h"
+
+namespace leat::tool {
+
+// Options in front of every verb.
+struct Context {
+  std::string broker = "leat://127.0.0.1:5328";
+  std::chrono::milliseconds timeout{10'000};
+
+  Result<Client> connect() const {
+    return Client::connect({.broker = broker, .client_name = "leat", .request_timeout = timeout});
+  }
+};
+
+// Each verb registers itself; what it does runs after parsing and gives the exit code.
+using Run = std::function<int()>;
+void add_topic(CLI::App& app, Context& context, Run& run);
+void add_produce(CLI::App& app, Context& context, Run& run);
+void add_consume(CLI::App& app, Context& context, Run& run);
+void add_ping(CLI::App& app, Context& context, Run& run);
+
+// One line on stderr; returns the error's exit code.
+int failed(const std::string& doing, const Error& error);
+int usage_failed(const std::string& what);
+
+// 0, or 128 + the signal's number, once SIGINT or SIGTERM arrived. Verbs that go on for long look.
+int interrupted();
+
+}  // namespace leat::tool

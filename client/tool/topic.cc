@@ -1,0 +1,106 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+#include <iostream>
+
+#include "client/tool/tool.h"
+
+namespace leat::tool {
+namespace {
+
+struct Arguments {
+  std::string name;
+  std::int32_t partitions = 1;
+  bool if_not_exists = false, yes = false;
+};
+
+std::int64_t records_in(const TopicDescription& topic) {
+  std::int64_t records = 0;
+  for (const auto& partition : topic.partitions)
+    records += partition.high_watermark - partition.log_start;
+  return records;
+}
+
+int create(const Context& context, const Arguments& arguments) {
+  auto client = context.connect();
+  if (!client) return failed("topic create", client.error());
+  auto topic = client->create_topic(arguments.name, arguments.partitions, arguments.if_not_exists);
+  if (!topic) return failed("topic create", topic.error());
+  std::printf("%s\t%zu partitions\t%s\n", topic->name.c_str(), topic->partitions.size(),
+              topic->id.to_string().c_str());
+  return 0;
+}
+
+int list(const Context& context) {
+  auto client = context.connect();
+  if (!client) return failed("topic ls", client.error());
+  auto topics = client->list_topics();
+  if (!topics) return failed("topic ls", topics.error());
+  for (const auto& topic : *topics)
+    std::printf("%s\t%zu partitions\t%lld records\n", topic.name.c_str(), topic.partitions.size(),
+                static_cast<long long>(records_in(topic)));
+  return 0;
+}
+
+int info(const Context& context, const Arguments& arguments) {
+  auto client = context.connect();
+  if (!client) return failed("topic info", client.error());
+  auto topic = client->describe_topic(arguments.name);
+  if (!topic) return failed("topic info", topic.error());
+  const std::time_t created = topic->created_ms / 1000;
+  char when[32] = "";
+  std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&created));
+  std::printf("name\t%s\nid\t%s\ncreated\t%s\nrecords\t%lld\n", topic->name.c_str(),
+              topic->id.to_string().c_str(), when, static_cast<long long>(records_in(*topic)));
+  for (std::size_t i = 0; i < topic->partitions.size(); ++i)
+    std::printf("partition %zu\toffsets %lld to %lld\n", i,
+                static_cast<long long>(topic->partitions[i].log_start.value),
+                static_cast<long long>(topic->partitions[i].high_watermark.value));
+  return 0;
+}
+
+bool confirmed(const Arguments& arguments) {
+  if (arguments.yes || !::isatty(STDIN_FILENO)) return true;
+  std::cerr << "Delete topic " << arguments.name << " and all its records? [y/N] ";
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "yes";
+}
+
+int remove(const Context& context, const Arguments& arguments) {
+  if (!confirmed(arguments)) return 1;
+  auto client = context.connect();
+  if (!client) return failed("topic rm", client.error());
+  if (auto ok = client->delete_topic(arguments.name); !ok) return failed("topic rm", ok.error());
+  return 0;
+}
+
+}  // namespace
+
+void add_topic(CLI::App& app, Context& context, Run& run) {
+  auto* topic = app.add_subcommand("topic", "create, list, describe and delete topics");
+  topic->require_subcommand(1);
+  auto arguments = std::make_shared<Arguments>();
+  auto* create_verb = topic->add_subcommand("create", "create a topic");
+  create_verb->add_option("NAME", arguments->name)->required();
+  create_verb->add_option("--partitions", arguments->partitions, "default: 1");
+  create_verb->add_flag("--if-not-exists", arguments->if_not_exists,
+                        "fine if it exists, whatever its partitions");
+  create_verb->callback(
+      [&, arguments] { run = [&context, arguments] { return create(context, *arguments); }; });
+  topic->add_subcommand("ls", "list the topics")->callback([&] {
+    run = [&context] { return list(context); };
+  });
+  auto* info_verb = topic->add_subcommand("info", "describe a topic");
+  info_verb->add_option("NAME", arguments->name)->required();
+  info_verb->callback(
+      [&, arguments] { run = [&context, arguments] { return info(context, *arguments); }; });
+  auto* remove_verb = topic->add_subcommand("rm", "delete a topic and its records");
+  remove_verb->add_option("NAME", arguments->name)->required();
+  remove_verb->add_flag("--yes", arguments->yes, "do not ask");
+  remove_verb->callback(
+      [&, arguments] { run = [&context, arguments] { return remove(context, *arguments); }; });
+}
+
+}  // namespace leat::tool
