@@ -18,9 +18,9 @@ Result<> Consumer::Core::check_partitions() {
     for (std::int32_t i = 0; i < count; ++i) options_.partitions.emplace_back(i);
   for (const PartitionIndex partition : options_.partitions)
     if (partition.value < 0 || partition.value >= count)
-      return fail(ErrorCode::kUnknownPartition,
-                  std::to_string(partition.value) + "; topic '" + topic_.name +
-                      "' has partitions 0 to " + std::to_string(count - 1));
+      return fail(ErrorCode::kUnknownPartition, std::to_string(partition.value) + "; topic '" +
+                                                    topic_.name + "' has partitions 0 to " +
+                                                    std::to_string(count - 1));
   return {};
 }
 
@@ -57,13 +57,26 @@ Offset Consumer::Core::first_offset(PartitionIndex partition) const {
   return bounds.log_start;
 }
 
+// Said now, and not only when the first fetch comes back.
+Result<> Consumer::Core::check_offset(PartitionIndex partition, Offset offset) const {
+  const auto& bounds = topic_.partitions.at(static_cast<std::size_t>(partition.value));
+  if (offset >= bounds.log_start && offset <= bounds.high_watermark) return {};
+  return fail(ErrorCode::kOffsetOutOfRange,
+              std::to_string(offset.value) + "; partition " + std::to_string(partition.value) +
+                  " of '" + topic_.name + "' holds " + std::to_string(bounds.log_start.value) +
+                  " to " + std::to_string(bounds.high_watermark.value));
+}
+
 Result<> Consumer::Core::start() {
   if (auto ok = check_partitions(); !ok) return ok;
   auto offsets = committed();
   if (!offsets) return fail(offsets.error());
-  for (const PartitionIndex partition : options_.partitions)
-    logic_.assign(partition, offsets->at(static_cast<std::size_t>(partition.value))
-                                 .value_or(first_offset(partition)));
+  for (const PartitionIndex partition : options_.partitions) {
+    const auto index = static_cast<std::size_t>(partition.value);
+    const Offset from = offsets->at(index).value_or(first_offset(partition));
+    if (auto ok = check_offset(partition, from); !ok) return ok;
+    logic_.assign(partition, from);
+  }
   link_.run([this] {
     link_.add(this);
     pump();
@@ -90,16 +103,16 @@ void Consumer::Core::pump() {
     fetches = logic_.wanted();
   }
   for (const auto& fetch : fetches)
-    link_.request(native::Fetch{.topic = topic_.id,
-                                 .partition = fetch.partition,
-                                 .offset = fetch.offset,
-                                 .max_bytes = options_.fetch_bytes,
-                                 .max_wait_ms =
-                                     static_cast<std::uint32_t>(options_.fetch_wait.count())},
-                   options_.fetch_wait + link_.options().request_timeout,
-                   [self = shared_from_this(), partition = fetch.partition](const auto& reply) {
-                     self->on_fetched(partition, reply);
-                   });
+    link_.request(
+        native::Fetch{.topic = topic_.id,
+                      .partition = fetch.partition,
+                      .offset = fetch.offset,
+                      .max_bytes = options_.fetch_bytes,
+                      .max_wait_ms = static_cast<std::uint32_t>(options_.fetch_wait.count())},
+        options_.fetch_wait + link_.options().request_timeout,
+        [self = shared_from_this(), partition = fetch.partition](const auto& reply) {
+          self->on_fetched(partition, reply);
+        });
 }
 
 void Consumer::Core::on_fetched(PartitionIndex partition,
@@ -151,12 +164,18 @@ std::vector<std::pair<PartitionIndex, Offset>> Consumer::Core::positions() const
 
 Consumer::Consumer(std::shared_ptr<Link> link, std::shared_ptr<Core> core)
     : link_(std::move(link)), core_(std::move(core)) {}
-Consumer::~Consumer() { core_->close(); }
-const TopicDescription& Consumer::topic() const { return core_->topic(); }
+Consumer::~Consumer() {
+  core_->close();
+}
+const TopicDescription& Consumer::topic() const {
+  return core_->topic();
+}
 Result<std::span<const ConsumedRecord>> Consumer::poll(std::chrono::milliseconds timeout) {
   return core_->poll(timeout);
 }
-Result<> Consumer::commit() { return core_->commit(core_->positions()); }
+Result<> Consumer::commit() {
+  return core_->commit(core_->positions());
+}
 Result<> Consumer::commit(PartitionIndex partition, Offset offset) {
   const std::pair<PartitionIndex, Offset> position{partition, offset};
   return core_->commit({&position, 1});

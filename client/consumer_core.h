@@ -31,6 +31,7 @@ class Consumer::Core final : public Link::Listener, public std::enable_shared_fr
   void on_down() override {}
   Result<> check_partitions();
   Result<std::vector<std::optional<Offset>>> committed();
+  Result<> check_offset(PartitionIndex partition, Offset offset) const;
   Offset first_offset(PartitionIndex partition) const;
   void pump();
   void on_fetched(PartitionIndex partition, const Result<const native::Reply*>& reply);

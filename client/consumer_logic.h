@@ -1,5 +1,5 @@
-// The consumer without threads, sockets or clock: one waiting fetch per partition, a bounded store of
-// fetched batches, positions that neither skip nor go back. The owner serialises calls.
+// The consumer without threads, sockets or clock: one waiting fetch per partition, a bounded store
+// of fetched batches, positions that neither skip nor go back. The owner serialises calls.
 #pragma once
 
 #include <deque>
@@ -57,7 +57,7 @@ class ConsumerLogic {
 
   std::size_t prefetch_bytes_;
   std::map<PartitionIndex, Partition> partitions_;
-  PartitionIndex turn_{-1};      // the partition that take() served last
+  PartitionIndex turn_{-1};       // the partition that take() served last
   std::vector<std::byte> given_;  // what take()'s records borrow from
 };
 

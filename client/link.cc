@@ -1,9 +1,9 @@
 #include "client/link.h"
 
+#include <future>
+
 #include <pthread.h>
 #include <signal.h>
-
-#include <future>
 
 namespace leat {
 namespace {
@@ -118,8 +118,8 @@ void Link::connect_to(std::vector<Endpoint> endpoints, std::size_t index) {
     if (attempt != attempt_) return;
     if (error && index + 1 < endpoints.size()) return connect_to(endpoints, index + 1);
     if (error)
-      return lost({ErrorCode::kUnreachable, options_.broker + ": " + error.message() +
-                                                "; is leatd running there?"});
+      return lost({ErrorCode::kUnreachable,
+                   options_.broker + ": " + error.message() + "; is leatd running there?"});
     greet();
   });
 }
@@ -134,8 +134,9 @@ void Link::greet() {
   const CorrelationId correlation(next_correlation_++);
   std::vector<std::byte> frame;
   native::encode(correlation, hello, frame);
-  logic_.sent(correlation, [this](const auto& reply) { came_up(reply); },
-              clock_.now() + options_.connect_timeout);
+  logic_.sent(
+      correlation, [this](const auto& reply) { came_up(reply); },
+      clock_.now() + options_.connect_timeout);
   send(std::move(frame));
   read();
   if (!first_connect_) arm_deadline();
@@ -232,8 +233,7 @@ Result<> Link::call(const native::Request& request, std::chrono::milliseconds ti
 void Link::attempt(const std::shared_ptr<Call>& call) {
   if (call->finished) return;
   if (!up_) return waiting_.push_back(call);
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock_.now());
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock_.now());
   request(*call->request, std::max(left, std::chrono::milliseconds(1)),
           [this, call](const Result<const native::Reply*>& reply) {
             if (call->finished) return;  // the caller, and its request, are gone
@@ -268,15 +268,15 @@ void Link::write() {
 }
 
 void Link::read() {
-  socket_.async_read_some(
-      asio::buffer(read_buffer_), [this, attempt = attempt_](std::error_code error, std::size_t n) {
-        if (attempt != attempt_) return;
-        if (error) return lost({ErrorCode::kDisconnected, error.message()});
-        auto ok = logic_.received(Bytes(read_buffer_).first(n));
-        if (attempt != attempt_) return;  // a handler gave the connection up
-        if (!ok) return lost(ok.error());
-        read();
-      });
+  socket_.async_read_some(asio::buffer(read_buffer_),
+                          [this, attempt = attempt_](std::error_code error, std::size_t n) {
+                            if (attempt != attempt_) return;
+                            if (error) return lost({ErrorCode::kDisconnected, error.message()});
+                            auto ok = logic_.received(Bytes(read_buffer_).first(n));
+                            if (attempt != attempt_) return;  // a handler gave the connection up
+                            if (!ok) return lost(ok.error());
+                            read();
+                          });
 }
 
 // One timer for all requests; it may fire early, never late.

@@ -1,8 +1,7 @@
 // The Asio edge: one connection to one broker, kept up by one thread that also runs every handler.
-// Reconnects with back-off. Everything but post(), call() and the constructor happens on that thread.
+// Reconnects with back-off. Everything but post(), call() and the constructor happens on that
+// thread.
 #pragma once
-
-#include <asio.hpp>
 
 #include <atomic>
 #include <deque>
@@ -10,6 +9,8 @@
 #include <memory>
 #include <thread>
 #include <vector>
+
+#include <asio.hpp>
 
 #include "client/broker_url.h"
 #include "client/config.h"

@@ -50,8 +50,8 @@ Result<PartitionIndex> Producer::Core::partition_of(const OutgoingRecord& record
 Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) {
   const RecordData data{record.key, record.value, record.headers};
   if (RecordBatchBuilder::max_record_size(data) > kMaxRecordBytes)
-    return fail(ErrorCode::kBatchTooLarge, "a record has at most " +
-                                               std::to_string(kMaxRecordBytes) + " bytes");
+    return fail(ErrorCode::kBatchTooLarge,
+                "a record has at most " + std::to_string(kMaxRecordBytes) + " bytes");
   const std::int64_t timestamp =
       record.timestamp_ms.value_or(clock_.wall_now().time_since_epoch().count());
   std::unique_lock lock(mutex_);
@@ -84,7 +84,9 @@ Result<> Producer::Core::flush(std::chrono::milliseconds timeout) {
 
 // ---- the link's thread ----
 
-void Producer::Core::on_up() { pump(); }
+void Producer::Core::on_up() {
+  pump();
+}
 
 void Producer::Core::on_down() {
   const std::lock_guard lock(mutex_);
@@ -105,12 +107,15 @@ void Producer::Core::pump() {
   }
   tell_counted(outcomes);
   for (const auto& batch : outgoing)
-    link_.request(
-        native::Produce{topic_.id, batch.partition, batch.bytes}, link_.options().request_timeout,
-        [self = shared_from_this(), id = batch.id](const auto& reply) { self->on_reply(id, reply); });
+    link_.request(native::Produce{topic_.id, batch.partition, batch.bytes},
+                  link_.options().request_timeout,
+                  [self = shared_from_this(), id = batch.id](const auto& reply) {
+                    self->on_reply(id, reply);
+                  });
 }
 
-void Producer::Core::on_reply(ProducerLogic::BatchId id, const Result<const native::Reply*>& reply) {
+void Producer::Core::on_reply(ProducerLogic::BatchId id,
+                              const Result<const native::Reply*>& reply) {
   if (!reply && reply.error().code == ErrorCode::kDisconnected) return;  // on_down() sends it again
   // In order, or not at all: what follows a refused batch must not overtake its next attempt.
   if (!reply && reply.error().retryable()) return link_.reset(reply.error());
@@ -121,9 +126,9 @@ void Producer::Core::on_reply(ProducerLogic::BatchId id, const Result<const nati
     if (produced)
       logic_.acknowledged(id, produced->base_offset, outcomes);
     else
-      logic_.failed(id, reply ? Error(ErrorCode::kMalformedFrame, "not a reply to a produce")
-                              : reply.error(),
-                    outcomes);
+      logic_.failed(
+          id, reply ? Error(ErrorCode::kMalformedFrame, "not a reply to a produce") : reply.error(),
+          outcomes);
     telling_ += outcomes.size();
   }
   tell_counted(outcomes);
@@ -158,12 +163,18 @@ void Producer::Core::arm_timer() {
 
 Producer::Producer(std::shared_ptr<Link> link, std::shared_ptr<Core> core)
     : link_(std::move(link)), core_(std::move(core)) {}
-Producer::~Producer() { core_->close(); }
-const TopicDescription& Producer::topic() const { return core_->topic(); }
+Producer::~Producer() {
+  core_->close();
+}
+const TopicDescription& Producer::topic() const {
+  return core_->topic();
+}
 Result<> Producer::send(const OutgoingRecord& record, AckHandler handler) {
   return core_->send(record, std::move(handler));
 }
-Result<> Producer::flush(std::chrono::milliseconds timeout) { return core_->flush(timeout); }
+Result<> Producer::flush(std::chrono::milliseconds timeout) {
+  return core_->flush(timeout);
+}
 
 Result<Ack> Producer::send_and_wait(const OutgoingRecord& record) {
   auto done = std::make_shared<std::promise<Result<Ack>>>();

@@ -27,8 +27,8 @@ void ProducerLogic::append(PartitionIndex index, const RecordData& record,
 
 PartitionIndex ProducerLogic::sticky_partition(std::int32_t partitions) {
   const auto it = partitions_.find(PartitionIndex(sticky_));
-  const bool open = it != partitions_.end() && !it->second.batches.empty() &&
-                    !it->second.batches.back().closed;
+  const bool open =
+      it != partitions_.end() && !it->second.batches.empty() && !it->second.batches.back().closed;
   if (!open && std::exchange(sticky_done_, false)) sticky_ += 1;
   sticky_ %= partitions;
   return PartitionIndex(sticky_);
@@ -93,9 +93,7 @@ void ProducerLogic::acknowledged(BatchId id, Offset base, std::vector<Outcome>& 
 }
 
 void ProducerLogic::failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes) {
-  find(id, [&](PartitionIndex index, std::size_t at) {
-    settle(index, at, fail(error), outcomes);
-  });
+  find(id, [&](PartitionIndex index, std::size_t at) { settle(index, at, fail(error), outcomes); });
 }
 
 void ProducerLogic::disconnected() {
@@ -108,8 +106,9 @@ void ProducerLogic::expire(MonotonicTime now, std::vector<Outcome>& outcomes) {
     while (!partition.batches.empty() &&
            partition.batches.front().created + options_.delivery_timeout <= now)
       settle(index, 0,
-             fail(ErrorCode::kTimedOut, "not acknowledged within the delivery timeout; whether it "
-                                        "was stored is unknown"),
+             fail(ErrorCode::kTimedOut,
+                  "not acknowledged within the delivery timeout; whether it "
+                  "was stored is unknown"),
              outcomes);
 }
 
@@ -125,7 +124,8 @@ std::optional<MonotonicTime> ProducerLogic::next_deadline(MonotonicTime now) con
     if (partition.batches.empty()) continue;
     earlier(partition.batches.front().created + options_.delivery_timeout);
     const Batch& last = partition.batches.back();
-    if (!last.closed && last.created + options_.linger > now) earlier(last.created + options_.linger);
+    if (!last.closed && last.created + options_.linger > now)
+      earlier(last.created + options_.linger);
   }
   return next;
 }

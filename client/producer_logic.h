@@ -52,7 +52,8 @@ class ProducerLogic {
   void expire(MonotonicTime now, std::vector<Outcome>& outcomes);
   void fail_all(const Error& error, std::vector<Outcome>& outcomes);
 
-  // When to call ready() or expire() again; what waits for a reply or the connection does not count.
+  // When to call ready() or expire() again; what waits for a reply or the connection does not
+  // count.
   std::optional<MonotonicTime> next_deadline(MonotonicTime now) const;
   std::size_t buffered_bytes() const { return buffered_bytes_; }
   bool idle() const { return batches_ == 0; }

@@ -32,8 +32,7 @@ Result<reactor::Address> parse_listen_url(std::string_view url) {
       bracket == std::string_view::npos ? rest.rfind(':') : rest.find(':', bracket);
   if (colon != std::string_view::npos) {
     const std::string_view port = rest.substr(colon + 1);
-    const auto [end, error] =
-        std::from_chars(port.data(), port.data() + port.size(), address.port);
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
     if (error != std::errc() || end != port.data() + port.size()) return invalid(url);
     rest = rest.substr(0, colon);
   }

@@ -1,14 +1,14 @@
 // leatd: the broker as a daemon.
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+
 #include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-
-#include <cstdio>
-#include <filesystem>
-#include <iostream>
 
 #include "server/server.h"
 
@@ -37,8 +37,9 @@ std::string quoted(const std::string& text) {
 void tell_ready(const leat::Server& server, const std::string& data_dir) {
   std::string urls;
   for (const auto& url : server.listeners()) urls += (urls.empty() ? "" : ",") + quoted(url);
-  std::cout << "{\"pid\":" << ::getpid() << ",\"listeners\":[" << urls << "],\"reactor\":"
-            << quoted(server.reactor()) << ",\"version\":" << quoted(std::string(leat::version()))
+  std::cout << "{\"pid\":" << ::getpid() << ",\"listeners\":[" << urls
+            << "],\"reactor\":" << quoted(server.reactor())
+            << ",\"version\":" << quoted(std::string(leat::version()))
             << ",\"data_dir\":" << quoted(data_dir) << "}" << std::endl;
 }
 
@@ -84,7 +85,8 @@ int main(int argc, char** argv) {
   CLI::App app("leatd: a message broker the size of a library");
   app.set_version_flag("--version", std::string(leat::version()));
   std::vector<std::string> listen;
-  app.add_option("--data-dir", arguments.server.data_dir, "where records are kept; made if missing");
+  app.add_option("--data-dir", arguments.server.data_dir,
+                 "where records are kept; made if missing");
   app.add_option("--listen", listen,
                  "leat://HOST:PORT or unix:///PATH, repeatable (default: leat://127.0.0.1:5328; "
                  "port 0: any free one)");

@@ -72,8 +72,9 @@ class Shard final : public Server,
       if (!address) return fail(address.error());
       if (!is_loopback(*address) && !options_.insecure)
         return fail(ErrorCode::kNotAllowed,
-                    url + " is not a loopback address and there is no authentication; "
-                          "say --insecure if that is wanted");
+                    url +
+                        " is not a loopback address and there is no authentication; "
+                        "say --insecure if that is wanted");
       addresses_.push_back(*address);
     }
     return {};
@@ -95,9 +96,8 @@ class Shard final : public Server,
   void log_recovery() const {
     const auto found = storage_->stats().recovery;
     log(found.torn_bytes > 0 ? LogLevel::kWarning : LogLevel::kInfo,
-        "event=opened data_dir='" + escaped(options_.data_dir) +
-            "' incarnation=" + std::to_string(found.incarnation) +
-            " last_entry=" + std::to_string(found.last.value) +
+        "event=opened data_dir='" + escaped(options_.data_dir) + "' incarnation=" +
+            std::to_string(found.incarnation) + " last_entry=" + std::to_string(found.last.value) +
             " replayed=" + std::to_string(found.replayed) +
             " torn_bytes=" + std::to_string(found.torn_bytes));
   }
@@ -160,8 +160,8 @@ class Shard final : public Server,
     const MonotonicTime now = clock_.now();
     if (now - last_complaint_ < kComplaintInterval) return;
     last_complaint_ = now;
-    log(LogLevel::kWarning,
-        "event=refused connection=" + std::to_string(id.value) + " reason='" + escaped(what, 400) + "'");
+    log(LogLevel::kWarning, "event=refused connection=" + std::to_string(id.value) + " reason='" +
+                                escaped(what, 400) + "'");
   }
 
   // ---- broker ----
@@ -264,6 +264,8 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
   return std::unique_ptr<Server>(std::move(shard));
 }
 
-std::string_view version() { return LEAT_VERSION; }
+std::string_view version() {
+  return LEAT_VERSION;
+}
 
 }  // namespace leat

@@ -36,7 +36,8 @@ struct ServerOptions {
 class Server {
  public:
   // Opens the data directory, replays what a crash left, and listens.
-  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, and those of storage, each with what to do.
+  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, and those of storage, each with what to
+  // do.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   virtual ~Server() = default;
 

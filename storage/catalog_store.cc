@@ -25,8 +25,11 @@ Result<TopicCreated> TopicCreated::decode(Bytes body) {
 }
 
 JournalEntry TopicDeleted::encode() const {
-  return EntryWriter().id(id).le(first_partition.value).le(partitions).finish(
-      EntryKind::kTopicDeleted);
+  return EntryWriter()
+      .id(id)
+      .le(first_partition.value)
+      .le(partitions)
+      .finish(EntryKind::kTopicDeleted);
 }
 
 Result<TopicDeleted> TopicDeleted::decode(Bytes body) {

@@ -20,17 +20,15 @@ Error located(Error error, const std::string& path) {
     return {ErrorCode::kDataDirMissing,
             "'" + path + "': its parent directory does not exist; create it with mkdir -p"};
   if (error.code == ErrorCode::kNotAllowed)
-    return {ErrorCode::kDataDirNotWritable,
-            error.detail + "; give this user write access to '" + path +
-                "' or choose another with --data-dir"};
+    return {ErrorCode::kDataDirNotWritable, error.detail + "; give this user write access to '" +
+                                                path + "' or choose another with --data-dir"};
   return error;
 }
 
 Result<> check_format(std::string_view text, const std::string& path) {
   int version = 0;
   const bool ours = text.starts_with(kFormatPrefix);
-  if (ours)
-    std::from_chars(text.data() + kFormatPrefix.size(), text.data() + text.size(), version);
+  if (ours) std::from_chars(text.data() + kFormatPrefix.size(), text.data() + text.size(), version);
   if (!ours || version == 0)
     return fail(ErrorCode::kDataDirForeign, "'" + path + "/" + kFormatFile +
                                                 "' was not written by Leat; choose another "

@@ -71,7 +71,8 @@ Result<> DiskStorage::open_journal(FileIo& io) {
             const JournalPosition last = entries.back().position;
             tell([&](Inbox& inbox) { inbox.durable = last; });
           },
-      .on_failed = [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+      .on_failed =
+          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
   const JournalPosition persisted = store_->persisted();
   auto journal = Journal::open(
       std::move(options), io, persisted,
@@ -116,7 +117,8 @@ void DiskStorage::start_store_thread() {
           [this](ReadToken token, Result<ReadResult> result) {
             tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
           },
-      .on_failed = [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+      .on_failed =
+          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
   store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), [this] {
     return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2;
   });
@@ -138,7 +140,9 @@ DiskStorage::~DiskStorage() {
   store_.reset();
 }
 
-StorageStats DiskStorage::stats() const { return {journal_->stats(), journal_->recovery()}; }
+StorageStats DiskStorage::stats() const {
+  return {journal_->stats(), journal_->recovery()};
+}
 
 // ---- pressure ----
 
@@ -149,7 +153,7 @@ bool DiskStorage::within(std::uint64_t eighths) const {
 }
 
 bool DiskStorage::has_room() const {
-  if (failed_) return true;  // appends fail at once instead of waiting for ever
+  if (failed_) return true;     // appends fail at once instead of waiting for ever
   const bool room = within(7);  // rule 5: the last eighth is for commits and deletions
   if (!room) told_full_ = true;
   return room;

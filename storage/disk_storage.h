@@ -1,5 +1,5 @@
-// Storage on disk: the journal makes entries durable, RocksDB holds them behind it, memory holds the
-// state they made. Decide -> entry -> apply; recovery is nothing but apply again (rule 1).
+// Storage on disk: the journal makes entries durable, RocksDB holds them behind it, memory holds
+// the state they made. Decide -> entry -> apply; recovery is nothing but apply again (rule 1).
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// The registry of journal entries (rule 1): every kind that changes state stands here once, with the
-// state machine that owns it. Integers are little-endian. Numbers are part of the disk format.
+// The registry of journal entries (rule 1): every kind that changes state stands here once, with
+// the state machine that owns it. Integers are little-endian. Numbers are part of the disk format.
 #pragma once
 
 #include <cstdint>

@@ -12,9 +12,7 @@ constexpr std::uint32_t kFooterVersion = 1;
 
 std::string Footer::encode() const {
   EntryWriter writer;
-  writer.le(kFooterVersion)
-      .le(position.value)
-      .le(static_cast<std::uint32_t>(ranges.size()));
+  writer.le(kFooterVersion).le(position.value).le(static_cast<std::uint32_t>(ranges.size()));
   for (const Range& range : ranges)
     writer.le(range.partition.value).le(range.first.value).le(range.next.value);
   return std::string(as_text(writer.take()));

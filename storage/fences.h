@@ -14,7 +14,8 @@
 namespace leat::storage {
 
 // The last row of a segment: what it holds, and that every entry up to `position` lies in it or in
-// an earlier one. It goes into the same SST as the segment's batches, so its presence proves theirs.
+// an earlier one. It goes into the same SST as the segment's batches, so its presence proves
+// theirs.
 struct Footer {
   struct Range {
     PartitionId partition;

@@ -1,14 +1,14 @@
 #include "storage/file_io.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 namespace leat::storage {
 namespace {
@@ -67,8 +67,8 @@ class RealFile final : public File {
   Result<std::size_t> read(std::uint64_t at, MutableBytes into) override {
     std::size_t done = 0;
     while (done < into.size()) {
-      const ssize_t n = ::pread(fd_.get(), into.data() + done, into.size() - done,
-                                static_cast<off_t>(at + done));
+      const ssize_t n =
+          ::pread(fd_.get(), into.data() + done, into.size() - done, static_cast<off_t>(at + done));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EINVAL && stop_direct()) continue;
       if (n < 0) return failed("reading", path_);
@@ -114,9 +114,8 @@ std::string holder_of(int fd) {
   const ssize_t n = ::pread(fd, text, sizeof text - 1, 0);
   std::string holder(text, n > 0 ? static_cast<std::size_t>(n) : 0);
   while (!holder.empty() && holder.back() == '\n') holder.pop_back();
-  const bool number = !holder.empty() && std::all_of(holder.begin(), holder.end(), [](char c) {
-    return c >= '0' && c <= '9';
-  });
+  const bool number = !holder.empty() && std::all_of(holder.begin(), holder.end(),
+                                                     [](char c) { return c >= '0' && c <= '9'; });
   return number ? " (process " + holder + ")" : "";
 }
 
@@ -126,8 +125,7 @@ class RealFileIo final : public FileIo {
     int flags = O_CLOEXEC | (o.write ? O_RDWR : O_RDONLY) | (o.create ? O_CREAT : 0) |
                 (o.write_through ? O_DSYNC : 0) | (o.direct ? O_DIRECT : 0);
     int fd = ::open(path.c_str(), flags, 0640);
-    if (fd < 0 && errno == EINVAL && o.direct)
-      fd = ::open(path.c_str(), flags & ~O_DIRECT, 0640);
+    if (fd < 0 && errno == EINVAL && o.direct) fd = ::open(path.c_str(), flags & ~O_DIRECT, 0640);
     if (fd < 0) return failed("opening", path);
     return std::make_unique<RealFile>(Descriptor(fd), path);
   }
@@ -184,8 +182,7 @@ class RealFileIo final : public FileIo {
     }
     const std::string holder = std::to_string(::getpid()) + "\n";
     if (::ftruncate(fd.get(), 0) != 0 ||
-        ::pwrite(fd.get(), holder.data(), holder.size(), 0) !=
-            static_cast<ssize_t>(holder.size()))
+        ::pwrite(fd.get(), holder.data(), holder.size(), 0) != static_cast<ssize_t>(holder.size()))
       return failed("writing", path);
     return std::make_unique<RealLock>(std::move(fd));
   }

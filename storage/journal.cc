@@ -83,7 +83,9 @@ class Journal::Writer {
   void set_persisted(JournalPosition position) { segments_->set_persisted(position); }
 
   JournalStats stats() const {
-    return {.groups = groups_, .syncs = groups_, .bytes_written = bytes_written_,
+    return {.groups = groups_,
+            .syncs = groups_,
+            .bytes_written = bytes_written_,
             .segments = segments_->count()};
   }
 
@@ -261,10 +263,20 @@ Result<std::unique_ptr<Journal>> Journal::open(JournalOptions options, FileIo& i
   return journal;
 }
 
-void Journal::close() { writer_->close(); }
-JournalPosition Journal::append(JournalEntry entry) { return writer_->append(std::move(entry)); }
-void Journal::set_persisted(JournalPosition position) { writer_->set_persisted(position); }
-JournalStats Journal::stats() const { return writer_->stats(); }
-std::uint64_t Journal::unpersisted_bytes() const { return writer_->unpersisted_bytes(); }
+void Journal::close() {
+  writer_->close();
+}
+JournalPosition Journal::append(JournalEntry entry) {
+  return writer_->append(std::move(entry));
+}
+void Journal::set_persisted(JournalPosition position) {
+  writer_->set_persisted(position);
+}
+JournalStats Journal::stats() const {
+  return writer_->stats();
+}
+std::uint64_t Journal::unpersisted_bytes() const {
+  return writer_->unpersisted_bytes();
+}
 
 }  // namespace leat::storage

@@ -145,8 +145,7 @@ class Replay {
       entry.body = reader.bytes(length);
       reader.bytes(round_up(length, kEntryAlignment) - length);
       entry.position = header.first + i;
-      if (reader.failed())
-        return fail(ErrorCode::kCorruptStorage, "a group's entries overrun it");
+      if (reader.failed()) return fail(ErrorCode::kCorruptStorage, "a group's entries overrun it");
       if (entry.position <= persisted_) continue;
       if (auto ok = visit_(entry); !ok) return ok;
       ++replayed_.entries_visited;
@@ -154,8 +153,9 @@ class Replay {
     return {};
   }
 
-  // Rule 4: reads on behind the break, and whatever else the chain does not cover. An intact group there that knew an entry durable which the
-  // chain does not reach proves that acknowledged entries were lost.
+  // Rule 4: reads on behind the break, and whatever else the chain does not cover. An intact group
+  // there that knew an entry durable which the chain does not reach proves that acknowledged
+  // entries were lost.
   Result<> search_for_proof() {
     for (std::size_t i = 0; i < readers_.size(); ++i)
       for (std::uint64_t at = chain_ends_[i]; at < readers_[i].bytes(); at += kBlockBytes)

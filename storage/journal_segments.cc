@@ -54,8 +54,8 @@ Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t mi
   point("journal.before_roll");
   std::unique_lock lock(mutex_);
   if (!spare_ || spare_->bytes < min_bytes)
-    wanted_bytes_ = std::max({min_bytes, wanted_bytes_,
-                              std::min(current_.bytes * kGrowth, options_.standard_bytes)});
+    wanted_bytes_ = std::max(
+        {min_bytes, wanted_bytes_, std::min(current_.bytes * kGrowth, options_.standard_bytes)});
   changed_.notify_all();
   changed_.wait(lock, [&] { return error_ || (spare_ && spare_->bytes >= min_bytes); });
   if (error_) return fail(*error_);
@@ -99,8 +99,8 @@ void JournalSegments::point(const char* name) const {
 }
 
 Result<OpenSegment> JournalSegments::reopen(const Segment& segment) {
-  auto file = io_.open(path(segment.number),
-                       {.write = true, .direct = true, .write_through = true});
+  auto file =
+      io_.open(path(segment.number), {.write = true, .direct = true, .write_through = true});
   if (!file) return fail(file.error());
   return OpenSegment{segment.number, segment.bytes, std::move(*file)};
 }

@@ -43,8 +43,8 @@ class JournalSegments {
 
   // The journal's thread: prepare the next segment now, for it will be needed soon.
   void prepare_next();
-  // The journal's thread: seals the current segment, whose last entry is `last`, and gives the next,
-  // of at least `min_bytes`. Waits until it is prepared.
+  // The journal's thread: seals the current segment, whose last entry is `last`, and gives the
+  // next, of at least `min_bytes`. Waits until it is prepared.
   Result<OpenSegment> roll(JournalPosition last, std::uint64_t min_bytes);
 
   // Any thread.

@@ -56,8 +56,9 @@ inline constexpr std::string_view kPosition = "!position";
 // The next partition id to issue -> u32 little-endian.
 inline constexpr std::string_view kNextPartition = "!next-partition";
 
-inline constexpr char kTopicLetter = 't';   // t | topic id -> topic
-inline constexpr char kCommitLetter = 'c';  // c | group bytes u16 | group | topic id | partition u32
+inline constexpr char kTopicLetter = 't';  // t | topic id -> topic
+inline constexpr char kCommitLetter =
+    'c';  // c | group bytes u16 | group | topic id | partition u32
 
 inline std::string topic(const TopicId& id) {
   std::string key(1, kTopicLetter);

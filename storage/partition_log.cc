@@ -32,9 +32,9 @@ std::optional<Offset> PartitionLog::first_cached() const {
 
 Result<> PartitionLog::check_adjoins(const RecordBatchView& batch) const {
   if (batch.base_offset() == next_) return {};
-  return fail(ErrorCode::kCorruptStorage,
-              "a batch begins at offset " + std::to_string(batch.base_offset().value) +
-                  " where " + std::to_string(next_.value) + " is next");
+  return fail(ErrorCode::kCorruptStorage, "a batch begins at offset " +
+                                              std::to_string(batch.base_offset().value) +
+                                              " where " + std::to_string(next_.value) + " is next");
 }
 
 void PartitionLog::apply(const RecordBatchView& batch, std::shared_ptr<const void> owner) {

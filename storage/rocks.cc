@@ -1,5 +1,7 @@
 #include "storage/rocks.h"
 
+#include <array>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,15 +10,17 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
-#include <array>
-
 #include "storage/keys.h"
 
 namespace leat::storage {
 namespace {
 
-rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
+rocksdb::Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+std::string_view view(const rocksdb::Slice& text) {
+  return {text.data(), text.size()};
+}
 
 class FlushListener final : public rocksdb::EventListener {
  public:
@@ -100,7 +104,8 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
   const bool direct = takes_direct_io(options.directory);
   db.use_direct_reads = direct;
   db.use_direct_io_for_flush_and_compaction = direct;
-  if (options.on_flushed) db.listeners.push_back(std::make_shared<FlushListener>(options.on_flushed));
+  if (options.on_flushed)
+    db.listeners.push_back(std::make_shared<FlushListener>(options.on_flushed));
   return db;
 }
 

@@ -2,12 +2,12 @@
 // docs/decisions/0001-segment-layout.md gives reasons for. The only room that sees its Status.
 #pragma once
 
-#include <rocksdb/db.h>
-#include <rocksdb/write_batch.h>
-
 #include <functional>
 #include <memory>
 #include <string>
+
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
 
 #include "storage/family.h"
 
@@ -19,7 +19,8 @@ inline constexpr std::size_t kFamilies = 3;
 struct RocksOptions {
   std::string directory;
   std::size_t memtable_bytes = 64 << 20;  // of the records family; one memtable is one segment
-  // RocksDB's flush thread: everything in `family` up to sequence number `up_to` is in a synced SST.
+  // RocksDB's flush thread: everything in `family` up to sequence number `up_to` is in a synced
+  // SST.
   std::function<void(Family family, std::uint64_t up_to)> on_flushed;
 };
 
@@ -54,9 +55,9 @@ class Rocks {
 class RocksFamilyReader final : public FamilyReader {
  public:
   RocksFamilyReader(Rocks& rocks, Family family) : rocks_(rocks), family_(family) {}
-  Result<> each(std::string_view prefix,
-                const std::function<Result<>(std::string_view, std::string_view)>& row)
-      const override;
+  Result<> each(
+      std::string_view prefix,
+      const std::function<Result<>(std::string_view, std::string_view)>& row) const override;
   Result<std::string> get(std::string_view key) const override;
 
  private:

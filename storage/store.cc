@@ -11,8 +11,12 @@ namespace {
 constexpr std::size_t kWriteBatchBytes = 4 << 20;
 constexpr std::size_t kReadaheadBytes = 128 << 10;  // measured: 256 KiB halves the rate
 
-rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
+rocksdb::Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+std::string_view view(const rocksdb::Slice& text) {
+  return {text.data(), text.size()};
+}
 
 std::string position_value(JournalPosition position) {
   std::byte bytes[8];
@@ -28,16 +32,17 @@ Error hole(PartitionId partition, Offset offset, const char* what) {
 
 }  // namespace
 
-JournalPosition Store::Positions::lowest() const { return *std::min_element(of, of + kFamilies); }
+JournalPosition Store::Positions::lowest() const {
+  return *std::min_element(of, of + kFamilies);
+}
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   std::unique_ptr<Store> store(new Store(std::move(options)));
   Store* raw = store.get();
-  auto rocks = Rocks::open({.directory = store->options_.directory,
-                            .memtable_bytes = store->options_.memtable_bytes,
-                            .on_flushed = [raw](Family family, std::uint64_t up_to) {
-                              raw->flushed(family, up_to);
-                            }});
+  auto rocks = Rocks::open(
+      {.directory = store->options_.directory,
+       .memtable_bytes = store->options_.memtable_bytes,
+       .on_flushed = [raw](Family family, std::uint64_t up_to) { raw->flushed(family, up_to); }});
   if (!rocks) return fail(rocks.error());
   store->rocks_ = std::move(*rocks);
   if (auto ok = store->load_footers(); !ok) return fail(ok.error());
@@ -107,8 +112,8 @@ Result<> Store::apply(std::span<const JournalEntry> entries) {
     LEAT_ASSERT(entry.position > applied_);
     if (auto ok = apply_one(entry, batch); !ok) return ok;
     applied_ = entry.position;
-    const bool full = segment_bytes_ >= options_.roll_bytes ||
-                      applied_ - rolled_ >= options_.roll_entries;
+    const bool full =
+        segment_bytes_ >= options_.roll_bytes || applied_ - rolled_ >= options_.roll_entries;
     if (batch.GetDataSize() >= kWriteBatchBytes || full)
       if (auto ok = write(batch); !ok) return ok;
     if (full)
@@ -183,8 +188,8 @@ Result<> Store::roll() {
   rocksdb::WriteBatch batch;
   const auto key = keys::footer(segment_);
   const Footer footer{applied_, fences_.ranges_of(segment_)};
-  const auto status = batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)),
-                                footer.encode());
+  const auto status =
+      batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), footer.encode());
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
   for (const Family family : {Family::kCatalog, Family::kOffsets})
     RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(applied_));
@@ -228,8 +233,9 @@ void Store::flushed(Family family, std::uint64_t up_to) {
     const std::lock_guard lock(mutex_);
     for (Roll& roll : rolls_)
       if (up_to > roll.sequence) roll.flushed[static_cast<std::size_t>(family)] = true;
-    while (!rolls_.empty() && std::all_of(rolls_.front().flushed, rolls_.front().flushed + kFamilies,
-                                          [](bool done) { return done; })) {
+    while (!rolls_.empty() &&
+           std::all_of(rolls_.front().flushed, rolls_.front().flushed + kFamilies,
+                       [](bool done) { return done; })) {
       persisted = persisted_ = rolls_.front().position;
       rolls_.erase(rolls_.begin());
     }
@@ -273,7 +279,8 @@ Result<ReadResult> Store::read(PartitionId partition, Offset from, std::size_t m
       next = batch->last_offset() + 1;
     }
     if (!it->status().ok())
-      return fail(from_status(it->status(), "reading partition " + std::to_string(partition.value)));
+      return fail(
+          from_status(it->status(), "reading partition " + std::to_string(partition.value)));
   }
   ReadResult result;
   const Bytes all(*copy);

@@ -54,8 +54,9 @@ class Store {
   bool roll_pending() const;
   bool anything_to_roll() const { return applied_ > rolled_; }
 
-  // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty where
-  // the partition ends. kCorruptStorage when a batch is missing or malformed: holes are not hidden.
+  // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty
+  // where the partition ends. kCorruptStorage when a batch is missing or malformed: holes are not
+  // hidden.
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes);
 
  private:

@@ -31,8 +31,7 @@ void StoreThread::apply(std::span<const JournalEntry> entries) {
   changed_.notify_one();
 }
 
-void StoreThread::read(PartitionId partition, Offset from, std::size_t max_bytes,
-                       ReadToken token) {
+void StoreThread::read(PartitionId partition, Offset from, std::size_t max_bytes, ReadToken token) {
   {
     const std::lock_guard lock(mutex_);
     reads_.push_back({partition, from, max_bytes, token});

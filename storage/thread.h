@@ -2,11 +2,11 @@
 // own threads (rule 13).
 #pragma once
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <thread>
 #include <utility>
+
+#include <pthread.h>
+#include <signal.h>
 
 namespace leat::storage {
 

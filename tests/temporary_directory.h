@@ -1,11 +1,11 @@
 // A directory of the test's own, removed with everything in it.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+
+#include <stdlib.h>
 
 namespace leat::test {
 

@@ -39,7 +39,8 @@ Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text) {
     if (!first) return fail(first.error());
     if (!last) return fail(last.error());
     if (*first < 0 || *last < *first || *last > 100'000)
-      return fail(ErrorCode::kUsage, "--partitions takes 0-3 or 0,2; not '" + std::string(part) + "'");
+      return fail(ErrorCode::kUsage,
+                  "--partitions takes 0-3 or 0,2; not '" + std::string(part) + "'");
     for (auto i = *first; i <= *last; ++i) partitions.emplace_back(static_cast<std::int32_t>(i));
   }
   return partitions;
@@ -68,8 +69,8 @@ class Printer {
   }
   // False when nobody reads any more.
   bool write() {
-    const bool ok = std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() &&
-                    std::fflush(stdout) == 0;
+    const bool ok =
+        std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() && std::fflush(stdout) == 0;
     out_.clear();
     return ok;
   }

@@ -1,13 +1,15 @@
 // leat: the command line of the broker.
-#include <signal.h>
-
 #include <iostream>
+
+#include <signal.h>
 
 #include "client/tool/tool.h"
 
 namespace {
 volatile sig_atomic_t g_signal = 0;
-void remember(int signal) { g_signal = signal; }
+void remember(int signal) {
+  g_signal = signal;
+}
 }  // namespace
 
 namespace leat::tool {
@@ -23,7 +25,9 @@ int usage_failed(const std::string& what) {
   return 2;
 }
 
-int interrupted() { return g_signal == 0 ? 0 : 128 + g_signal; }
+int interrupted() {
+  return g_signal == 0 ? 0 : 128 + g_signal;
+}
 
 }  // namespace leat::tool
 

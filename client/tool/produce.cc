@@ -37,7 +37,8 @@ struct Outcome {
 
 class Sender {
  public:
-  Sender(Producer& producer, const Arguments& arguments) : producer_(producer), arguments_(arguments) {
+  Sender(Producer& producer, const Arguments& arguments)
+      : producer_(producer), arguments_(arguments) {
     for (const std::string& header : arguments.headers) {
       const std::size_t equals = header.find('=');
       headers_.push_back({std::string_view(header).substr(0, equals),
@@ -106,8 +107,7 @@ int produce(const Context& context, const Arguments& arguments) {
   Result<> sent;
   for (const std::string& value : arguments.values)
     if (sent) sent = sender.send(value);
-  if (arguments.values.empty())
-    sent = send_lines(sender, arguments.file.empty() ? std::cin : file);
+  if (arguments.values.empty()) sent = send_lines(sender, arguments.file.empty() ? std::cin : file);
   return sender.finish(sent);
 }
 

@@ -26,24 +26,45 @@ void append_headers(std::string& out, const RecordHeaders& headers) {
 void append_placeholder(std::string& out, char what, std::string_view topic,
                         const ConsumedRecord& record) {
   switch (what) {
-    case 't': out += topic; break;
-    case 'p': out += std::to_string(record.partition.value); break;
-    case 'o': out += std::to_string(record.offset.value); break;
-    case 'k': append_bytes(out, record.key); break;
-    case 'v': append_bytes(out, record.value); break;
-    case 'h': append_headers(out, record.headers); break;
-    case 'T': out += std::to_string(record.timestamp_ms); break;
-    default: out += what; break;
+    case 't':
+      out += topic;
+      break;
+    case 'p':
+      out += std::to_string(record.partition.value);
+      break;
+    case 'o':
+      out += std::to_string(record.offset.value);
+      break;
+    case 'k':
+      append_bytes(out, record.key);
+      break;
+    case 'v':
+      append_bytes(out, record.value);
+      break;
+    case 'h':
+      append_headers(out, record.headers);
+      break;
+    case 'T':
+      out += std::to_string(record.timestamp_ms);
+      break;
+    default:
+      out += what;
+      break;
   }
 }
 
 char unescaped(char c) {
   switch (c) {
-    case 'n': return '\n';
-    case 't': return '\t';
-    case 'r': return '\r';
-    case '0': return '\0';
-    default: return c;
+    case 'n':
+      return '\n';
+    case 't':
+      return '\t';
+    case 'r':
+      return '\r';
+    case '0':
+      return '\0';
+    default:
+      return c;
   }
 }
 

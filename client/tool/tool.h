@@ -1,10 +1,10 @@
 // What the verbs of `leat` share: the connection, and how errors become exit codes.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <functional>
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "client/client.h"
 

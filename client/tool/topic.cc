@@ -1,8 +1,8 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <ctime>
 #include <iostream>
+
+#include <unistd.h>
 
 #include "client/tool/tool.h"
 

@@ -8,7 +8,9 @@
 namespace leat::broker {
 namespace {
 
-std::string quoted(std::string_view text) { return "'" + escaped(text) + "'"; }
+std::string quoted(std::string_view text) {
+  return "'" + escaped(text) + "'";
+}
 
 Error unknown_topic(std::string_view what) {
   return {ErrorCode::kUnknownTopic, std::string(what)};
@@ -21,16 +23,16 @@ Error unknown_topic(std::string_view what) {
 Result<const storage::Topic*> Broker::find_topic(std::string_view name) const {
   if (auto ok = validate_topic_name(name); !ok) return fail(ok.error());
   if (const storage::Topic* topic = storage_.find_topic(name)) return topic;
-  return fail(unknown_topic(quoted(name) + "; create it first: leat topic create " +
-                            escaped(name)));
+  return fail(
+      unknown_topic(quoted(name) + "; create it first: leat topic create " + escaped(name)));
 }
 
 Result<> Broker::check_new_topic(std::string_view name, std::int32_t partitions) const {
   if (auto ok = validate_topic_name(name); !ok) return ok;
   if (partitions < 1 || partitions > options_.partitions_per_topic)
-    return fail(ErrorCode::kInvalidPartitionCount,
-                std::to_string(partitions) + "; use 1 to " +
-                    std::to_string(options_.partitions_per_topic));
+    return fail(
+        ErrorCode::kInvalidPartitionCount,
+        std::to_string(partitions) + "; use 1 to " + std::to_string(options_.partitions_per_topic));
   return {};
 }
 
@@ -88,9 +90,9 @@ Result<Broker::Partition> Broker::find_partition(const TopicId& id, PartitionInd
   const storage::Topic* topic = storage_.find_topic(id);
   if (!topic) return fail(unknown_topic("topic id " + id.to_string() + "; it was deleted"));
   if (index.value < 0 || static_cast<std::size_t>(index.value) >= topic->partitions.size())
-    return fail(ErrorCode::kUnknownPartition,
-                std::to_string(index.value) + "; topic " + quoted(topic->name) +
-                    " has partitions 0 to " + std::to_string(topic->partitions.size() - 1));
+    return fail(ErrorCode::kUnknownPartition, std::to_string(index.value) + "; topic " +
+                                                  quoted(topic->name) + " has partitions 0 to " +
+                                                  std::to_string(topic->partitions.size() - 1));
   return Partition{topic, topic->partitions[static_cast<std::size_t>(index.value)]};
 }
 
@@ -195,9 +197,9 @@ Result<> Broker::check_commits(std::string_view group,
                                std::span<const storage::OffsetCommit> offsets) const {
   if (auto ok = validate_group_name(group); !ok) return ok;
   if (offsets.empty() || offsets.size() > options_.commits_per_request)
-    return fail(ErrorCode::kInvalidRequest,
-                std::to_string(offsets.size()) + " offsets in a commit; use 1 to " +
-                    std::to_string(options_.commits_per_request));
+    return fail(ErrorCode::kInvalidRequest, std::to_string(offsets.size()) +
+                                                " offsets in a commit; use 1 to " +
+                                                std::to_string(options_.commits_per_request));
   for (const storage::OffsetCommit& commit : offsets) {
     if (auto found = find_partition(commit.topic, commit.partition); !found)
       return fail(found.error());

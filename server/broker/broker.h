@@ -1,6 +1,6 @@
 // The rules of the broker: topics, records, fetches that wait, committed offsets. No sockets, no
-// codecs, no threads, no clock: requests and time come in, replies go out through the sink, each not
-// before what it rests on is durable (rule 2). One thread.
+// codecs, no threads, no clock: requests and time come in, replies go out through the sink, each
+// not before what it rests on is durable (rule 2). One thread.
 #pragma once
 
 #include <deque>

@@ -1,16 +1,16 @@
 #include "server/reactor/epoll_reactor.h"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 
 #include "server/reactor/sockets.h"
 
@@ -112,7 +112,9 @@ void EpollReactor::resume(ConnectionId id) {
   watch(id, *connection, EPOLL_CTL_MOD);
 }
 
-void EpollReactor::close(ConnectionId id) { drop(id); }
+void EpollReactor::close(ConnectionId id) {
+  drop(id);
+}
 
 void EpollReactor::close_when_drained(ConnectionId id) {
   Connection* connection = find(id);

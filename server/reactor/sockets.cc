@@ -1,5 +1,8 @@
 #include "server/reactor/sockets.h"
 
+#include <cerrno>
+#include <cstring>
+
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -7,9 +10,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 namespace leat::reactor {
 namespace {
@@ -37,9 +37,8 @@ tl::unexpected<Error> failed(const Address& address) {
 bool stale(const sockaddr_un& name) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  const bool refused =
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 &&
-      errno == ECONNREFUSED;
+  const bool refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 &&
+                       errno == ECONNREFUSED;
   ::close(fd);
   return refused;
 }

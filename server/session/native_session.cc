@@ -19,8 +19,7 @@ native::PartitionState state_of(const storage::PartitionBounds& bounds) {
 }
 
 native::TopicState state_of(const broker::TopicDescription& topic) {
-  native::TopicState state{
-      topic.id, topic.name, topic.created.time_since_epoch().count(), {}};
+  native::TopicState state{topic.id, topic.name, topic.created.time_since_epoch().count(), {}};
   for (const auto& bounds : topic.partitions) state.partitions.push_back(state_of(bounds));
   return state;
 }
@@ -125,7 +124,8 @@ void NativeSession::handle(const native::FrameView& frame) {
   CorrelationId correlation;
   auto request = native::decode_request(frame, aligned_, correlation);
   if (!request && request.error() == ErrorCode::kUnsupportedRequest)
-    return send_reply(correlation, native::ErrorReply{request.error().code, request.error().detail});
+    return send_reply(correlation,
+                      native::ErrorReply{request.error().code, request.error().detail});
   if (!request) return refuse(request.error());
   if (const auto* greeting = std::get_if<native::Hello>(&request->message))
     return hello(request->correlation, *greeting);
@@ -135,7 +135,8 @@ void NativeSession::handle(const native::FrameView& frame) {
 }
 
 void NativeSession::hello(CorrelationId correlation, const native::Hello& hello) {
-  if (hello.min_version > native::kProtocolVersion || hello.max_version < native::kProtocolVersion) {
+  if (hello.min_version > native::kProtocolVersion ||
+      hello.max_version < native::kProtocolVersion) {
     const std::string detail = "the client speaks versions " + std::to_string(hello.min_version) +
                                " to " + std::to_string(hello.max_version) + ", this broker " +
                                std::to_string(native::kProtocolVersion);
@@ -213,9 +214,8 @@ void NativeSession::send_fetched(CorrelationId correlation, broker::Fetched fetc
   std::size_t bytes = 0;
   for (const auto& batch : fetched.batches) bytes += batch.bytes.size();
   native::encode_head(
-      correlation,
-      native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}}, bytes,
-      replies_);
+      correlation, native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}},
+      bytes, replies_);
   flush();
   for (auto& batch : fetched.batches) output_.send(id_, std::move(batch.owner), batch.bytes);
   if (const std::size_t padding = native::payload_padding(bytes); padding > 0)
@@ -247,8 +247,8 @@ void NativeSession::update_deadline() {
 }
 
 void NativeSession::on_deadline() {
-  refuse({ErrorCode::kTimedOut, greeted_ ? "a frame was begun and not completed in time"
-                                         : "no Hello arrived in time"});
+  refuse({ErrorCode::kTimedOut,
+          greeted_ ? "a frame was begun and not completed in time" : "no Hello arrived in time"});
   deadline_.reset();
 }
 

@@ -1,12 +1,12 @@
 // The facade over journal and RocksDB: what was acknowledged is there after every kind of restart.
 #include "storage/disk_storage.h"
 
-#include <gtest/gtest.h>
-
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "protocol/base/random.h"
 #include "tests/temporary_directory.h"
@@ -139,7 +139,8 @@ TEST_F(DiskStorageTest, EverythingSurvivesAReopen) {
   const PartitionId partition = create("orders", 4);
   const TopicId id = storage->find_topic("orders")->id;
   std::vector<std::string> values;
-  for (int i = 0; i < 100; ++i) append(partition, values.emplace_back("value " + std::to_string(i)));
+  for (int i = 0; i < 100; ++i)
+    append(partition, values.emplace_back("value " + std::to_string(i)));
   const OffsetCommit commit{id, PartitionIndex(0), Offset(42), "note"};
   ASSERT_TRUE(storage->commit_offsets("billing", {&commit, 1}));
   settle();

@@ -1,12 +1,12 @@
 // Rule 4, clause by clause: what the journal makes durable, and what it finds again.
 #include "storage/journal.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
+
+#include <gtest/gtest.h>
 
 #include "protocol/base/random.h"
 #include "storage/journal_format.h"
@@ -42,25 +42,25 @@ class Harness {
   Result<> open(JournalPosition persisted = {}) {
     close();
     replayed.clear();
-    auto opened = Journal::open(
-        options, io_, persisted,
-        [this](const JournalEntry& entry) -> Result<> {
-          replayed.emplace_back(as_text(entry.body));
-          EXPECT_EQ(entry.kind, 7);
-          return {};
-        },
-        {.on_durable =
-             [this](std::span<const JournalEntry> entries) {
-               const std::lock_guard lock(mutex_);
-               for (const JournalEntry& entry : entries) durable_.emplace_back(as_text(entry.body));
-               changed_.notify_all();
-             },
-         .on_failed =
-             [this](const Error&) {
-               const std::lock_guard lock(mutex_);
-               failures += 1;
-               changed_.notify_all();
-             }});
+    auto opened = Journal::open(options, io_, persisted,
+                                [this](const JournalEntry& entry) -> Result<> {
+                                  replayed.emplace_back(as_text(entry.body));
+                                  EXPECT_EQ(entry.kind, 7);
+                                  return {};
+                                },
+                                {.on_durable =
+                                     [this](std::span<const JournalEntry> entries) {
+                                       const std::lock_guard lock(mutex_);
+                                       for (const JournalEntry& entry : entries)
+                                         durable_.emplace_back(as_text(entry.body));
+                                       changed_.notify_all();
+                                     },
+                                 .on_failed =
+                                     [this](const Error&) {
+                                       const std::lock_guard lock(mutex_);
+                                       failures += 1;
+                                       changed_.notify_all();
+                                     }});
     if (!opened) return fail(opened.error());
     journal = std::move(*opened);
     return {};
@@ -74,8 +74,8 @@ class Harness {
   // True when everything appended since open is durable; false when the journal failed.
   bool settle() {
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(
-        lock, kHang, [this] { return durable_.size() == appended_ || failures > 0; }));
+    EXPECT_TRUE(changed_.wait_for(lock, kHang,
+                                  [this] { return durable_.size() == appended_ || failures > 0; }));
     return failures == 0;
   }
   std::vector<std::string> durable() {
@@ -100,7 +100,8 @@ class Harness {
 std::vector<std::string> numbered(int count, int from = 0) {
   std::vector<std::string> texts;
   for (int i = from; i < from + count; ++i)
-    texts.push_back("entry " + std::to_string(i) + std::string(static_cast<std::size_t>(i % 700), 'x'));
+    texts.push_back("entry " + std::to_string(i) +
+                    std::string(static_cast<std::size_t>(i % 700), 'x'));
   return texts;
 }
 
@@ -108,7 +109,9 @@ void append_all(Harness& harness, const std::vector<std::string>& texts) {
   for (const auto& text : texts) harness.append(text);
 }
 
-std::string journal_of(const TemporaryDirectory& directory) { return directory / "journal"; }
+std::string journal_of(const TemporaryDirectory& directory) {
+  return directory / "journal";
+}
 
 std::vector<std::string> segments_in(const std::string& directory) {
   std::vector<std::string> paths;
@@ -225,7 +228,8 @@ TEST(Journal, ATornTailIsCutAndCountedAndItsPositionsWrittenAgain) {
   harness.close();
   const std::string path = segments_in(journal_of(directory)).front();
   std::string segment = slurp(path);
-  // Forget the markers that idleness and the clean stop wrote, and tear the last group with entries.
+  // Forget the markers that idleness and the clean stop wrote, and tear the last group with
+  // entries.
   std::size_t last_group = 0;
   for (std::size_t at = 0; at < segment.size(); at += kBlockBytes) {
     const auto block = as_bytes(segment).subspan(at, kBlockBytes);
@@ -275,7 +279,8 @@ TEST(Journal, RecyclesSegmentsAndStaleGroupsNeverRevive) {
   ASSERT_TRUE(harness.open());
   int next = 0;
   for (int round = 0; round < 40; ++round) {
-    for (int i = 0; i < 20; ++i) harness.append("entry " + std::to_string(next++) + std::string(400, 'y'));
+    for (int i = 0; i < 20; ++i)
+      harness.append("entry " + std::to_string(next++) + std::string(400, 'y'));
     ASSERT_TRUE(harness.settle());
     harness.journal->set_persisted(JournalPosition(static_cast<std::uint64_t>(next - 5)));
   }

@@ -116,8 +116,8 @@ Result<std::unique_ptr<File>> RecordingFileIo::open(const std::string& path,
   if (!under) return under;
   record(Operation::kOpen, path);
   if (!options.write) return under;
-  return std::make_unique<RecordingFile>(*this, std::move(*under), path,
-                                         content_of(path, existed), options.write_through);
+  return std::make_unique<RecordingFile>(*this, std::move(*under), path, content_of(path, existed),
+                                         options.write_through);
 }
 
 Result<> RecordingFileIo::rename(const std::string& from, const std::string& to) {

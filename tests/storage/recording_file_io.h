@@ -1,6 +1,6 @@
-// A FileIo over another one that writes down what was done, fails what it is told to fail, and knows
-// what a power cut would leave: power_cut() puts every file that was written through it back to what
-// was synced.
+// A FileIo over another one that writes down what was done, fails what it is told to fail, and
+// knows what a power cut would leave: power_cut() puts every file that was written through it back
+// to what was synced.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,16 @@
 
 namespace leat::test {
 
-enum class Operation { kOpen, kWrite, kWriteThrough, kRead, kSync, kRename, kRemove, kSyncDirectory };
+enum class Operation {
+  kOpen,
+  kWrite,
+  kWriteThrough,
+  kRead,
+  kSync,
+  kRename,
+  kRemove,
+  kSyncDirectory
+};
 
 struct Recorded {
   Operation operation;
@@ -35,8 +44,8 @@ class RecordingFileIo final : public storage::FileIo {
   void fail_at(std::uint64_t k, ErrorCode code, bool sticky);
   std::uint64_t changes() const;  // counted since fail_at()
 
-  // Drops what was written and not synced, and directory entries of files created or renamed and not
-  // followed by a directory sync. Nothing may use the directory meanwhile.
+  // Drops what was written and not synced, and directory entries of files created or renamed and
+  // not followed by a directory sync. Nothing may use the directory meanwhile.
   void power_cut();
 
   Result<std::unique_ptr<storage::File>> open(const std::string& path,
