@@ -175,6 +175,11 @@ class Shard final : public Server,
     for (auto& [id, session] : sessions_) replied_.insert(id);
   }
 
+  void on_storage_failed(const Error& error) override {
+    log(LogLevel::kError, "event=storage_failed reason='" + escaped(error.message(), 400) +
+                              "' action='writes are refused; mend the cause and restart'");
+  }
+
   // ---- the shard's own ----
   void touch(ConnectionId id, const session::NativeSession& session) {
     replied_.insert(id);

@@ -247,6 +247,7 @@ void Broker::on_durable(JournalPosition position) {
 
 void Broker::on_failed(const Error& error) {
   failed_ = true;
+  sink_.on_storage_failed(error);
   while (!pending_.empty()) {
     const Pending lost = std::move(pending_.front());
     pending_.pop_front();

@@ -52,6 +52,8 @@ class ReplySink {
   virtual void on_reply(const RequestId& request, Reply reply) = 0;
   // accepts_records() is true again.
   virtual void on_room() = 0;
+  // Writing has stopped for good.
+  virtual void on_storage_failed(const Error& error) = 0;
 };
 
 }  // namespace leat::broker

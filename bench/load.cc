@@ -1,0 +1,197 @@
+// Durable produce and consume over TCP on this machine's disk, each beside what the disk gives.
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "server/server.h"
+
+namespace leat::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message());
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+const char* file_system(const std::string& directory) {
+  struct statfs status;
+  if (::statfs(directory.c_str(), &status) != 0) return "unknown";
+  switch (static_cast<unsigned long>(status.f_type)) {
+    case TMPFS_MAGIC:
+      return "tmpfs";
+    case EXT4_SUPER_MAGIC:
+      return "ext4";
+    case BTRFS_SUPER_MAGIC:
+      return "btrfs";
+    case XFS_SUPER_MAGIC:
+      return "xfs";
+    case OVERLAYFS_SUPER_MAGIC:
+      return "overlayfs";
+    default:
+      return "other";
+  }
+}
+
+// What a program gets that appends 4 KiB and syncs, once per record.
+double fdatasyncs_per_second(const std::string& directory) {
+  const std::string path = directory + "/baseline";
+  const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  const std::string block(4096, 'b');
+  const auto began = Clock::now();
+  int writes = 0;
+  for (; seconds_since(began) < 1; ++writes)
+    if (::write(fd, block.data(), block.size()) != 4096 || ::fdatasync(fd) != 0)
+      throw std::runtime_error("writing " + path);
+  const double rate = writes / seconds_since(began);
+  ::close(fd);
+  ::unlink(path.c_str());
+  return rate;
+}
+
+void complain(LogLevel level, std::string_view line) {
+  if (level >= LogLevel::kWarning) std::cerr << line << "\n";
+}
+
+class Load {
+ public:
+  explicit Load(const std::string& directory)
+      : server_(must(Server::open(
+            {.data_dir = directory + "/data", .listen = {"leat://127.0.0.1:0"}, .log = complain}))),
+        url_(server_->listeners().front()),
+        baseline_(fdatasyncs_per_second(directory)) {
+    std::printf(
+        "file system %s, reactor %s, journal by thread, append + fdatasync of 4 KiB: %.0f/s\n\n",
+        file_system(directory), server_->reactor().c_str(), baseline_);
+    std::printf("%-44s %12s %10s %14s %10s\n", "", "records/s", "MB/s", "syncs/record",
+                "x fdatasync");
+  }
+
+  void produce(const std::string& topic, std::size_t bytes, std::uint64_t records) {
+    auto client = connect();
+    must(client.create_topic(topic, 1));
+    auto producer = must(client.producer(Topic{topic}));
+    const std::string value(bytes, 'v');
+    measure("pipelined durable produce, " + std::to_string(bytes) + " B, 1 connection", bytes,
+            records, [&] {
+              for (std::uint64_t i = 0; i < records; ++i)
+                must(producer->send({.value = as_bytes(value)}));
+              must(producer->flush());
+            });
+  }
+
+  void single_acks(int connections, std::uint64_t each) {
+    auto admin = connect();
+    const std::string topic = "single" + std::to_string(connections);
+    must(admin.create_topic(topic, 8));
+    std::vector<Client> clients;
+    std::vector<std::unique_ptr<Producer>> producers;
+    for (int i = 0; i < connections; ++i) {
+      clients.push_back(connect());
+      producers.push_back(
+          must(clients.back().producer(Topic{topic}, {.linger = std::chrono::milliseconds(0)})));
+    }
+    const std::string value(1024, 'v');
+    measure("durable acks at depth 1, 1024 B, " + std::to_string(connections) + " connections",
+            1024, each * static_cast<std::uint64_t>(connections), [&] {
+              std::vector<std::thread> threads;
+              for (auto& producer : producers)
+                threads.emplace_back([&] {
+                  for (std::uint64_t i = 0; i < each; ++i)
+                    must(producer->send_and_wait({.value = as_bytes(value)}));
+                });
+              for (auto& thread : threads) thread.join();
+            });
+  }
+
+  void consume(const std::string& topic, const char* what, std::size_t bytes,
+               std::uint64_t records) {
+    auto client = connect();
+    auto consumer = must(client.consumer({.topic = topic}));
+    measure(std::string(what) + ", " + std::to_string(bytes) + " B", bytes, records, [&] {
+      for (std::uint64_t seen = 0; seen < records;)
+        seen += must(consumer->poll(std::chrono::seconds(30))).size();
+    });
+  }
+
+ private:
+  Client connect() { return must(Client::connect({.broker = url_})); }
+
+  template <class Work>
+  void measure(const std::string& what, std::size_t bytes, std::uint64_t records, Work work) {
+    const std::uint64_t syncs = server_->journal_syncs();
+    const auto began = Clock::now();
+    work();
+    const double seconds = seconds_since(began);
+    const double rate = static_cast<double>(records) / seconds;
+    std::printf(
+        "%-44s %12.0f %10.1f %14.4f %10.1f\n", what.c_str(), rate,
+        rate * static_cast<double>(bytes) / 1e6,
+        static_cast<double>(server_->journal_syncs() - syncs) / static_cast<double>(records),
+        rate / baseline_);
+  }
+
+  std::unique_ptr<Server> server_;
+  std::string url_;
+  double baseline_;
+};
+
+int run(bool allow_tmpfs) {
+  std::string directory = std::filesystem::current_path() / "leat-bench-XXXXXX";
+  if (!::mkdtemp(directory.data())) throw std::runtime_error("cannot create " + directory);
+  int status = 0;
+  if (std::string(file_system(directory)) == "tmpfs" && !allow_tmpfs) {
+    std::cerr << "bench: " << directory
+              << " is on tmpfs, which syncs nothing; run it elsewhere, or say --tmpfs\n";
+    status = 2;
+  } else {
+    Load load(directory);
+    load.produce("small", 100, 2'000'000);
+    load.produce("large", 1024, 1'000'000);
+    load.single_acks(1, 2'000);
+    load.single_acks(16, 2'000);
+    load.single_acks(64, 500);
+    load.consume("small", "catch-up consume, broker and client", 100, 2'000'000);
+    load.consume("large", "catch-up consume, broker and client", 1024, 1'000'000);
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory, ignored);
+  return status;
+}
+
+}  // namespace
+}  // namespace leat::bench
+
+int main(int argc, char** argv) {
+  const std::string option = argc > 1 ? argv[1] : "";
+  if (argc > 2 || (!option.empty() && option != "--tmpfs")) {
+    std::cerr << "usage: leat-load [--tmpfs]\n";
+    return 2;
+  }
+  try {
+    return leat::bench::run(!option.empty());
+  } catch (const std::exception& error) {
+    std::cerr << "bench: " << error.what() << "\n";
+    return 1;
+  }
+}
