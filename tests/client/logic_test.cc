@@ -1,0 +1,165 @@
+// The client's logic without sockets: order, resending, bounds.
+#include <gtest/gtest.h>
+
+#include "client/consumer_logic.h"
+#include "client/producer_logic.h"
+#include "client/tool/record_format.h"
+#include "protocol/base/random.h"
+
+namespace leat {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ProducerLogic, ABatchLingersForCompany) {
+  ProducerLogic logic({.linger = 5ms});
+  const MonotonicTime start{1h};
+  logic.append(PartitionIndex(0), {{}, as_bytes("a"), {}}, 1, {}, start);
+  logic.append(PartitionIndex(0), {{}, as_bytes("b"), {}}, 1, {}, start + 1ms);
+  EXPECT_TRUE(logic.ready(start + 4ms).empty());
+  EXPECT_EQ(logic.next_deadline(start), start + 5ms);
+  const auto out = logic.ready(start + 5ms);
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(RecordBatchView::parse(out[0].bytes)->record_count(), 2);
+}
+
+TEST(ProducerLogic, FailsWhatIsOlderThanTheDeliveryTimeout) {
+  ProducerLogic logic({.delivery_timeout = 1s});
+  const MonotonicTime start{1h};
+  int failures = 0;
+  logic.append(
+      PartitionIndex(0), {{}, as_bytes("a"), {}}, 1, [&](const auto& ack) { failures += !ack; },
+      start);
+  std::vector<ProducerLogic::Outcome> outcomes;
+  logic.expire(start + 999ms, outcomes);
+  EXPECT_TRUE(outcomes.empty());
+  logic.expire(start + 1s, outcomes);
+  for (auto& outcome : outcomes) outcome.handler(outcome.result);
+  EXPECT_EQ(failures, 1);
+  EXPECT_TRUE(logic.idle());
+  EXPECT_EQ(logic.buffered_bytes(), 0u);
+}
+
+// A broker that stores what reaches it, behind a connection that breaks at random: every record is
+// acknowledged once, stored at least once, and first occurrences are in order.
+TEST(ProducerLogic, BreaksNeverLoseNorReorder) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Random random(seed);
+    ProducerLogic logic({.linger = 2ms, .batch_bytes = 400, .max_in_flight = 3});
+    MonotonicTime now{1h};
+    std::vector<int> stored[2], acknowledged;
+    std::deque<ProducerLogic::Outgoing> wire;
+    std::vector<ProducerLogic::Outcome> outcomes;
+    constexpr int kRecords = 120;
+    int sent = 0;
+    const auto deliver = [&](bool reply) {
+      const auto batch = wire.front();
+      wire.pop_front();
+      auto& log = stored[batch.partition.value];
+      const auto base = static_cast<std::int64_t>(log.size());
+      const auto view = RecordBatchView::parse(batch.bytes);
+      for (const RecordView& record : *view)
+        log.push_back(std::stoi(std::string(as_text(*record.value))));
+      if (reply) logic.acknowledged(batch.id, Offset(base), outcomes);
+    };
+    for (int step = 0; step < 100'000 && (sent < kRecords || !logic.idle()); ++step) {
+      now += 1ms;
+      switch (random.below(sent < kRecords ? 4 : 3)) {
+        case 0:
+          if (!wire.empty()) deliver(true);
+          break;
+        case 1:
+          for (const auto& batch : logic.ready(now)) wire.push_back(batch);
+          break;
+        case 2:
+          if (random.below(6) != 0) break;
+          while (!wire.empty() && random.below(2)) deliver(false);  // arrived, the reply is lost
+          wire.clear();
+          logic.disconnected();
+          break;
+        default: {
+          const int number = sent++;
+          const std::string value = std::to_string(number);
+          logic.append(
+              PartitionIndex(number % 2), {{}, as_bytes(value), {}}, 1,
+              [&acknowledged, number](const Result<Ack>& ack) {
+                if (ack) acknowledged.push_back(number);
+              },
+              now);
+        }
+      }
+      for (auto& outcome : outcomes) outcome.handler(outcome.result);
+      outcomes.clear();
+    }
+    ASSERT_TRUE(logic.idle()) << "seed " << seed;
+    ASSERT_EQ(acknowledged.size(), static_cast<std::size_t>(kRecords)) << "seed " << seed;
+    for (int p = 0; p < 2; ++p) {
+      int next = p;
+      for (const int number : stored[p]) {
+        ASSERT_LE(number, next) << "seed " << seed;  // a repetition, or exactly the next
+        if (number == next) next += 2;
+      }
+      ASSERT_EQ(next, kRecords + p) << "seed " << seed;
+    }
+  }
+}
+
+std::vector<std::byte> batch_at(std::int64_t base, int records) {
+  RecordBatchBuilder builder;
+  for (int i = 0; i < records; ++i) builder.append({{}, as_bytes(std::to_string(base + i)), {}}, 1);
+  auto bytes = builder.take();
+  assign_offset(bytes, Offset(base), LeaderEpoch(0));
+  return bytes;
+}
+
+TEST(ConsumerLogic, NeitherSkipsNorGoesBack) {
+  ConsumerLogic logic(1 << 20);
+  logic.assign(PartitionIndex(0), Offset(12));
+  auto wanted = logic.wanted();
+  ASSERT_EQ(wanted.size(), 1u);
+  EXPECT_EQ(wanted[0].offset, Offset(12));
+  EXPECT_TRUE(logic.wanted().empty());  // one in flight
+  logic.lost(PartitionIndex(0));
+  EXPECT_EQ(logic.wanted().at(0).offset, Offset(12));
+  ASSERT_TRUE(logic.fetched(PartitionIndex(0), batch_at(10, 5), Offset(15)));
+  const auto records = logic.take();
+  ASSERT_EQ(records.size(), 3u);  // the batch began below the position
+  EXPECT_EQ(records[0].offset, Offset(12));
+  EXPECT_EQ(as_text(*records[2].value), "14");
+  EXPECT_EQ(logic.position(PartitionIndex(0)), Offset(15));
+  EXPECT_EQ(logic.wanted().at(0).offset, Offset(15));
+  EXPECT_FALSE(logic.fetched(PartitionIndex(0), batch_at(16, 2), Offset(18)));  // a gap
+}
+
+TEST(ConsumerLogic, PrefetchesWithinItsBound) {
+  ConsumerLogic logic(100);
+  logic.assign(PartitionIndex(0), Offset(0));
+  logic.wanted();
+  ASSERT_TRUE(logic.fetched(PartitionIndex(0), batch_at(0, 20), Offset(40)));
+  EXPECT_TRUE(logic.wanted().empty());
+  logic.take();
+  EXPECT_EQ(logic.wanted().size(), 1u);
+}
+
+TEST(RecordFormat, FormatsAndRefuses) {
+  EXPECT_TRUE(tool::check_format("%t %p %o %k %v %h %T %%\\n\\t\\\\"));
+  for (const char* bad : {"%", "%x", "\\", "\\q"}) EXPECT_FALSE(tool::check_format(bad)) << bad;
+  const ConsumedRecord record{PartitionIndex(3), Offset(9), 77, as_bytes("k"), std::nullopt, {}};
+  std::string out;
+  tool::append_formatted(out, "%t/%p/%o %k=%v%%\\n", "orders", record);
+  EXPECT_EQ(out, "orders/3/9 k=%\n");
+}
+
+TEST(RecordFormat, JsonIsEscapedAndHonestAboutBytes) {
+  const ConsumedRecord record{PartitionIndex(0), Offset(1),           5,
+                              as_bytes("\xff"),  as_bytes("a\"\n\\"), {}};
+  std::string out;
+  tool::append_json(out, "t", record);
+  EXPECT_EQ(
+      out,
+      "{\"topic\":\"t\",\"partition\":0,\"offset\":1,\"timestamp_ms\":5,\"key\":{\"hex\":\"ff\"},"
+      "\"value\":\"a\\\"\\u000a\\\\\",\"headers\":[]}\n");
+}
+
+}  // namespace
+}  // namespace leat
