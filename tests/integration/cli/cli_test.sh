@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# leatd and leat as people use them: output, errors, exit codes. Usage: cli_test.sh BIN_DIR README
+set -uo pipefail
+bin="$1" readme="$2"
+directory="$(mktemp -d)"
+export PATH="$bin:$PATH" LEAT_BROKER="unix://$directory/socket"
+broker=""
+cleanup() { [ -z "$broker" ] || kill -9 "$broker" 2>/dev/null; rm -rf "$directory"; }
+trap cleanup EXIT
+failures=0
+
+# start [OPTION...]: a broker, ready when its line is there.
+start() {
+  mkfifo "$directory/ready"
+  leatd --listen "$LEAT_BROKER" "$@" >"$directory/ready" 2>>"$directory/log" &
+  broker=$!
+  read -r ready <"$directory/ready"
+  rm "$directory/ready"
+}
+check() {  # check WHAT EXPECTED ACTUAL
+  [ "$2" = "$3" ] && return
+  printf 'FAILED %s\n  expected: %s\n  actual:   %s\n' "$1" "$2" "$3"
+  failures=$((failures + 1))
+}
+exits() {  # exits STATUS TEXT COMMAND...: fails so, saying so
+  local status="$1" text="$2" output actual
+  shift 2
+  output="$("$@" 2>&1 >/dev/null </dev/null)"
+  actual=$?
+  check "exit status of: $*" "$status" "$actual"
+  case "$output" in *"$text"*) ;; *) check "message of: $*" "*$text*" "$output" ;; esac
+}
+
+# ---- a broker that does not start says why ----
+exits 2 "--bogus" leatd --bogus
+exits 2 "--data-dir" leatd
+exits 2 "not both" leatd --dev --data-dir x
+exits 4 "mkdir -p" leatd --data-dir "$directory/no/such"
+mkdir "$directory/foreign"; touch "$directory/foreign/photo.jpg"
+exits 7 "photo.jpg" leatd --data-dir "$directory/foreign"
+exits 5 "--insecure" leatd --data-dir "$directory/x" --listen leat://0.0.0.0:0
+exits 2 "leat://HOST:PORT" leatd --data-dir "$directory/x" --listen http://x
+mkdir "$directory/old"; echo "leat-data 99" >"$directory/old/FORMAT"
+exits 7 "data format 99" leatd --data-dir "$directory/old"
+if [ "$(id -u)" -ne 0 ]; then
+  mkdir "$directory/readonly"; chmod 500 "$directory/readonly"
+  exits 5 "write access" leatd --data-dir "$directory/readonly"
+fi
+exits 3 "is leatd running there" leat ping
+
+# ---- by hand ----
+start --data-dir "$directory/data"
+case "$ready" in
+  '{"pid":'$broker',"listeners":["'$LEAT_BROKER'"],"reactor":"epoll","version":"'*'}') ;;
+  *) check "the ready line" "JSON" "$ready" ;;
+esac
+exits 7 "in use" leatd --data-dir "$directory/data" --listen leat://127.0.0.1:0
+exits 7 "in use" leatd --data-dir "$directory/y" --listen "$LEAT_BROKER"
+leat ping >/dev/null || check "ping" 0 $?
+leat topic create orders --partitions 4 >/dev/null
+exits 7 "'orders'" leat topic create orders
+exits 4 "leat topic create nope" leat produce nope x
+exits 4 "'nope'" leat consume nope
+exits 2 "'a b'" leat topic create 'a b'
+exits 2 "1 to 1024" leat topic create many --partitions 99999
+exits 4 "0 to 3" leat produce orders x --partition 9
+exits 4 "0 to 3" leat consume orders --partitions 3-4
+exits 1 "holds 0 to 0" leat consume orders --from 7
+exits 2 "%q" leat consume orders --format %q
+exits 2 "--from" leat consume orders --from yesterday
+exits 2 "" leat consume orders -o yaml
+exits 2 "" leat frobnicate
+exits 2 "KEY=VALUE" leat produce orders x --header nonsense
+exits 4 "cannot read" leat produce orders --file "$directory/none"
+
+leat produce orders one two --key k --header a=1 --header b=2 2>/dev/null
+check "format" $'orders 0 k one a=1,b=2\norders 1 k two a=1,b=2' \
+  "$(leat consume orders --format '%t %o %k %v %h\n')"
+check "json" '"key":"k","value":"one","headers":[["a","1"],["b","2"]]}' \
+  "$(leat consume orders -n 1 -o json | sed 's/.*"key"/"key"/')"
+leat topic create lines >/dev/null
+seq 1 5000 | leat produce lines 2>/dev/null
+check "standard input, in order" "$(seq 1 5000 | md5sum)" "$(leat consume lines | md5sum)"
+check "the last two" $'4999\n5000' "$(leat consume lines --from -2)"
+check "from an offset" 5000 "$(leat consume lines --from 4999)"
+check "count for a group" $'1\n2\n3' "$(leat consume lines -g g -n 3)"
+check "the group goes on" 4 "$(leat consume lines -g g -n 1)"
+printf 'a:1\nb:2\n' >"$directory/file"
+leat topic create keyed >/dev/null
+leat produce keyed --file "$directory/file" --key-delimiter : 2>/dev/null
+check "keys" $'a=1\nb=2' "$(leat consume keyed --format '%k=%v\n')"
+head -c 1000 /dev/urandom | tr -d '\n' >"$directory/binary"
+leat topic create binary >/dev/null
+leat produce binary --file "$directory/binary" 2>/dev/null
+check "raw bytes" "$(md5sum <"$directory/binary")" "$(leat consume binary -o raw | md5sum)"
+leat consume lines | head -n 1 >/dev/null  # a closed pipe is no crash
+
+# ---- a reader that follows, through a SIGKILL of the broker ----
+coproc FOLLOW { exec leat consume lines --follow 2>/dev/null; }
+follower=$FOLLOW_PID
+exec {followed}<&"${FOLLOW[0]}"
+read -r first <&"$followed"
+check "the follower's first record" 1 "$first"
+kill -9 "$broker"; wait "$broker" 2>/dev/null
+start --data-dir "$directory/data"
+check "records after SIGKILL" 5000 "$(leat consume lines | wc -l)"
+check "the group after SIGKILL" 5 "$(leat consume lines -g g -n 1)"
+leat produce lines after 2>/dev/null
+check "the follower goes on" after "$(timeout 60 grep -m 1 after <&"$followed")"
+kill -TERM "$follower"
+leat topic rm lines --yes
+exits 4 "'lines'" leat topic info lines
+
+# ---- stopping ----
+kill -TERM "$broker"; wait "$broker"
+check "SIGTERM" 0 $?
+broker=""
+start --dev
+temporary="$(printf '%s' "$ready" | sed 's/.*"data_dir":"\([^"]*\)".*/\1/')"
+leat produce fresh hello 2>/dev/null || check "auto-created topic" 0 $?
+check "auto-created" hello "$(leat consume fresh)"
+kill -TERM "$broker"; wait "$broker"
+broker=""
+[ ! -e "$temporary" ] || check "--dev directory" removed "$temporary is left"
+
+# ---- the README, as it is written ----
+start --dev
+sed -n '/<!-- run: shell -->/,/^```$/p' "$readme" | sed '1,2d;$d' >"$directory/readme.sh"
+[ -s "$directory/readme.sh" ] || check "README snippet" found none
+output="$(bash -e -o pipefail "$directory/readme.sh" 2>&1)" || check "README snippet" 0 "$output"
+case "$output" in *1000*) ;; *) check "README output" "*1000*" "$output" ;; esac
+
+[ "$failures" -eq 0 ] && echo "ok" || { echo "$failures failed"; cat "$directory/log"; exit 1; }
