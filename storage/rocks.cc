@@ -156,7 +156,12 @@ Result<> Rocks::flush_all() {
   rocksdb::FlushOptions options;
   options.wait = false;
   options.allow_write_stall = true;
-  const auto status = db_->Flush(options, {handles_.begin(), handles_.end()});
+  auto status = db_->Flush(options, {handles_.begin(), handles_.end()});
+  if (status.IsTryAgain()) {
+    // Every memtable is full and on its way to disk: RocksDB then takes only a flush that waits.
+    options.wait = true;
+    status = db_->Flush(options, {handles_.begin(), handles_.end()});
+  }
   if (!status.ok()) return fail(from_status(status, "flushing RocksDB"));
   return {};
 }

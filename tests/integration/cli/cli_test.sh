@@ -130,4 +130,8 @@ sed -n '/<!-- run: shell -->/,/^```$/p' "$readme" | sed '1,2d;$d' >"$directory/r
 output="$(bash -e -o pipefail "$directory/readme.sh" 2>&1)" || check "README snippet" 0 "$output"
 case "$output" in *1000*) ;; *) check "README output" "*1000*" "$output" ;; esac
 
+kill -9 "$broker"; wait "$broker" 2>/dev/null
+start --dev
+check "README C++" "1 handled" "$(readme_snippet 2>&1)"
+
 [ "$failures" -eq 0 ] && echo "ok" || { echo "$failures failed"; cat "$directory/log"; exit 1; }
