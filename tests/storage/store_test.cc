@@ -1,0 +1,88 @@
+// RocksDB behind the journal, by itself.
+#include "storage/store.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/temporary_directory.h"
+
+namespace leat::storage {
+namespace {
+
+using test::TemporaryDirectory;
+
+constexpr PartitionId kPartition{1};
+
+JournalEntry records_at(std::uint64_t position, Offset base, std::size_t bytes) {
+  RecordBatchBuilder builder;
+  const std::string value(bytes, 'v');
+  builder.append({{}, as_bytes(value), {}}, 1);
+  JournalEntry entry = RecordsAppended::encode(kPartition, base, builder.finish());
+  entry.position = JournalPosition(position);
+  return entry;
+}
+
+std::unique_ptr<Store> open(const std::string& directory) {
+  auto store =
+      Store::open({.directory = directory, .memtable_bytes = 2 << 20, .roll_bytes = 1 << 20});
+  EXPECT_TRUE(store) << store.error().message();
+  return store ? std::move(*store) : nullptr;
+}
+
+// Rolls faster than the disk flushes: RocksDB stops writes and takes no flush that does not wait.
+TEST(Store, RollsFasterThanTheDiskDoNotFail) {
+  TemporaryDirectory directory;
+  auto store = open(directory.path());
+  for (std::uint64_t i = 1; i <= 300; ++i) {
+    const JournalEntry entry = records_at(i, Offset(static_cast<std::int64_t>(i - 1)), 600'000);
+    const auto ok = store->apply({&entry, 1});
+    ASSERT_TRUE(ok) << ok.error().message();
+  }
+  const auto read = store->read(kPartition, Offset(0), 1 << 30);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_GT(read->batches.front().bytes.size(), 300u * 600'000);
+}
+
+// Rule 5: what a kill leaves of the open segment is not taken for applied, and comes back once.
+TEST(Store, OnlyWhatAFooterProvesIsPersisted) {
+  TemporaryDirectory directory;
+  std::vector<JournalEntry> entries;
+  for (std::uint64_t i = 1; i <= 10; ++i)
+    entries.push_back(records_at(i, Offset(static_cast<std::int64_t>(i - 1)), 100));
+  {
+    auto store = open(directory.path());
+    ASSERT_TRUE(store->apply(std::span(entries).first(6)));
+    ASSERT_TRUE(store->roll_and_wait());
+    ASSERT_TRUE(store->apply(std::span(entries).subspan(6)));
+  }
+  auto store = open(directory.path());
+  EXPECT_EQ(store->persisted(), JournalPosition(6));
+  EXPECT_FALSE(store->wants(Family::kRecords, JournalPosition(6)));
+  EXPECT_TRUE(store->wants(Family::kRecords, JournalPosition(7)));
+  EXPECT_EQ(store->next_offset_at_open(kPartition), Offset(6));
+  ASSERT_TRUE(store->apply(std::span(entries).subspan(6)));
+  const auto read = store->read(kPartition, Offset(0), 1 << 20);
+  ASSERT_TRUE(read) << read.error().message();
+  Bytes rest = read->batches.front().bytes;
+  std::int64_t next = 0;
+  for (; !rest.empty(); ++next) {
+    const auto batch = RecordBatchView::parse(rest);
+    ASSERT_EQ(batch->base_offset(), Offset(next));
+    rest = rest.subspan(batch->bytes().size());
+  }
+  EXPECT_EQ(next, 10);
+}
+
+TEST(Store, ARecordThatIsMissingIsNotHidden) {
+  TemporaryDirectory directory;
+  auto store = open(directory.path());
+  for (const int i : {1, 3}) {  // offset 1 never came
+    const JournalEntry entry = records_at(static_cast<std::uint64_t>(i), Offset(i - 1), 100);
+    ASSERT_TRUE(store->apply({&entry, 1}));
+  }
+  const auto read = store->read(kPartition, Offset(0), 1 << 20);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kCorruptStorage);
+}
+
+}  // namespace
+}  // namespace leat::storage
