@@ -42,6 +42,7 @@ exits 5 "--insecure" leatd --data-dir "$directory/x" --listen leat://0.0.0.0:0
 exits 2 "leat://HOST:PORT" leatd --data-dir "$directory/x" --listen http://x
 mkdir "$directory/old"; echo "leat-data 99" >"$directory/old/FORMAT"
 exits 7 "data format 99" leatd --data-dir "$directory/old"
+exits 5 "write access" leatd --data-dir /sys/leat  # root cannot write there either
 if [ "$(id -u)" -ne 0 ]; then
   mkdir "$directory/readonly"; chmod 500 "$directory/readonly"
   exits 5 "write access" leatd --data-dir "$directory/readonly"
