@@ -70,6 +70,8 @@ class DiskStorage final : public Storage {
                    ReadToken token) override;
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const OffsetCommit> offsets) override;
+  std::size_t group_count() const override { return offsets_.group_count(); }
+  bool has_group(std::string_view group) const override { return offsets_.has_group(group); }
   std::optional<Committed> committed(std::string_view group, const TopicId& topic,
                                      PartitionIndex partition) const override;
   void poll(StorageEvents& events) override;

@@ -27,6 +27,8 @@ class OffsetStore {
  public:
   Result<> load(const FamilyReader& rows);
 
+  std::size_t group_count() const { return groups_.size(); }
+  bool has_group(std::string_view group) const { return groups_.contains(group); }
   std::optional<Committed> find(std::string_view group, const TopicId& topic,
                                 PartitionIndex partition) const;
 

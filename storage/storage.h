@@ -116,6 +116,8 @@ class Storage {
   // ---- committed offsets (rule 6) ----
   virtual Result<JournalPosition> commit_offsets(std::string_view group,
                                                  std::span<const OffsetCommit> offsets) = 0;
+  virtual std::size_t group_count() const = 0;
+  virtual bool has_group(std::string_view group) const = 0;
   virtual std::optional<Committed> committed(std::string_view group, const TopicId& topic,
                                              PartitionIndex partition) const = 0;
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "protocol/record_batch.h"
@@ -89,8 +90,13 @@ class FakeStorage final : public storage::Storage {
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const storage::OffsetCommit> offsets) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
+    groups_.emplace(group);
     for (const auto& o : offsets) commits_[{std::string(group), o.topic, o.partition}] = o.offset;
     return last_ = last_ + 1;
+  }
+  std::size_t group_count() const override { return groups_.size(); }
+  bool has_group(std::string_view group) const override {
+    return groups_.contains(std::string(group));
   }
   std::optional<storage::Committed> committed(std::string_view group, const TopicId& topic,
                                               PartitionIndex partition) const override {
@@ -109,6 +115,7 @@ class FakeStorage final : public storage::Storage {
   PartitionId next_partition_{1};
   std::vector<std::unique_ptr<storage::Topic>> topics_;
   std::map<PartitionId, Partition> partitions_;
+  std::set<std::string> groups_;
   std::map<std::tuple<std::string, TopicId, PartitionIndex>, Offset> commits_;
 };
 

@@ -46,6 +46,12 @@ void Broker::create_topic(const RequestId& id, std::string_view name, std::int32
   if (storage_.topics().size() >= options_.topics)
     return reply(id, Error(ErrorCode::kLimitReached,
                            std::to_string(options_.topics) + " topics; delete one first"));
+  std::size_t all = static_cast<std::size_t>(partitions);
+  for (const storage::Topic* topic : storage_.topics()) all += topic->partitions.size();
+  if (all > options_.partitions)
+    return reply(id, Error(ErrorCode::kLimitReached,
+                           std::to_string(options_.partitions) +
+                               " partitions in all; delete a topic or ask for fewer"));
   auto position = storage_.create_topic(random_.topic_id(), name, partitions, now);
   if (!position) return reply(id, position.error());
   reply(id, describe(*storage_.find_topic(name)));
@@ -196,6 +202,8 @@ void Broker::on_connection_closed(ConnectionId connection) {
 Result<> Broker::check_commits(std::string_view group,
                                std::span<const storage::OffsetCommit> offsets) const {
   if (auto ok = validate_group_name(group); !ok) return ok;
+  if (!storage_.has_group(group) && storage_.group_count() >= options_.groups)
+    return fail(ErrorCode::kLimitReached, std::to_string(options_.groups) + " groups");
   if (offsets.empty() || offsets.size() > options_.commits_per_request)
     return fail(ErrorCode::kInvalidRequest, std::to_string(offsets.size()) +
                                                 " offsets in a commit; use 1 to " +

@@ -22,6 +22,8 @@ struct BrokerOptions {
   // Limits.
   std::size_t topics = 10'000;
   std::int32_t partitions_per_topic = 1'024;
+  std::size_t partitions = 100'000;  // of all topics
+  std::size_t groups = 10'000;
   std::size_t batch_bytes = 8 << 20;
   std::size_t fetch_bytes = 16 << 20;
   std::chrono::milliseconds fetch_wait{60'000};

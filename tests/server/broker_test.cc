@@ -47,7 +47,10 @@ class BrokerTest : public ::testing::Test {
 
   FakeStorage storage;
   Sink sink;
-  Broker broker{{.topics = 3, .waiting_fetches_per_connection = 2}, storage, Random(1), sink};
+  Broker broker{{.topics = 3, .partitions = 7, .groups = 1, .waiting_fetches_per_connection = 2},
+                storage,
+                Random(1),
+                sink};
   MonotonicTime now{1h};
   std::uint64_t correlation = 0;
 };
@@ -156,6 +159,17 @@ TEST_F(BrokerTest, LimitsHaveTheirError) {
   create("second");
   create("third");
   broker.create_topic(next(), "fourth", 1, false, WallTime());
+  EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
+  broker.delete_topic(next(), "third");
+  broker.create_topic(next(), "wide", 4, false, WallTime());
+  storage.make_durable(broker);
+  EXPECT_EQ(last_error(), ErrorCode::kLimitReached);  // partitions in all
+  const storage::OffsetCommit commit{topic, PartitionIndex(0), Offset(7), ""};
+  broker.commit_offsets(next(), "one", {&commit, 1});
+  broker.commit_offsets(next(), "one", {&commit, 1});
+  storage.make_durable(broker);
+  EXPECT_TRUE(last<OffsetsCommitted>());
+  broker.commit_offsets(next(), "two", {&commit, 1});
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
 }
 
