@@ -74,6 +74,7 @@ class DiskStorageTest : public ::testing::Test {
   void append(PartitionId partition, const std::string& value, int records = 1) {
     RecordBatchBuilder builder;
     for (int i = 0; i < records; ++i) builder.append({.key = {}, .value = as_bytes(value)}, 1);
+    if (!storage->has_room()) poll_until([this] { return storage->has_room(); });
     ASSERT_TRUE(storage->append(partition, builder.finish()));
   }
   // Every value from `from` to the high watermark, through as many reads as it takes.
