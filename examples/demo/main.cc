@@ -49,6 +49,8 @@ int consume(const std::string& url, int first, int last) {
   for (int i = first; i <= last; ++i) options.partitions.emplace_back(i);
   options.fetch_bytes = 16 << 10;  // small bites, so that a kill falls between two commits
   auto consumer = must(client.consumer(options), "consuming");
+  std::puts("ready");
+  std::fflush(stdout);
   while (!g_stop) {
     const auto records = must(consumer->poll(std::chrono::milliseconds(100)), "polling");
     std::string lines;
@@ -115,6 +117,7 @@ class Demo {
     int first, last;
     std::map<int, std::int64_t> began_at;  // partition -> first offset it read
     std::uint64_t lines = 0;
+    bool ready = false;
     Process process;
     std::thread thread;
   };
@@ -148,9 +151,16 @@ class Demo {
         first, last));
     std::printf("consumer %d reads partitions %d to %d\n", readers_.back()->process.pid(), first,
                 last);
+    // Connected before the next kill: from then on it comes back by itself.
+    wait_until([reader = readers_.back().get()] { return reader->ready; });
   }
 
   void received(Reader& reader, const std::string& line) {
+    if (line == "ready") {
+      const std::lock_guard lock(mutex_);
+      reader.ready = true;
+      return changed_.notify_all();
+    }
     int partition = 0;
     long long offset = 0;
     unsigned long long number = 0;
