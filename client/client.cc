@@ -34,18 +34,21 @@ Result<std::chrono::nanoseconds> Client::ping() {
 Result<TopicDescription> Client::create_topic(std::string_view name, std::int32_t partitions,
                                               bool if_not_exists) {
   TopicDescription topic;
-  auto ok = link_->call(native::CreateTopic{name, partitions, if_not_exists},
-                        link_->options().request_timeout, [&](const native::Reply& reply) {
-                          if (const auto* created = std::get_if<native::TopicReply>(&reply))
-                            topic = description_of(created->topic);
-                        });
+  auto ok = link_->call(
+      native::CreateTopic{name, partitions, if_not_exists}, link_->options().request_timeout,
+      [&](const native::Reply& reply) {
+        if (const auto* created = std::get_if<native::TopicReply>(&reply))
+          topic = description_of(created->topic);
+      },
+      if_not_exists ? Link::Repeat::kAgain : Link::Repeat::kOnce);
   if (!ok) return fail(ok.error());
   return topic;
 }
 
 Result<> Client::delete_topic(std::string_view name) {
-  return link_->call(native::DeleteTopic{name}, link_->options().request_timeout,
-                     [](const auto&) {});
+  return link_->call(
+      native::DeleteTopic{name}, link_->options().request_timeout, [](const auto&) {},
+      Link::Repeat::kOnce);
 }
 
 Result<std::vector<TopicDescription>> Client::list_topics() {

@@ -30,7 +30,8 @@ class Client {
   Result<std::chrono::nanoseconds> ping();
 
   // Errors of all: kUnknownTopic, kTopicExists, kInvalidTopicName, kInvalidPartitionCount,
-  // kLimitReached, kTimedOut.
+  // kLimitReached, kTimedOut; kNotAllowed in a handler. Creating and deleting besides:
+  // kDisconnected, when the connection was lost before the reply; it may or may not have been done.
   Result<TopicDescription> create_topic(std::string_view name, std::int32_t partitions,
                                         bool if_not_exists = false);
   Result<> delete_topic(std::string_view name);

@@ -1,9 +1,12 @@
 #include "client/link.h"
 
+#include <cerrno>
 #include <future>
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace leat {
 namespace {
@@ -28,6 +31,7 @@ struct Link::Call {
   MonotonicTime deadline;
   std::function<void(const native::Reply&)> take;
   std::promise<Result<>> done;
+  Repeat repeat;
   asio::steady_timer timer;
   bool finished = false;
 
@@ -113,6 +117,17 @@ void Link::connect_to(std::vector<Endpoint> endpoints, std::size_t index) {
   std::error_code ignored;
   socket_.close(ignored);
   const Endpoint endpoint = endpoints[index];
+  // Asio opens its sockets inheritable (rule 13).
+  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return lost(
+        {ErrorCode::kUnreachable, options_.broker + ": " + std::generic_category().message(errno)});
+  std::error_code refused;
+  socket_.assign(endpoint.protocol(), fd, refused);
+  if (refused) {
+    ::close(fd);
+    return lost({ErrorCode::kUnreachable, options_.broker + ": " + refused.message()});
+  }
   socket_.async_connect(endpoint, [this, attempt = attempt_, index,
                                    endpoints = std::move(endpoints)](std::error_code error) {
     if (attempt != attempt_) return;
@@ -212,10 +227,13 @@ void Link::request(const native::Request& request, std::chrono::milliseconds tim
 }
 
 Result<> Link::call(const native::Request& request, std::chrono::milliseconds timeout,
-                    const std::function<void(const native::Reply&)>& take) {
+                    const std::function<void(const native::Reply&)>& take, Repeat repeat) {
+  if (on_own_thread())
+    return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
   auto call = std::make_shared<Call>(io_);
   call->request = &request;
   call->take = take;
+  call->repeat = repeat;
   call->deadline = clock_.now() + timeout;
   auto result = call->done.get_future();
   post([this, call] {
@@ -237,7 +255,11 @@ void Link::attempt(const std::shared_ptr<Call>& call) {
   request(*call->request, std::max(left, std::chrono::milliseconds(1)),
           [this, call](const Result<const native::Reply*>& reply) {
             if (call->finished) return;  // the caller, and its request, are gone
-            if (!reply && reply.error().code == ErrorCode::kDisconnected) return attempt(call);
+            const bool lost = !reply && reply.error().code == ErrorCode::kDisconnected;
+            if (lost && call->repeat == Repeat::kAgain) return attempt(call);
+            if (lost)
+              return call->finish(fail(ErrorCode::kDisconnected,
+                                       "before the reply came; it may or may not have been done"));
             if (!reply) return call->finish(fail(reply.error()));
             call->take(**reply);
             call->finish({});

@@ -39,11 +39,14 @@ class Link {
   void post(std::function<void()> task) { asio::post(io_, std::move(task)); }
   // Any thread but the link's: posts, and waits until `task` has run.
   void run(const std::function<void()>& task);
-  // Any thread but the link's. Sends `request`, waits for its reply and hands it to `take` on the
-  // link's thread. Tries again after a lost connection until `timeout`: for requests that may be
-  // carried out twice.
+  // Sends `request`, waits for its reply and hands it to `take` on the link's thread. After a lost
+  // connection kAgain tries again until `timeout`; kOnce, for what must not be carried out twice,
+  // fails with kDisconnected. Any thread but the link's, where it fails with kNotAllowed.
+  enum class Repeat : std::uint8_t { kAgain, kOnce };
   Result<> call(const native::Request& request, std::chrono::milliseconds timeout,
-                const std::function<void(const native::Reply&)>& take);
+                const std::function<void(const native::Reply&)>& take,
+                Repeat repeat = Repeat::kAgain);
+  bool on_own_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   // The link's thread.
   void add(Listener* listener) { listeners_.push_back(listener); }

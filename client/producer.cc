@@ -54,17 +54,23 @@ Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) 
                 "a record has at most " + std::to_string(kMaxRecordBytes) + " bytes");
   const std::int64_t timestamp =
       record.timestamp_ms.value_or(clock_.wall_now().time_since_epoch().count());
+  // The link's own thread makes room: it cannot wait for it.
+  const auto patience =
+      link_.on_own_thread() ? std::chrono::milliseconds(0) : options_.delivery_timeout;
   std::unique_lock lock(mutex_);
-  if (!room_.wait_for(lock, options_.delivery_timeout, [this] {
+  if (!room_.wait_for(lock, patience, [this] {
         return closed_ || logic_.buffered_bytes() < options_.buffer_bytes;
       }))
     return fail(ErrorCode::kQueueFull, "the producer's buffer stayed full; is the broker up?");
   if (closed_) return fail(ErrorCode::kClosed);
   auto partition = partition_of(record);
   if (!partition) return fail(partition.error());
-  logic_.append(*partition, data, timestamp, std::move(handler), clock_.now());
-  // One wake for many records: the pump looks again when the earliest batch is due.
-  if (!pump_posted_ && (!timer_armed_ || logic_.buffered_bytes() >= options_.batch_bytes)) {
+  const MonotonicTime now = clock_.now();
+  const bool changed = logic_.append(*partition, data, timestamp, std::move(handler), now);
+  // One wake for many records: when a batch is full, or due before the pump looks again.
+  const bool soon = !timer_at_ || *timer_at_ > now + options_.linger;
+  const bool full = logic_.buffered_bytes() >= options_.batch_bytes;
+  if (changed && !pump_posted_ && (soon || full)) {
     pump_posted_ = true;
     lock.unlock();
     link_.post([self = shared_from_this()] { self->pump(); });
@@ -73,11 +79,17 @@ Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) 
 }
 
 Result<> Producer::Core::flush(std::chrono::milliseconds timeout) {
+  if (link_.on_own_thread())
+    return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
   std::unique_lock lock(mutex_);
-  if (logic_.idle() && telling_ == 0) return {};
-  logic_.flush();
+  const auto last = logic_.flush();
   link_.post([self = shared_from_this()] { self->pump(); });
-  if (!room_.wait_for(lock, timeout, [this] { return logic_.idle() && telling_ == 0; }))
+  // Settled, and the round of handlers that was under way then has ended.
+  std::optional<std::uint64_t> round;
+  if (!room_.wait_for(lock, timeout, [&] {
+        if (!round && logic_.done_through(last)) round = tells_begun_;
+        return round && tells_ended_ >= *round;
+      }))
     return fail(ErrorCode::kTimedOut, "records are still unacknowledged");
   return {};
 }
@@ -102,7 +114,7 @@ void Producer::Core::pump() {
     if (closed_) return;
     logic_.expire(clock_.now(), outcomes);
     if (link_.up()) outgoing = logic_.ready(clock_.now());
-    telling_ += outcomes.size();
+    ++tells_begun_;
     arm_timer();
   }
   tell_counted(outcomes);
@@ -129,7 +141,7 @@ void Producer::Core::on_reply(ProducerLogic::BatchId id,
       logic_.failed(
           id, reply ? Error(ErrorCode::kMalformedFrame, "not a reply to a produce") : reply.error(),
           outcomes);
-    telling_ += outcomes.size();
+    ++tells_begun_;
   }
   tell_counted(outcomes);
   pump();
@@ -143,14 +155,14 @@ void Producer::Core::tell_counted(std::vector<ProducerLogic::Outcome>& outcomes)
   tell(outcomes);
   {
     const std::lock_guard lock(mutex_);
-    telling_ -= outcomes.size();
+    ++tells_ended_;
   }
   room_.notify_all();
 }
 
 void Producer::Core::arm_timer() {
   const auto next = logic_.next_deadline(clock_.now());
-  timer_armed_ = next.has_value();
+  timer_at_ = next;
   if (!next) return;
   timer_->expires_at(std::max(*next, clock_.now() + std::chrono::milliseconds(1)));
   timer_->async_wait([weak = weak_from_this()](std::error_code error) {

@@ -35,7 +35,7 @@ class Producer {
   // Sends and waits for the acknowledgement: the record is on stable storage.
   Result<Ack> send_and_wait(const OutgoingRecord& record);
   // Waits until every record sent so far is acknowledged or has failed (its handler was called).
-  // Error: kTimedOut.
+  // Errors: kTimedOut; kNotAllowed in a handler, where send() does not wait either.
   Result<> flush(std::chrono::milliseconds timeout = std::chrono::hours(1));
 
  private:

@@ -39,8 +39,9 @@ class Producer::Core final : public Link::Listener, public std::enable_shared_fr
   std::mutex mutex_;
   std::condition_variable room_;
   ProducerLogic logic_;
-  std::size_t telling_ = 0;  // handlers being called
-  bool pump_posted_ = false, timer_armed_ = false, closed_ = false;
+  std::uint64_t tells_begun_ = 0, tells_ended_ = 0;  // rounds of calling handlers
+  std::optional<MonotonicTime> timer_at_;
+  bool pump_posted_ = false, closed_ = false;
 };
 
 }  // namespace leat

@@ -4,10 +4,11 @@
 
 namespace leat {
 
-void ProducerLogic::append(PartitionIndex index, const RecordData& record,
+bool ProducerLogic::append(PartitionIndex index, const RecordData& record,
                            std::int64_t timestamp_ms, AckHandler handler, MonotonicTime now) {
   Partition& partition = partitions_[index];
   const std::size_t size = RecordBatchBuilder::max_record_size(record);
+  bool changed = false;
   if (!partition.batches.empty() && !partition.batches.back().closed &&
       partition.batches.back().builder.size() + size > options_.batch_bytes)
     close(partition.batches.back());
@@ -17,12 +18,22 @@ void ProducerLogic::append(PartitionIndex index, const RecordData& record,
     fresh.created = now;
     ++batches_;
     sticky_done_ = true;
+    changed = true;
   }
   Batch& batch = partition.batches.back();
   const std::size_t before = batch.builder.size();
   batch.builder.append(record, timestamp_ms);
-  buffered_bytes_ += batch.builder.size() - before;
+  const std::size_t grown = batch.builder.size() - before;
+  batch.charge += grown;
+  buffered_bytes_ += grown;
   batch.handlers.push_back(std::move(handler));
+  return changed || batch.builder.size() >= options_.batch_bytes;
+}
+
+bool ProducerLogic::done_through(BatchId id) const {
+  for (const auto& [index, partition] : partitions_)
+    if (!partition.batches.empty() && partition.batches.front().id <= id) return false;
+  return true;
 }
 
 PartitionIndex ProducerLogic::sticky_partition(std::int32_t partitions) {
@@ -47,7 +58,7 @@ std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
       if (in_flight >= options_.max_in_flight) break;
       ++in_flight;
       if (batch.sent) continue;
-      const bool due = flushing_ || batch.created + options_.linger <= now ||
+      const bool due = batch.id <= flush_through_ || batch.created + options_.linger <= now ||
                        batch.builder.size() >= options_.batch_bytes;
       if (!batch.closed && !due) break;
       if (!batch.closed) close(batch);
@@ -71,14 +82,9 @@ void ProducerLogic::settle(PartitionIndex index, std::size_t at, const Result<Of
       result = fail(base.error());
     outcomes.push_back({std::move(batch.handlers[i]), std::move(result)});
   }
-  const std::size_t bytes = batch.builder.size();
-  buffered_bytes_ -= std::min(buffered_bytes_, bytes);
+  buffered_bytes_ -= batch.charge;
   batches.erase(batches.begin() + static_cast<std::ptrdiff_t>(at));
   --batches_;
-  if (batches_ == 0) {
-    flushing_ = false;
-    buffered_bytes_ = 0;
-  }
 }
 
 template <class Settle>

@@ -36,13 +36,16 @@ class ProducerLogic {
 
   explicit ProducerLogic(const ProducerOptions& options) : options_(options) {}
 
-  // Copies the record. `buffered_bytes()` is the owner's to bound.
-  void append(PartitionIndex partition, const RecordData& record, std::int64_t timestamp_ms,
+  // Copies the record. `buffered_bytes()` is the owner's to bound. True when ready() has more to
+  // see than before: a batch was begun, which lingers from `now`, or has become full.
+  bool append(PartitionIndex partition, const RecordData& record, std::int64_t timestamp_ms,
               AckHandler handler, MonotonicTime now);
   // What may go now: full batches, those that have lingered, and at flush all; within the window.
   std::vector<Outgoing> ready(MonotonicTime now);
-  // From now on nothing lingers until everything is acknowledged.
-  void flush() { flushing_ = true; }
+  // What was appended so far lingers no longer. done_through() of the id returned tells when all of
+  // it is acknowledged or has failed, whatever was appended since.
+  BatchId flush() { return flush_through_ = last_id_; }
+  bool done_through(BatchId id) const;
 
   void acknowledged(BatchId id, Offset base, std::vector<Outcome>& outcomes);
   void failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes);
@@ -67,6 +70,7 @@ class ProducerLogic {
     Bytes bytes;  // once closed
     std::vector<AckHandler> handlers;
     MonotonicTime created;
+    std::size_t charge = 0;  // its part of buffered_bytes()
     bool closed = false, sent = false;
   };
   struct Partition {
@@ -81,9 +85,8 @@ class ProducerLogic {
 
   ProducerOptions options_;
   std::map<PartitionIndex, Partition> partitions_;
-  BatchId last_id_ = 0;
+  BatchId last_id_ = 0, flush_through_ = 0;
   std::size_t buffered_bytes_ = 0, batches_ = 0;
-  bool flushing_ = false;
   std::int32_t sticky_ = 0;
   bool sticky_done_ = false;
 };

@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cstdio>
+#include <limits>
 #include <map>
 
 #include "client/tool/record_format.h"
@@ -51,6 +52,7 @@ Result<StartFrom> parse_from(std::string_view text) {
   if (text == "end") return StartFrom::latest();
   auto value = number(text, "--from takes start, end, OFFSET or -N; not");
   if (!value) return fail(value.error());
+  if (*value == std::numeric_limits<std::int64_t>::min()) return StartFrom::earliest();
   return *value < 0 ? StartFrom::last(-*value) : StartFrom::offset(*value);
 }
 
@@ -69,10 +71,9 @@ class Printer {
   }
   // False when nobody reads any more.
   bool write() {
-    const bool ok =
-        std::fwrite(out_.data(), 1, out_.size(), stdout) == out_.size() && std::fflush(stdout) == 0;
+    std::fwrite(out_.data(), 1, out_.size(), stdout);
     out_.clear();
-    return ok;
+    return flush_output();
   }
 
  private:
@@ -84,17 +85,28 @@ class Printer {
 // Reads until the end as it was at the start, or for ever with --follow.
 class Reading {
  public:
-  Reading(Consumer& consumer, const Arguments& arguments)
-      : consumer_(consumer), arguments_(arguments), printer_(arguments, arguments.topic) {
+  Reading(Consumer& consumer, const Arguments& arguments, std::chrono::milliseconds timeout)
+      : consumer_(consumer),
+        arguments_(arguments),
+        timeout_(timeout),
+        printer_(arguments, arguments.topic) {
     const auto& partitions = consumer.topic().partitions;
     for (std::size_t i = 0; i < partitions.size(); ++i)
       ends_[PartitionIndex(static_cast<std::int32_t>(i))] = partitions[i].high_watermark;
   }
 
   int run() {
+    auto progress = std::chrono::steady_clock::now();
     while (!finished()) {
       auto records = consumer_.poll(kPollTime);
       if (!records) return failed("consume", records.error());
+      const auto now = std::chrono::steady_clock::now();
+      if (!records->empty())
+        progress = now;
+      else if (!arguments_.follow && now - progress >= timeout_)
+        return failed("consume", {ErrorCode::kTimedOut,
+                                  "the broker holds more records, but none came; is it still up? "
+                                  "(--timeout waits longer, --follow for ever)"});
       if (records->empty()) continue;
       const Offset next = print(*records);
       if (!printer_.write()) return 1;
@@ -129,6 +141,7 @@ class Reading {
 
   Consumer& consumer_;
   const Arguments& arguments_;
+  const std::chrono::milliseconds timeout_;
   Printer printer_;
   std::map<PartitionIndex, Offset> ends_;
   std::uint64_t printed_ = 0;
@@ -147,7 +160,7 @@ int consume(const Context& context, const Arguments& arguments) {
   options.ignore_committed = !arguments.from.empty();
   auto consumer = client->consumer(options);
   if (!consumer) return failed("consume", consumer.error());
-  return Reading(**consumer, arguments).run();
+  return Reading(**consumer, arguments, context.timeout).run();
 }
 
 }  // namespace

@@ -1,4 +1,7 @@
 // leat: the command line of the broker.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <iostream>
 
 #include <signal.h>
@@ -23,6 +26,12 @@ int failed(const std::string& doing, const Error& error) {
 int usage_failed(const std::string& what) {
   std::cerr << "leat: " << what << "; see leat --help\n";
   return 2;
+}
+
+bool flush_output() {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return true;
+  if (errno != EPIPE) std::cerr << "leat: standard output: " << std::strerror(errno) << "\n";
+  return false;
 }
 
 int interrupted() {
@@ -67,5 +76,6 @@ int main(int argc, char** argv) {
     return usage_failed(error.what());
   }
   context.timeout = std::chrono::milliseconds(timeout_ms);
-  return run();
+  const int status = run();
+  return flush_output() || status != 0 ? status : 1;
 }

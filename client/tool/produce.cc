@@ -8,6 +8,9 @@
 namespace leat::tool {
 namespace {
 
+constexpr auto kFlushSlice = std::chrono::milliseconds(200);  // how soon a signal is seen
+constexpr int kSlicesAfterSignal = 5;
+
 struct Arguments {
   std::string topic;
   std::vector<std::string> values;
@@ -66,7 +69,7 @@ class Sender {
   }
 
   int finish(const Result<>& sent) {
-    const auto flushed = producer_.flush();
+    const auto flushed = wait_for_acks();
     const std::lock_guard lock(outcome_.mutex);
     std::cerr << "leat: " << outcome_.acknowledged << " acknowledged";
     if (outcome_.failed > 0) std::cerr << ", " << outcome_.failed << " failed";
@@ -74,11 +77,22 @@ class Sender {
     if (!sent) return failed("record " + std::to_string(sent_), sent.error());
     if (outcome_.error)
       return failed("record " + std::to_string(outcome_.first_failed), *outcome_.error);
-    if (!flushed) return failed("produce", flushed.error());
-    return interrupted();
+    if (flushed || interrupted()) {
+      if (!flushed) std::cerr << "leat: interrupted; what was not acknowledged may be lost\n";
+      return interrupted();
+    }
+    return failed("produce", flushed.error());
   }
 
  private:
+  // Until all is settled; after a signal only a little longer, for what is on its way.
+  Result<> wait_for_acks() {
+    for (int left = kSlicesAfterSignal;;) {
+      auto flushed = producer_.flush(kFlushSlice);
+      if (flushed || (interrupted() && --left < 0)) return flushed;
+    }
+  }
+
   Producer& producer_;
   const Arguments& arguments_;
   std::vector<RecordHeader> headers_;
@@ -108,7 +122,9 @@ int produce(const Context& context, const Arguments& arguments) {
   for (const std::string& value : arguments.values)
     if (sent) sent = sender.send(value);
   if (arguments.values.empty()) sent = send_lines(sender, arguments.file.empty() ? std::cin : file);
-  return sender.finish(sent);
+  const int status = sender.finish(sent);
+  producer->reset();  // its last handlers still refer to the sender
+  return status;
 }
 
 std::string check_header(const std::string& header) {

@@ -1,6 +1,7 @@
 // What the verbs of `leat` share: the connection, and how errors become exit codes.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -16,7 +17,10 @@ struct Context {
   std::chrono::milliseconds timeout{10'000};
 
   Result<Client> connect() const {
-    return Client::connect({.broker = broker, .client_name = "leat", .request_timeout = timeout});
+    return Client::connect({.broker = broker,
+                            .client_name = "leat",
+                            .connect_timeout = std::min(timeout, std::chrono::milliseconds(5'000)),
+                            .request_timeout = timeout});
   }
 };
 
@@ -30,6 +34,8 @@ void add_ping(CLI::App& app, Context& context, Run& run);
 // One line on stderr; returns the error's exit code.
 int failed(const std::string& doing, const Error& error);
 int usage_failed(const std::string& what);
+// Whether all output reached stdout; says why not, unless its reader has gone away.
+bool flush_output();
 
 // 0, or 128 + the signal's number, once SIGINT or SIGTERM arrived. Verbs that go on for long look.
 int interrupted();

@@ -40,6 +40,37 @@ TEST(ProducerLogic, FailsWhatIsOlderThanTheDeliveryTimeout) {
   EXPECT_EQ(logic.buffered_bytes(), 0u);
 }
 
+TEST(ProducerLogic, CountsExactlyWhatIsUnacknowledged) {
+  ProducerLogic logic({.linger = 0ms});
+  const MonotonicTime now{1h};
+  const std::string large(10'000, 'x');
+  logic.append(PartitionIndex(1), {{}, as_bytes(large), {}}, 1, {}, now);
+  logic.ready(now);
+  const std::size_t unacknowledged = logic.buffered_bytes();
+  std::vector<ProducerLogic::Outcome> outcomes;
+  for (int i = 0; i < 1'000; ++i) {
+    logic.append(PartitionIndex(0), {{}, as_bytes("x"), {}}, 1, {}, now);
+    for (const auto& batch : logic.ready(now)) logic.acknowledged(batch.id, Offset(i), outcomes);
+  }
+  EXPECT_EQ(logic.buffered_bytes(), unacknowledged);
+}
+
+TEST(ProducerLogic, AFlushCoversWhatWasAppendedBeforeIt) {
+  ProducerLogic logic({.linger = 1h});
+  const MonotonicTime now{1h};
+  std::vector<ProducerLogic::Outcome> outcomes;
+  EXPECT_TRUE(logic.append(PartitionIndex(0), {{}, as_bytes("a"), {}}, 1, {}, now));
+  EXPECT_FALSE(logic.append(PartitionIndex(0), {{}, as_bytes("b"), {}}, 1, {}, now));
+  const auto flushed = logic.flush();
+  const auto out = logic.ready(now);
+  ASSERT_EQ(out.size(), 1u);
+  logic.append(PartitionIndex(0), {{}, as_bytes("later"), {}}, 1, {}, now);
+  EXPECT_FALSE(logic.done_through(flushed));
+  logic.acknowledged(out[0].id, Offset(0), outcomes);
+  EXPECT_TRUE(logic.done_through(flushed));
+  EXPECT_TRUE(logic.ready(now).empty());  // the later one lingers
+}
+
 // A broker that stores what reaches it, behind a connection that breaks at random: every record is
 // acknowledged once, stored at least once, and first occurrences are in order.
 TEST(ProducerLogic, BreaksNeverLoseNorReorder) {

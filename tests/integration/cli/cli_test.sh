@@ -94,6 +94,11 @@ head -c 1000 /dev/urandom | tr -d '\n' >"$directory/binary"
 leat topic create binary >/dev/null
 leat produce binary --file "$directory/binary" 2>/dev/null
 check "raw bytes" "$(md5sum <"$directory/binary")" "$(leat consume binary -o raw | md5sum)"
+leat consume lines 2>"$directory/full" >/dev/full
+check "a full standard output" 1 $?
+case "$(cat "$directory/full")" in *"No space left"*) ;; *) check "its message" "*No space left*" "$(cat "$directory/full")" ;; esac
+leat topic ls >/dev/full 2>&1
+check "a full standard output for a list" 1 $?
 leat consume lines | head -n 1 >/dev/null  # a closed pipe is no crash
 
 # ---- a reader that follows, through a SIGKILL of the broker ----
