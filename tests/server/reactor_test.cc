@@ -118,22 +118,32 @@ TEST(Reactor, TellsAWakeATimerAndAPeerThatLeaves) {
   EXPECT_EQ(harness.closed, 1);
 }
 
-TEST(Reactor, APausedConnectionIsNotRead) {
+TEST(Reactor, APausedConnectionIsNotReadUntilResumed) {
   Harness harness;
-  std::atomic<std::size_t> received{0};
-  harness.accept = [&](ConnectionId id) { harness.reactor->pause(id); };
-  harness.receive = [&](ConnectionId, Bytes bytes) {
-    received += bytes.size();
-    received.notify_all();
+  ConnectionId first{0};
+  std::atomic<int> from_first{0}, from_second{0};
+  harness.accept = [&](ConnectionId id) {
+    if (first != ConnectionId(0)) return;
+    first = id;
+    harness.reactor->pause(id);
+  };
+  harness.receive = [&](ConnectionId id, Bytes) {
+    auto& count = id == first ? from_first : from_second;
+    ++count;
+    count.notify_all();
+    if (id != first && count == 2) harness.reactor->resume(first);
   };
   harness.start();
-  const int first = harness.connect(), second = harness.connect();
-  EXPECT_EQ(::send(first, "x", 1, 0), 1);
-  harness.reactor->wake();  // a round of events has passed when it is told
-  harness.woken.wait(0);
-  EXPECT_EQ(received, 0u);
-  ::close(first);
-  ::close(second);
+  const int one = harness.connect();
+  const int two = harness.connect();
+  ASSERT_EQ(::send(one, "x", 1, 0), 1);
+  ASSERT_EQ(::send(two, "x", 1, 0), 1);  // what was there before this one would have been told
+  from_second.wait(0);
+  EXPECT_EQ(from_first, 0);
+  ASSERT_EQ(::send(two, "x", 1, 0), 1);
+  from_first.wait(0);
+  ::close(one);
+  ::close(two);
 }
 
 TEST(Reactor, RefusesConnectionsBeyondTheLimit) {

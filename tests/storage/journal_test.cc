@@ -255,6 +255,51 @@ TEST(Journal, ATornTailIsCutAndCountedAndItsPositionsWrittenAgain) {
   EXPECT_EQ(harness.replayed, expected);
 }
 
+// Puts an intact group behind the journal's only entry, where the marker was: what a stale record
+// in a recycled segment, or one behind a torn one, looks like. The caller bends its header.
+template <class Bend>
+std::vector<std::string> replayed_with_group_behind(Bend bend) {
+  TemporaryDirectory directory;
+  Harness harness(journal_of(directory));
+  EXPECT_TRUE(harness.open());
+  harness.append("one");
+  EXPECT_TRUE(harness.settle());
+  harness.close();
+  const std::string path = segments_in(journal_of(directory)).front();
+  std::string segment = slurp(path);
+  const std::size_t at = kBlockBytes;  // behind the start's marker
+  const auto id = load_le<std::uint64_t>(as_bytes(segment).data() + 48);
+  const auto one = read_group_header(as_bytes(segment).subspan(at, kBlockBytes), id);
+  EXPECT_TRUE(one && one->entries == 1);
+  GroupHeader header = *one;
+  header.first = one->next();
+  header.durable = JournalPosition(0);
+  header.previous_crc = one->crc;
+  bend(header);
+  std::string group(segment, at, kBlockBytes);
+  group.replace(group.find("one"), 3, "two");
+  seal_group(MutableBytes(reinterpret_cast<std::byte*>(group.data()), group.size()), header);
+  segment.resize(at + kBlockBytes);
+  segment += group;
+  spit(path, segment);
+  EXPECT_TRUE(harness.open());
+  return harness.replayed;
+}
+
+TEST(Journal, AnIntactGroupThatDoesNotContinueTheChainNeverRevives) {
+  using Replayed = std::vector<std::string>;
+  EXPECT_EQ(replayed_with_group_behind([](GroupHeader&) {}), (Replayed{"one", "two"}));
+  EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.previous_crc ^= 1; }),
+            Replayed{"one"});
+  EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.first = h.first + 1; }),
+            Replayed{"one"});
+  EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.incarnation += 1; }),
+            Replayed{"one"});
+  EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.incarnation -= 1; }),
+            Replayed{"one"});
+  EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.journal_id += 1; }), Replayed{"one"});
+}
+
 TEST(Journal, LossBelowTheDurableMarkIsCorruption) {
   TemporaryDirectory directory;
   Harness harness(journal_of(directory));

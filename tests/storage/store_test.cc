@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/keys.h"
 #include "tests/temporary_directory.h"
 
 namespace leat::storage {
@@ -70,6 +71,70 @@ TEST(Store, OnlyWhatAFooterProvesIsPersisted) {
     rest = rest.subspan(batch->bytes().size());
   }
   EXPECT_EQ(next, 10);
+}
+
+// Rule 5: families flush independently. Replay starts at the lowest, and the records family, which
+// is ahead, takes nothing twice: twice it would lie in two segments.
+TEST(Store, AFamilyThatIsAheadTakesNothingTwice) {
+  TemporaryDirectory directory;
+  std::vector<JournalEntry> entries;
+  for (std::uint64_t i = 1; i <= 6; ++i)
+    entries.push_back(records_at(i, Offset(static_cast<std::int64_t>(i - 1)), 100));
+  {
+    auto store = open(directory.path());
+    ASSERT_TRUE(store->apply(std::span(entries).first(4)));
+    ASSERT_TRUE(store->roll_and_wait());
+  }
+  {  // as if the catalog's flush had not made it
+    auto rocks = Rocks::open({.directory = directory.path(), .on_flushed = {}});
+    ASSERT_TRUE(rocks);
+    rocksdb::WriteBatch batch;
+    RocksFamilyWriter(**rocks, Family::kCatalog, batch).remove(keys::kPosition);
+    ASSERT_TRUE((*rocks)->write(batch));
+    ASSERT_TRUE((*rocks)->db().Flush({}, (*rocks)->family(Family::kCatalog)).ok());
+  }
+  auto store = open(directory.path());
+  ASSERT_EQ(store->persisted(), JournalPosition(0));
+  ASSERT_TRUE(store->apply(entries));
+  const auto read = store->read(kPartition, Offset(0), 1 << 20);
+  ASSERT_TRUE(read) << read.error().message();
+  std::int64_t next = 0;
+  for (Bytes rest = read->batches.front().bytes; !rest.empty(); ++next) {
+    const auto batch = RecordBatchView::parse(rest);
+    ASSERT_EQ(batch->base_offset(), Offset(next));
+    rest = rest.subspan(batch->bytes().size());
+  }
+  EXPECT_EQ(next, 6);
+}
+
+// A segment without a footer that RocksDB flushed by itself: replay may split it differently, so
+// its rows must not stay beside the new ones.
+TEST(Store, RowsOfASegmentWithoutAFooterAreRemoved) {
+  TemporaryDirectory directory;
+  std::vector<JournalEntry> entries;
+  for (std::uint64_t i = 1; i <= 6; ++i)
+    entries.push_back(records_at(i, Offset(static_cast<std::int64_t>(i - 1)), 100));
+  {
+    auto rocks = Rocks::open({.directory = directory.path(), .on_flushed = {}});
+    ASSERT_TRUE(rocks);
+    rocksdb::WriteBatch batch;
+    for (const JournalEntry& entry : entries) {
+      const auto records = RecordsAppended::decode(entry.body);
+      const Offset last = RecordBatchView::parse(records->batch)->last_offset();
+      const auto key = keys::record(1, kPartition, last);
+      RocksFamilyWriter(**rocks, Family::kRecords, batch)
+          .put(keys::view(key), as_text(records->batch));
+    }
+    ASSERT_TRUE((*rocks)->write(batch));
+    ASSERT_TRUE((*rocks)->db().Flush({}, (*rocks)->family(Family::kRecords)).ok());
+  }
+  auto store = open(directory.path());
+  ASSERT_EQ(store->persisted(), JournalPosition(0));
+  ASSERT_TRUE(store->apply(std::span(entries).first(3)));
+  ASSERT_TRUE(store->roll());
+  ASSERT_TRUE(store->apply(std::span(entries).subspan(3)));
+  const auto read = store->read(kPartition, Offset(0), 1 << 20);
+  ASSERT_TRUE(read) << read.error().message();
 }
 
 TEST(Store, ARecordThatIsMissingIsNotHidden) {

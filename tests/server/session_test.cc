@@ -1,0 +1,118 @@
+// One native session without sockets: what it holds back, and how long it waits for its peer.
+#include <gtest/gtest.h>
+
+#include "server/session/native_session.h"
+#include "tests/fake_storage.h"
+
+namespace leat::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct ManualClock final : Clock {
+  MonotonicTime now() const override { return time; }
+  WallTime wall_now() const override { return WallTime(); }
+  MonotonicTime time{1h};
+};
+
+struct Output final : SessionOutput {
+  void send(ConnectionId, std::shared_ptr<const void>, Bytes bytes) override {
+    sent.insert(sent.end(), bytes.begin(), bytes.end());
+  }
+  std::size_t queued_bytes(ConnectionId) const override { return queued; }
+  void pause(ConnectionId) override { paused = true; }
+  void resume(ConnectionId) override { paused = false; }
+  void close_when_drained(ConnectionId) override { closed = true; }
+  void complain(ConnectionId, const std::string&) override { ++complaints; }
+
+  std::vector<std::byte> sent;
+  std::size_t queued = 0;
+  bool paused = false, closed = false;
+  int complaints = 0;
+};
+
+class SessionTest : public ::testing::Test, public broker::ReplySink {
+ protected:
+  void on_reply(const broker::RequestId& request, broker::Reply reply) override {
+    session.on_reply(request.correlation, std::move(reply));
+  }
+  void on_room() override { session.proceed(); }
+  void on_storage_failed(const Error&) override {}
+
+  void receive(const native::Request& request) {
+    std::vector<std::byte> frame;
+    native::encode(CorrelationId(++correlation), request, frame);
+    session.on_receive(frame);
+    session.flush();
+  }
+  std::size_t replies() {
+    session.flush();
+    std::size_t count = 0;
+    for (Bytes rest(output.sent); !rest.empty(); ++count)
+      rest = rest.subspan((*native::parse_frame(rest, {}))->frame_bytes);
+    return count;
+  }
+
+  test::FakeStorage storage;
+  ManualClock clock;
+  Output output;
+  SessionOptions options;
+  broker::Broker broker{{}, storage, Random(1), *this};
+  NativeSession session{ConnectionId(1), broker, output, options, clock};
+  std::uint64_t correlation = 0;
+};
+
+TEST_F(SessionTest, HoldsRequestsBackWithoutRoomAndLosesNone) {
+  receive(native::Hello{});
+  storage.room = false;
+  for (int i = 0; i < 5; ++i) receive(native::Ping{});
+  EXPECT_EQ(replies(), 1u);  // Hello's
+  EXPECT_TRUE(output.paused);
+  storage.room = true;
+  broker.on_room();
+  EXPECT_EQ(replies(), 6u);
+  EXPECT_FALSE(output.paused);
+}
+
+TEST_F(SessionTest, APeerThatDoesNotReadIsNotReadFrom) {
+  receive(native::Hello{});
+  output.queued = options.output_bytes;
+  receive(native::Ping{});
+  EXPECT_TRUE(output.paused);
+  EXPECT_EQ(replies(), 1u);
+  output.queued = 0;
+  session.proceed();
+  EXPECT_EQ(replies(), 2u);
+}
+
+TEST_F(SessionTest, AHelloMustComeInTime) {
+  ASSERT_EQ(session.deadline(), clock.time + options.frame_deadline);
+  session.on_deadline();
+  EXPECT_TRUE(output.closed);
+  EXPECT_EQ(output.complaints, 1);
+}
+
+TEST_F(SessionTest, ABegunFrameMustComeInTimeHoweverItTrickles) {
+  receive(native::Hello{});
+  EXPECT_FALSE(session.deadline());  // silence between frames is fine
+  std::vector<std::byte> frame;
+  native::encode(CorrelationId(2), native::Request(native::Ping{}), frame);
+  session.on_receive(Bytes(frame).first(1));
+  const auto deadline = session.deadline();
+  ASSERT_EQ(deadline, clock.time + options.frame_deadline);
+  clock.time += 5s;
+  session.on_receive(Bytes(frame).subspan(1, 1));
+  EXPECT_EQ(session.deadline(), deadline);  // another byte buys no time
+  session.on_receive(Bytes(frame).subspan(2));
+  EXPECT_FALSE(session.deadline());
+}
+
+TEST_F(SessionTest, WhatIsHeldBackIsNotThePeersDelay) {
+  receive(native::Hello{});
+  storage.room = false;
+  receive(native::Ping{});
+  EXPECT_FALSE(session.deadline());
+}
+
+}  // namespace
+}  // namespace leat::session
