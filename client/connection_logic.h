@@ -30,7 +30,6 @@ class ConnectionLogic {
 
   std::optional<MonotonicTime> next_deadline() const;
   bool overdue(MonotonicTime now) const;
-  std::size_t pending() const { return pending_.size(); }
 
  private:
   struct Pending {

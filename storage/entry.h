@@ -21,17 +21,6 @@ enum class EntryKind : std::uint16_t {
   kOffsetsCommitted = 4,  // offset_store.h
 };
 
-struct EntryKindInfo {
-  EntryKind kind;
-  std::string_view name;
-};
-inline constexpr EntryKindInfo kEntryKinds[] = {
-    {EntryKind::kRecords, "records"},
-    {EntryKind::kTopicCreated, "topic created"},
-    {EntryKind::kTopicDeleted, "topic deleted"},
-    {EntryKind::kOffsetsCommitted, "offsets committed"},
-};
-
 // Builds the body of an entry.
 class EntryWriter {
  public:

@@ -31,8 +31,8 @@ struct JournalOptions {
   std::size_t segment_bytes = 64 << 20;       // pre-written in the background
   std::size_t max_group_bytes = 1 << 20;      // one larger entry makes a group of its own
   Duration marker_after = std::chrono::milliseconds(10);  // idle time before the durable marker
-  // For tests: called on the journal's threads at named points ("journal.before_write",
-  // "journal.after_write", "journal.roll" …, listed in journal.cc). Empty in production.
+  // For tests: called on the journal's threads at named points, "journal.before_write" and the
+  // others that tests/crash lists. Empty in production.
   std::function<void(const char* point)> at_point;
 };
 

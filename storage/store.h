@@ -18,6 +18,7 @@
 #include "storage/offset_store.h"
 #include "storage/partition_log.h"
 #include "storage/rocks.h"
+#include "storage/roll_tracker.h"
 #include "storage/storage.h"
 
 namespace leat::storage {
@@ -39,7 +40,6 @@ class Store {
 
   // Where replay starts: the lowest of the families' persisted positions.
   JournalPosition persisted() const;
-  JournalPosition applied() const { return applied_; }
   Result<> load(CatalogStore& catalog, OffsetStore& offsets);
   // One past what the records family's SSTs held of the partition at open; before replay.
   Offset next_offset_at_open(PartitionId partition) const;
@@ -89,12 +89,7 @@ class Store {
   // RocksDB's flush thread and the store's.
   mutable std::mutex mutex_;
   std::condition_variable persisted_rose_;
-  struct Roll {
-    JournalPosition position;
-    std::uint64_t sequence;  // flushed beyond this: the roll's own row is in the SST
-    bool flushed[kFamilies] = {};
-  };
-  std::vector<Roll> rolls_;  // not yet persisted, oldest first
+  RollTracker rolls_;
   JournalPosition persisted_;
 };
 

@@ -29,8 +29,6 @@ class TailCache {
     }
   }
 
-  std::size_t bytes() const { return bytes_; }
-
  private:
   struct Entry {
     PartitionId partition;

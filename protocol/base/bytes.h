@@ -87,7 +87,6 @@ class ByteReader {
 
   bool failed() const { return failed_; }
   std::size_t remaining() const { return rest_.size(); }
-  Bytes rest() const { return rest_; }
   // Whole and nothing left over.
   bool finished() const { return !failed_ && rest_.empty(); }
 

@@ -48,7 +48,6 @@ struct TopicId {
   std::array<std::uint8_t, 16> bytes{};
 
   friend auto operator<=>(const TopicId&, const TopicId&) = default;
-  bool is_nil() const { return *this == TopicId{}; }
   std::string to_string() const;  // 8-4-4-4-12 lower-case hexadecimal
   static std::optional<TopicId> parse(std::string_view text);
 };

@@ -139,7 +139,6 @@ void Broker::fetch(const RequestId& id, const FetchRequest& request, MonotonicTi
   if (fetches_.of_connection(id.connection) >= options_.waiting_fetches_per_connection)
     return reply(id, Error(ErrorCode::kLimitReached, "too many fetches wait on this connection"));
   WaitingFetch fetch{.request = id,
-                     .topic = request.topic,
                      .partition = found->id,
                      .offset = request.offset,
                      .max_bytes = std::min(request.max_bytes, options_.fetch_bytes),

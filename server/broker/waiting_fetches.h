@@ -15,7 +15,6 @@ namespace leat::broker {
 
 struct WaitingFetch {
   RequestId request;
-  TopicId topic;
   PartitionId partition;
   Offset offset;
   std::size_t max_bytes = 0;

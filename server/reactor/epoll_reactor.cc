@@ -17,7 +17,7 @@
 namespace leat::reactor {
 namespace {
 
-constexpr std::size_t kReceiveBytes = 256 << 10;  // measured: small reads cap the rate
+constexpr std::size_t kReceiveBytes = 256 << 10;  // small reads cap the rate of large frames
 constexpr std::size_t kGather = 64;
 constexpr int kEvents = 256;
 // epoll tags: connections carry their id, the others have the top bit.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "storage/keys.h"
+#include "storage/tail_cache.h"
 #include "tests/temporary_directory.h"
 
 namespace leat::storage {
@@ -73,6 +74,44 @@ TEST(Store, OnlyWhatAFooterProvesIsPersisted) {
   EXPECT_EQ(next, 10);
 }
 
+TEST(RollTracker, ARollIsPersistedWhenEveryFamilyHasFlushedBeyondIt) {
+  RollTracker tracker;
+  tracker.rolled(JournalPosition(10), 100);
+  tracker.rolled(JournalPosition(20), 200);
+  EXPECT_FALSE(tracker.flushed(Family::kRecords, 300));  // beyond both, one family
+  EXPECT_FALSE(tracker.flushed(Family::kCatalog, 100));  // up to the roll, not beyond
+  EXPECT_FALSE(tracker.flushed(Family::kCatalog, 101));
+  EXPECT_EQ(tracker.flushed(Family::kOffsets, 300),
+            JournalPosition(10));  // the catalog holds 20 back
+  EXPECT_TRUE(tracker.pending());
+  EXPECT_EQ(tracker.flushed(Family::kCatalog, 201), JournalPosition(20));
+  EXPECT_FALSE(tracker.pending());
+}
+
+TEST(TailCache, OnlyWhatIsAppliedLeaves) {
+  TailCache cache(100);
+  std::vector<PartitionId> dropped;
+  const auto drop = [&](PartitionId partition) { dropped.push_back(partition); };
+  for (std::uint32_t i = 1; i <= 3; ++i) cache.add(PartitionId(i), JournalPosition(i), 80);
+  cache.evict(JournalPosition(1), drop);
+  EXPECT_EQ(dropped, std::vector{PartitionId(1)});  // 160 bytes are over the budget, and stay
+  cache.evict(JournalPosition(3), drop);
+  EXPECT_EQ(dropped, (std::vector{PartitionId(1), PartitionId(2)}));  // no more than needed
+}
+
+std::size_t record_rows(const std::string& directory) {
+  auto rocks = Rocks::open({.directory = directory, .on_flushed = {}});
+  EXPECT_TRUE(rocks);
+  std::size_t rows = 0;
+  const auto ok = RocksFamilyReader(**rocks, Family::kRecords)
+                      .each("", [&](std::string_view, std::string_view) -> Result<> {
+                        ++rows;
+                        return {};
+                      });
+  EXPECT_TRUE(ok);
+  return rows;
+}
+
 // Rule 5: families flush independently. Replay starts at the lowest, and the records family, which
 // is ahead, takes nothing twice: twice it would lie in two segments.
 TEST(Store, AFamilyThatIsAheadTakesNothingTwice) {
@@ -105,6 +144,9 @@ TEST(Store, AFamilyThatIsAheadTakesNothingTwice) {
     rest = rest.subspan(batch->bytes().size());
   }
   EXPECT_EQ(next, 6);
+  ASSERT_TRUE(store->roll_and_wait());
+  store.reset();
+  EXPECT_EQ(record_rows(directory.path()), 6u + 2);  // batches and footers
 }
 
 // A segment without a footer that RocksDB flushed by itself: replay may split it differently, so
@@ -133,8 +175,11 @@ TEST(Store, RowsOfASegmentWithoutAFooterAreRemoved) {
   ASSERT_TRUE(store->apply(std::span(entries).first(3)));
   ASSERT_TRUE(store->roll());
   ASSERT_TRUE(store->apply(std::span(entries).subspan(3)));
+  ASSERT_TRUE(store->roll_and_wait());
   const auto read = store->read(kPartition, Offset(0), 1 << 20);
   ASSERT_TRUE(read) << read.error().message();
+  store.reset();
+  EXPECT_EQ(record_rows(directory.path()), 6u + 2);
 }
 
 TEST(Store, ARecordThatIsMissingIsNotHidden) {
