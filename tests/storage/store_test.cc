@@ -79,10 +79,9 @@ TEST(RollTracker, ARollIsPersistedWhenEveryFamilyHasFlushedBeyondIt) {
   tracker.rolled(JournalPosition(10), 100);
   tracker.rolled(JournalPosition(20), 200);
   EXPECT_FALSE(tracker.flushed(Family::kRecords, 300));  // beyond both, one family
-  EXPECT_FALSE(tracker.flushed(Family::kCatalog, 100));  // up to the roll, not beyond
-  EXPECT_FALSE(tracker.flushed(Family::kCatalog, 101));
-  EXPECT_EQ(tracker.flushed(Family::kOffsets, 300),
-            JournalPosition(10));  // the catalog holds 20 back
+  EXPECT_FALSE(tracker.flushed(Family::kOffsets, 300));
+  EXPECT_FALSE(tracker.flushed(Family::kCatalog, 100));  // up to the first roll's row, without it
+  EXPECT_EQ(tracker.flushed(Family::kCatalog, 101), JournalPosition(10));
   EXPECT_TRUE(tracker.pending());
   EXPECT_EQ(tracker.flushed(Family::kCatalog, 201), JournalPosition(20));
   EXPECT_FALSE(tracker.pending());
