@@ -10,7 +10,8 @@
 
 namespace leat::native {
 
-// Most entries in a list that a message may carry.
+// Most entries in a list that a message may carry; decoding refuses more, so whoever fills a list
+// bounds it.
 inline constexpr std::size_t kMaxListEntries = 10'000;
 
 template <class Message>
@@ -26,8 +27,8 @@ struct AlignedEnvelope {
 };
 
 // Errors: kMalformedFrame (not a valid envelope, or a payload where none belongs),
-// kUnsupportedRequest (a message this version does not know; the correlation id is in
-// `correlation_out` so that it can be answered).
+// kUnsupportedRequest (a message this version does not know). `correlation_out` is the envelope's
+// correlation id whenever the envelope itself is sound, so that an error can be answered, else 0.
 Result<Decoded<Request>> decode_request(const FrameView& frame, AlignedEnvelope& aligned,
                                         CorrelationId& correlation_out);
 Result<Decoded<Reply>> decode_reply(const FrameView& frame, AlignedEnvelope& aligned);

@@ -1,9 +1,8 @@
-// The batch format: what is built is read back, what is damaged is refused.
+// The batch format: what is built is read back, byte for byte as Kafka clients write it.
 #include "protocol/record_batch.h"
 
 #include <gtest/gtest.h>
 
-#include "protocol/base/crc32c.h"
 #include "protocol/base/random.h"
 
 namespace leat {
@@ -51,11 +50,20 @@ std::vector<std::byte> build(const std::vector<Owned>& records) {
     const RecordData data{bytes_of(record.key), bytes_of(record.value), headers};
     const std::size_t before = builder.size();
     builder.append(data, record.timestamp_ms);
-    EXPECT_LE(builder.size() - before,
-              RecordBatchBuilder::max_record_size(data) + batch_layout::kHeaderBytes);
+    EXPECT_LE(builder.size() - before, RecordBatchBuilder::max_record_size(data));
   }
   const Bytes batch = builder.finish();
   return {batch.begin(), batch.end()};
+}
+
+std::string hex(Bytes bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::byte b : bytes) {
+    text.push_back(kDigits[static_cast<unsigned>(b) >> 4]);
+    text.push_back(kDigits[static_cast<unsigned>(b) & 15]);
+  }
+  return text;
 }
 
 TEST(RecordBatch, WhatIsBuiltIsReadBack) {
@@ -92,104 +100,116 @@ TEST(RecordBatch, WhatIsBuiltIsReadBack) {
   }
 }
 
-// Written out by hand from the format's description: one record, key "k", value "v", header a=b.
-TEST(RecordBatch, HasKafkasBytes) {
+// What kafka-python 3.0.12 builds from the same four records: an implementation of the format that
+// is not ours. It leaves the leader epoch at 0, the Java client and we at -1 (none known).
+TEST(RecordBatch, HasTheBytesOfAKafkaClient) {
+  const std::string header =
+      "0000000000000000"
+      "000000c1"
+      "ffffffff"
+      "02"
+      "d9c1deb2"
+      "0000"
+      "00000003"
+      "0000018bcfe5687b"
+      "0000018bcfe56be8"
+      "ffffffffffffffff"
+      "ffff"
+      "ffffffff"
+      "00000004";
+  const std::string records =
+      "1a00000004"
+      "3432"
+      "0a68656c6c6f"
+      "00"
+      "38002d020101"
+      "06"
+      "0a7472616365"
+      "0400ff"
+      "0a656d707479"
+      "00"
+      "086e756c6c"
+      "01"
+      "0e00da0d04000000"
+      "b60100f20506"
+      "066b6b6b"
+      "8c01";
   RecordBatchBuilder builder;
-  const RecordHeader headers[] = {{"a", as_bytes("b")}};
-  builder.append({as_bytes("k"), as_bytes("v"), headers}, 0x0102030405);
-  const Bytes batch = builder.finish();
-  const std::uint8_t record[] = {22, 0, 0, 0, 2, 'k', 2, 'v', 2, 2, 'a', 2, 'b'};
-  ASSERT_EQ(batch.size(), 61 + sizeof record - 1 + 1);
-  EXPECT_EQ(load_be<std::int64_t>(&batch[0]), 0);
-  EXPECT_EQ(load_be<std::int32_t>(&batch[8]), static_cast<std::int32_t>(batch.size() - 12));
-  EXPECT_EQ(static_cast<int>(batch[16]), 2);
-  EXPECT_EQ(load_be<std::uint32_t>(&batch[17]), crc32c(batch.subspan(21)));
-  EXPECT_EQ(load_be<std::int16_t>(&batch[21]), 0);
-  EXPECT_EQ(load_be<std::int32_t>(&batch[23]), 0);
-  EXPECT_EQ(load_be<std::int64_t>(&batch[27]), 0x0102030405);
-  EXPECT_EQ(load_be<std::int64_t>(&batch[35]), 0x0102030405);
-  EXPECT_EQ(load_be<std::int64_t>(&batch[43]), -1);
-  EXPECT_EQ(load_be<std::int16_t>(&batch[51]), -1);
-  EXPECT_EQ(load_be<std::int32_t>(&batch[53]), -1);
-  EXPECT_EQ(load_be<std::int32_t>(&batch[57]), 1);
-  // length 12 (zigzag 24) in front of the record's own twelve bytes
-  EXPECT_EQ(static_cast<int>(batch[61]), 24);
-  EXPECT_TRUE(
-      std::equal(batch.begin() + 62, batch.end(), std::as_bytes(std::span(record)).begin() + 1));
+  const RecordHeader second[] = {
+      {"trace", as_bytes(std::string_view("\0\xff", 2))}, {"empty", Bytes()}, {"null", {}}};
+  const RecordHeader fourth[] = {{"leat-id", as_bytes("x")}};
+  const std::string value(70, 'v');
+  builder.append({as_bytes("42"), as_bytes("hello"), {}}, 1'700'000'000'123);
+  builder.append({{}, {}, second}, 1'700'000'000'100);
+  builder.append({Bytes(), Bytes(), {}}, 1'700'000'001'000);
+  builder.append({as_bytes("kkk"), as_bytes(value), fourth}, 1'700'000'000'500);
+  EXPECT_EQ(hex(builder.finish()),
+            header + records + hex(as_bytes(value)) + "020e" + hex(as_bytes("leat-id")) + "0278");
 }
 
-TEST(RecordBatch, EveryFlippedBitAndEveryTruncationIsRefused) {
-  Random random(2);
-  const auto intact = build(random_records(random, 5));
-  for (std::size_t at = batch_layout::kBatchLength; at < intact.size(); ++at) {
-    if (at >= batch_layout::kLeaderEpoch && at < batch_layout::kMagic) continue;  // the broker's
-    auto flipped = intact;
-    flipped[at] ^= static_cast<std::byte>(1u << (at % 8));
-    const auto batch = RecordBatchView::parse(flipped);
-    EXPECT_FALSE(batch && batch->validate()) << at;
-  }
-  for (std::size_t size = 0; size < intact.size(); ++size) {
-    EXPECT_FALSE(RecordBatchView::parse(Bytes(intact).first(size)));
-  }
+TEST(RecordBatch, NullAndEmptyStayApart) {
+  RecordBatchBuilder builder;
+  builder.append({{}, Bytes(), {}}, 1);
+  const Bytes bytes = builder.finish();
+  const auto batch = RecordBatchView::parse(bytes);
+  ASSERT_TRUE(batch);
+  EXPECT_FALSE(batch->begin()->key);
+  ASSERT_TRUE(batch->begin()->value);
+  EXPECT_TRUE(batch->begin()->value->empty());
 }
 
-void reseal(std::vector<std::byte>& batch) {
-  store_be<std::uint32_t>(&batch[batch_layout::kCrc],
-                          crc32c(Bytes(batch).subspan(batch_layout::kAttributes)));
+TEST(RecordBatch, HeadersAreFoundByName) {
+  RecordBatchBuilder builder;
+  const RecordHeader headers[] = {{"a", as_bytes("1")}, {"b", {}}, {"a", as_bytes("2")}};
+  builder.append({{}, {}, headers}, 1);
+  const auto batch = RecordBatchView::parse(builder.finish());
+  ASSERT_TRUE(batch);
+  const RecordHeaders read = batch->begin()->headers;
+  EXPECT_EQ(as_text(*read.find("a")->value), "1");
+  ASSERT_TRUE(read.find("b"));
+  EXPECT_FALSE(read.find("b")->value);
+  EXPECT_FALSE(read.find("c"));
 }
 
-TEST(RecordBatch, LyingHeadersAreRefusedThoughTheChecksumFits) {
-  Random random(3);
-  const auto intact = build(random_records(random, 5));
-  const auto refused = [&](std::size_t field, auto value) {
-    auto lying = intact;
-    store_be(&lying[field], value);
-    reseal(lying);
-    const auto batch = RecordBatchView::parse(lying);
-    return !batch || !batch->validate();
-  };
-  using namespace batch_layout;
-  for (const std::int32_t count : {0, -1, 4, 6, 0x7fffffff, INT32_MIN}) {
-    EXPECT_TRUE(refused(kRecordCount, count)) << count;
-    EXPECT_TRUE(refused(kBatchLength, count)) << count;
-    if (count != 4) {
-      EXPECT_TRUE(refused(kLastOffsetDelta, count)) << count;
-    }
-  }
-  EXPECT_TRUE(refused(kAttributes, std::int16_t{0x40}));
-  EXPECT_TRUE(refused(kAttributes, std::int16_t{0x10}));  // transactional
-  auto compressed = intact;
-  store_be<std::int16_t>(&compressed[kAttributes], 4);
-  reseal(compressed);
-  EXPECT_EQ(RecordBatchView::parse(compressed)->validate().error().code,
-            ErrorCode::kUnsupportedCompression);
+TEST(RecordBatch, ABuilderStartsAfreshAfterTakeAndClear) {
+  RecordBatchBuilder builder;
+  EXPECT_TRUE(builder.empty());
+  EXPECT_EQ(builder.size(), batch_layout::kHeaderBytes);
+  builder.append({as_bytes("a"), as_bytes("1"), {}}, 50);
+  const auto first = builder.take();
+  EXPECT_TRUE(builder.empty());
+  EXPECT_EQ(builder.size(), batch_layout::kHeaderBytes);
+  builder.append({as_bytes("much longer than before"), {}, {}}, 70);
+  builder.clear();
+  builder.append({as_bytes("a"), as_bytes("1"), {}}, 50);
+  EXPECT_EQ(hex(builder.finish()), hex(first));
+  EXPECT_EQ(builder.size(), first.size());
 }
 
-// Whatever the records say, reading them stays inside the batch (the sanitizers watch).
-TEST(RecordBatch, HostileRecordsAreRefusedOrReadInBounds) {
-  Random random(4);
-  for (int round = 0; round < 3'000; ++round) {
-    auto bytes = build(random_records(random, 3));
-    for (int i = 0; i < 3; ++i)
-      bytes[batch_layout::kHeaderBytes + random.below(bytes.size() - batch_layout::kHeaderBytes)] =
-          static_cast<std::byte>(random.next());
-    reseal(bytes);
-    const auto batch = RecordBatchView::parse(bytes);
-    if (!batch) continue;
-    const bool valid = batch->validate().has_value();
-    std::int32_t records = 0;
-    std::size_t touched = 0;
-    for (const RecordView& record : *batch) {
-      ++records;
-      for (const auto& part : {record.key, record.value})
-        if (part)
-          for (const std::byte b : *part) touched += static_cast<std::size_t>(b);
-      for (const RecordHeader& header : record.headers) touched += header.key.size();
-    }
-    if (valid) {
-      EXPECT_EQ(records, batch->record_count());
-    }
-  }
+TEST(RecordBatch, TimestampsAtTheEndsOfTimeDoNotOverflow) {
+  RecordBatchBuilder builder;
+  for (const std::int64_t timestamp : {INT64_MAX, INT64_MIN, std::int64_t{0}, INT64_MAX})
+    builder.append({{}, {}, {}}, timestamp);
+  const auto batch = RecordBatchView::parse(builder.finish());
+  ASSERT_TRUE(batch);
+  EXPECT_TRUE(batch->validate());
+  std::vector<std::int64_t> read;
+  for (const RecordView& record : *batch) read.push_back(record.timestamp_ms);
+  const std::int64_t end = (std::int64_t{1} << 62) - 1;
+  EXPECT_EQ(read, (std::vector<std::int64_t>{end, -end, 0, end}));
+  EXPECT_EQ(batch->max_timestamp_ms(), end);
+}
+
+TEST(RecordBatch, ParseTakesTheFirstOfSeveral) {
+  Random random(6);
+  const auto first = build(random_records(random, 3)), second = build(random_records(random, 2));
+  auto both = first;
+  both.insert(both.end(), second.begin(), second.end());
+  const auto batch = RecordBatchView::parse(both);
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->bytes().size(), first.size());
+  EXPECT_TRUE(batch->validate());
+  EXPECT_EQ(RecordBatchView::parse(Bytes(both).subspan(first.size()))->record_count(), 2);
 }
 
 }  // namespace

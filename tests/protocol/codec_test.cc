@@ -1,0 +1,297 @@
+// Messages: every field comes through, at any alignment; heads for gathering writes equal whole
+// frames; the documented frame is the frame.
+#include "protocol/native/codec.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+namespace leat::native {
+namespace {
+
+constexpr CorrelationId kCorrelation{0x1122334455667788};
+
+const TopicId kTopic{{0, 1, 2, 3, 4, 5, 0x46, 7, 0x88, 9, 10, 11, 12, 13, 14, 255}};
+const TopicId kOther{{9}};
+
+// A decoded message together with the bytes that it borrows.
+template <class Message>
+struct Received {
+  std::vector<std::byte> bytes;
+  AlignedEnvelope aligned;
+  Decoded<Message> decoded;
+};
+
+Result<Decoded<Request>> decode(const FrameView& frame, AlignedEnvelope& aligned, const Request&) {
+  CorrelationId correlation;
+  auto decoded = decode_request(frame, aligned, correlation);
+  EXPECT_TRUE(!decoded || decoded->correlation == correlation);
+  return decoded;
+}
+Result<Decoded<Reply>> decode(const FrameView& frame, AlignedEnvelope& aligned, const Reply&) {
+  return decode_reply(frame, aligned);
+}
+
+// Sends `message` through a frame that lies `shift` bytes off its boundary.
+template <class Message>
+std::unique_ptr<Received<Message>> through(const Message& message, std::size_t shift = 0) {
+  auto received = std::make_unique<Received<Message>>();
+  encode(kCorrelation, message, received->bytes);
+  EXPECT_EQ(received->bytes.size() % kFrameAlignment, 0u);
+  received->bytes.insert(received->bytes.begin(), shift, std::byte{0});
+  const auto frame = parse_frame(Bytes(received->bytes).subspan(shift), {});
+  EXPECT_TRUE(frame && *frame);
+  auto decoded = decode(**frame, received->aligned, message);
+  EXPECT_TRUE(decoded) << decoded.error().message();
+  received->decoded = std::move(*decoded);
+  EXPECT_EQ(received->decoded.correlation, kCorrelation);
+  EXPECT_EQ(received->decoded.message.index(), message.index());
+  return received;
+}
+
+template <class Kind, class Variant>
+const Kind& only(const std::unique_ptr<Received<Variant>>& received) {
+  return std::get<Kind>(received->decoded.message);
+}
+
+// ---- requests ----
+
+TEST(Codec, HelloComesThrough) {
+  const auto received = through(Request(Hello{1, 3, "someone 0.1"}));
+  const auto& hello = only<Hello>(received);
+  EXPECT_EQ(hello.min_version, 1);
+  EXPECT_EQ(hello.max_version, 3);
+  EXPECT_EQ(hello.client_name, "someone 0.1");
+  EXPECT_EQ(only<Hello>(through(Request(Hello{1, 1, ""}))).client_name, "");
+}
+
+TEST(Codec, TopicRequestsComeThrough) {
+  for (const bool flag : {false, true}) {
+    const auto create = through(Request(CreateTopic{"orders", 8, flag}));
+    EXPECT_EQ(only<CreateTopic>(create).name, "orders");
+    EXPECT_EQ(only<CreateTopic>(create).partitions, 8);
+    EXPECT_EQ(only<CreateTopic>(create).if_not_exists, flag);
+    const auto describe = through(Request(DescribeTopic{"orders", flag}));
+    EXPECT_EQ(only<DescribeTopic>(describe).name, "orders");
+    EXPECT_EQ(only<DescribeTopic>(describe).auto_create, flag);
+  }
+  const auto remove = through(Request(DeleteTopic{"orders"}));
+  EXPECT_EQ(only<DeleteTopic>(remove).name, "orders");
+  const auto nameless = through(Request(DeleteTopic{""}));
+  EXPECT_EQ(only<DeleteTopic>(nameless).name, "");
+  through(Request(ListTopics{}));
+  through(Request(Ping{}));
+}
+
+TEST(Codec, ProduceComesThroughWithItsBatchInPlace) {
+  const std::string batch(1001, 'b');
+  const auto received = through(Request(Produce{kTopic, PartitionIndex(3), as_bytes(batch)}));
+  const auto& produce = only<Produce>(received);
+  EXPECT_EQ(produce.topic, kTopic);
+  EXPECT_EQ(produce.partition, PartitionIndex(3));
+  EXPECT_EQ(as_text(produce.batch), batch);
+  EXPECT_GE(produce.batch.data(), received->bytes.data());  // borrowed, not copied
+  EXPECT_LT(produce.batch.data(), received->bytes.data() + received->bytes.size());
+  const auto empty = through(Request(Produce{kTopic, PartitionIndex(-1), {}}));
+  EXPECT_EQ(only<Produce>(empty).partition, PartitionIndex(-1));
+  EXPECT_TRUE(only<Produce>(empty).batch.empty());
+}
+
+TEST(Codec, FetchComesThrough) {
+  const auto received =
+      through(Request(Fetch{kTopic, PartitionIndex(2), Offset(INT64_MAX), 77, 500}));
+  const auto& fetch = only<Fetch>(received);
+  EXPECT_EQ(fetch.topic, kTopic);
+  EXPECT_EQ(fetch.partition, PartitionIndex(2));
+  EXPECT_EQ(fetch.offset, Offset(INT64_MAX));
+  EXPECT_EQ(fetch.max_bytes, 77u);
+  EXPECT_EQ(fetch.max_wait_ms, 500u);
+}
+
+void expect_offsets(const std::vector<CommittedOffset>& offsets) {
+  ASSERT_EQ(offsets.size(), 2u);
+  EXPECT_EQ(offsets[0].topic, kTopic);
+  EXPECT_EQ(offsets[0].partition, PartitionIndex(1));
+  EXPECT_EQ(offsets[0].offset, Offset(5));
+  EXPECT_EQ(offsets[0].metadata, "meta");
+  EXPECT_EQ(offsets[1].topic, kOther);
+  EXPECT_EQ(offsets[1].partition, PartitionIndex(2));
+  EXPECT_EQ(offsets[1].offset, Offset(-1));
+  EXPECT_EQ(offsets[1].metadata, "");
+}
+
+TEST(Codec, OffsetMessagesComeThrough) {
+  const std::vector<CommittedOffset> offsets = {{kTopic, PartitionIndex(1), Offset(5), "meta"},
+                                                {kOther, PartitionIndex(2), Offset(-1), ""}};
+  const auto commit = through(Request(CommitOffsets{"group", offsets}));
+  EXPECT_EQ(only<CommitOffsets>(commit).group, "group");
+  expect_offsets(only<CommitOffsets>(commit).offsets);
+  const auto committed = through(Reply(FetchOffsetsReply{offsets}));
+  expect_offsets(only<FetchOffsetsReply>(committed).offsets);
+  through(Reply(CommitOffsetsReply{}));
+
+  const auto fetch = through(
+      Request(FetchOffsets{"g", {{kTopic, PartitionIndex(0)}, {kOther, PartitionIndex(7)}}}));
+  const auto& partitions = only<FetchOffsets>(fetch).partitions;
+  EXPECT_EQ(only<FetchOffsets>(fetch).group, "g");
+  ASSERT_EQ(partitions.size(), 2u);
+  EXPECT_EQ(partitions[1].topic, kOther);
+  EXPECT_EQ(partitions[1].partition, PartitionIndex(7));
+}
+
+TEST(Codec, EmptyListsComeThrough) {
+  EXPECT_TRUE(only<CommitOffsets>(through(Request(CommitOffsets{"g", {}}))).offsets.empty());
+  EXPECT_TRUE(only<FetchOffsets>(through(Request(FetchOffsets{"g", {}}))).partitions.empty());
+  EXPECT_TRUE(only<TopicsReply>(through(Reply(TopicsReply{}))).topics.empty());
+  EXPECT_TRUE(only<FetchOffsetsReply>(through(Reply(FetchOffsetsReply{}))).offsets.empty());
+  EXPECT_TRUE(only<TopicReply>(through(Reply(TopicReply{}))).topic.partitions.empty());
+}
+
+// ---- replies ----
+
+TEST(Codec, ErrorsComeThroughKnownOrNot) {
+  for (const auto code : {ErrorCode::kUnknownTopic, static_cast<ErrorCode>(60'000)}) {
+    const auto received = through(Reply(ErrorReply{code, "'x'"}));
+    EXPECT_EQ(only<ErrorReply>(received).code, code);
+    EXPECT_EQ(only<ErrorReply>(received).detail, "'x'");
+  }
+}
+
+TEST(Codec, HelloReplyComesThrough) {
+  const auto received = through(Reply(HelloReply{1, "leatd 0.1.0", 2, 3, 0xffffffff}));
+  const auto& hello = only<HelloReply>(received);
+  EXPECT_EQ(hello.version, 1);
+  EXPECT_EQ(hello.server_name, "leatd 0.1.0");
+  EXPECT_EQ(hello.max_envelope_bytes, 2u);
+  EXPECT_EQ(hello.max_payload_bytes, 3u);
+  EXPECT_EQ(hello.max_batch_bytes, 0xffffffffu);
+}
+
+TEST(Codec, TopicsComeThrough) {
+  const TopicState orders{
+      kTopic, "orders", 12345, {{Offset(0), Offset(9)}, {Offset(3), Offset(4)}}};
+  const TopicState bare{kOther, "bare", -1, {}};
+  const auto several = through(Reply(TopicsReply{{orders, bare}}));
+  const auto single = through(Reply(TopicReply{orders}));
+  const auto& topics = only<TopicsReply>(several).topics;
+  ASSERT_EQ(topics.size(), 2u);
+  for (const TopicState* topic : {&topics[0], &only<TopicReply>(single).topic}) {
+    EXPECT_EQ(topic->id, kTopic);
+    EXPECT_EQ(topic->name, "orders");
+    EXPECT_EQ(topic->created_ms, 12345);
+    ASSERT_EQ(topic->partitions.size(), 2u);
+    EXPECT_EQ(topic->partitions[0].high_watermark, Offset(9));
+    EXPECT_EQ(topic->partitions[1].log_start, Offset(3));
+    EXPECT_EQ(topic->partitions[1].high_watermark, Offset(4));
+  }
+  EXPECT_EQ(topics[1].id, kOther);
+  EXPECT_EQ(topics[1].created_ms, -1);
+  EXPECT_TRUE(topics[1].partitions.empty());
+  through(Reply(DeleteTopicReply{}));
+  through(Reply(Pong{}));
+}
+
+TEST(Codec, RecordRepliesComeThrough) {
+  const auto produced = through(Reply(ProduceReply{Offset(1) + (std::int64_t{1} << 40)}));
+  EXPECT_EQ(only<ProduceReply>(produced).base_offset.value, (std::int64_t{1} << 40) + 1);
+  const std::string batches(3001, 'r');
+  const auto fetched = through(Reply(FetchReply{Offset(1), Offset(2), as_bytes(batches)}));
+  EXPECT_EQ(only<FetchReply>(fetched).log_start, Offset(1));
+  EXPECT_EQ(only<FetchReply>(fetched).high_watermark, Offset(2));
+  EXPECT_EQ(as_text(only<FetchReply>(fetched).batches), batches);
+  const auto empty = through(Reply(FetchReply{Offset(1), Offset(2), {}}));
+  EXPECT_TRUE(only<FetchReply>(empty).batches.empty());
+}
+
+// ---- frames ----
+
+TEST(Codec, AMisalignedFrameReadsTheSame) {
+  const TopicState topic{kTopic, "orders", 1, {{Offset(3), Offset(4)}}};
+  for (std::size_t shift = 0; shift < 16; ++shift) {
+    const auto reply = through(Reply(TopicsReply{{topic, topic}}), shift);
+    EXPECT_EQ(only<TopicsReply>(reply).topics[1].partitions[0].high_watermark, Offset(4));
+    const auto request = through(Request(FetchOffsets{"g", {{kTopic, PartitionIndex(9)}}}), shift);
+    EXPECT_EQ(only<FetchOffsets>(request).partitions[0].partition, PartitionIndex(9));
+  }
+}
+
+TEST(Codec, AHeadAndItsPayloadMakeTheWholeFrame) {
+  for (std::size_t size = 0; size < 20; ++size) {
+    const std::string payload(size, 'p');
+    const Bytes bytes = as_bytes(payload);
+    std::vector<std::byte> whole, parts;
+    encode(kCorrelation, Reply(FetchReply{Offset(1), Offset(2), bytes}), whole);
+    encode_head(kCorrelation, Reply(FetchReply{Offset(1), Offset(2), {}}), size, parts);
+    parts.insert(parts.end(), bytes.begin(), bytes.end());
+    parts.resize(parts.size() + payload_padding(size));
+    EXPECT_EQ(parts, whole) << size;
+    whole.clear(), parts.clear();
+    encode(kCorrelation, Request(Produce{kTopic, PartitionIndex(1), bytes}), whole);
+    encode_head(kCorrelation, Request(Produce{kTopic, PartitionIndex(1), {}}), size, parts);
+    parts.insert(parts.end(), bytes.begin(), bytes.end());
+    parts.resize(parts.size() + payload_padding(size));
+    EXPECT_EQ(parts, whole) << size;
+  }
+}
+
+TEST(Codec, FramesAreAppendedOneBehindTheOther) {
+  std::vector<std::byte> bytes;
+  for (std::uint64_t i = 0; i < 5; ++i) encode(CorrelationId(i), Request(Ping{}), bytes);
+  AlignedEnvelope aligned;
+  Bytes rest(bytes);
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    const auto frame = parse_frame(rest, {});
+    ASSERT_TRUE(frame && *frame);
+    EXPECT_EQ(decode(**frame, aligned, Request())->correlation, CorrelationId(i));
+    rest = rest.subspan((*frame)->frame_bytes);
+  }
+  EXPECT_TRUE(rest.empty());
+}
+
+// Larger than the encoder's first kilobyte, with every list at its limit.
+TEST(Codec, MaximalListsComeThrough) {
+  constexpr FrameLimits kRoomy{.envelope_bytes = 16 << 20, .payload_bytes = 0};
+  const std::vector<CommittedOffset> offsets(kMaxListEntries,
+                                             {kTopic, PartitionIndex(1), Offset(5), "m"});
+  const std::vector<TopicState> topics(kMaxListEntries,
+                                       {kTopic, "orders", 1, {{Offset(1), Offset(2)}}});
+  const TopicState wide{kTopic, "w", 1, std::vector<PartitionState>(kMaxListEntries)};
+  AlignedEnvelope aligned;
+  const auto reread = [&](const auto& message) {
+    std::vector<std::byte> bytes;
+    encode(kCorrelation, message, bytes);
+    const auto frame = parse_frame(bytes, kRoomy);
+    const auto decoded = decode(**frame, aligned, message);
+    EXPECT_TRUE(decoded) << decoded.error().message();
+    std::vector<std::byte> again;
+    if (decoded) encode(kCorrelation, decoded->message, again);
+    EXPECT_EQ(again, bytes);
+  };
+  reread(Request(CommitOffsets{"g", offsets}));
+  reread(Request(FetchOffsets{"g", std::vector<PartitionRef>(kMaxListEntries)}));
+  reread(Reply(FetchOffsetsReply{offsets}));
+  reread(Reply(TopicsReply{topics}));
+  reread(Reply(TopicReply{wide}));
+}
+
+// docs/native_protocol.md shows one exchange in hexadecimal; it is what we send.
+TEST(Codec, TheDocumentedFramesAreTheFrames) {
+  std::ifstream file(LEAT_SOURCE_DIR "/docs/native_protocol.md");
+  std::stringstream document;
+  document << file.rdbuf();
+  std::vector<std::byte> bytes;
+  encode(CorrelationId(1), Request(Hello{1, 1, "me"}), bytes);
+  encode(CorrelationId(2), Request(Ping{}), bytes);
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string dump;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i > 0) dump.push_back(i % 16 == 0 ? '\n' : ' ');
+    dump.push_back(kDigits[static_cast<unsigned>(bytes[i]) >> 4]);
+    dump.push_back(kDigits[static_cast<unsigned>(bytes[i]) & 15]);
+  }
+  EXPECT_NE(document.str().find("```\n" + dump + "\n```"), std::string::npos) << dump;
+}
+
+}  // namespace
+}  // namespace leat::native
