@@ -54,7 +54,17 @@ namespace leat {
   X(kClosed, 37, -1, 1, false, "closed")                                                          \
   X(kQueueFull, 38, 89, 1, true, "queue full")                                                    \
   X(kUsage, 39, 42, 2, false, "usage error")                                                      \
-  X(kNotFound, 40, -1, 4, false, "not found")
+  X(kNotFound, 40, -1, 4, false, "not found")                                                     \
+  X(kProducerFenced, 41, 47, 7, false, "producer fenced by a newer epoch")                        \
+  X(kOutOfSequence, 42, 45, 1, false, "batch out of sequence")                                    \
+  X(kDuplicateSequence, 43, 46, 1, false, "batch stored before, too long ago to say where")       \
+  X(kUnknownProducer, 44, 59, 1, false, "unknown producer id")                                    \
+  X(kUnknownMember, 45, 25, 7, false, "not a member of the group")                                \
+  X(kStaleEpoch, 46, 22, 7, false, "partition is no longer the member's")                         \
+  X(kGroupNotEmpty, 47, 68, 7, false, "group has members")                                        \
+  X(kUnknownGroup, 48, 69, 4, false, "unknown group")                                             \
+  X(kInconsistentGroup, 49, 23, 7, false, "group is of another kind")                             \
+  X(kLogTruncated, 50, 1, 1, false, "log was cut below the offset")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,

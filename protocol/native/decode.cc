@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "native_generated.h"
 #include "protocol/native/codec.h"
+#include "protocol/native/decode_parts.h"
 
 namespace leat::native {
 namespace {
@@ -14,10 +14,6 @@ constexpr flatbuffers::uoffset_t kMaxDepth = 8;
 constexpr std::size_t kMaxTables = 32'768;
 constexpr std::size_t kMinTableBytes = 4;
 constexpr auto kFirstReply = static_cast<std::uint8_t>(128);
-
-tl::unexpected<Error> malformed(std::string what) {
-  return fail(ErrorCode::kMalformedFrame, std::move(what));
-}
 
 // The envelope's bytes on an 8-byte boundary.
 Bytes aligned_bytes(Bytes envelope, AlignedEnvelope& aligned) {
@@ -42,40 +38,13 @@ Result<const wire::Envelope*> open(Bytes envelope, AlignedEnvelope& aligned) {
 
 // ---- parts ----
 
-std::string_view text(const flatbuffers::String* string) {
-  return string == nullptr ? std::string_view() : std::string_view(string->c_str(), string->size());
-}
-
-TopicId topic_id(const wire::TopicId& id) {
-  TopicId out;
-  std::copy_n(id.bytes()->data(), out.bytes.size(), out.bytes.begin());
-  return out;
-}
-
-PartitionRef partition_ref(const wire::PartitionRef& ref) {
-  return {.topic = topic_id(ref.topic()), .partition = PartitionIndex(ref.partition())};
-}
-
-// The verifier does not look at the alignment of a vector's elements, so they are copied out.
-template <class Struct>
-Struct element(const flatbuffers::Vector<const Struct*>& vector, flatbuffers::uoffset_t i) {
-  Struct out;
-  std::memcpy(static_cast<void*>(&out), vector.Data() + i * sizeof(Struct), sizeof out);
-  return out;
-}
-
-Result<> check_entries(std::size_t entries) {
-  if (entries <= kMaxListEntries) return {};
-  return malformed("a list of " + std::to_string(entries) + " entries, the limit is " +
-                   std::to_string(kMaxListEntries));
-}
-
 CommittedOffset committed_offset(const wire::CommittedOffset& in) {
   const PartitionRef ref = partition_ref(*in.partition());
   return {.topic = ref.topic,
           .partition = ref.partition,
           .offset = Offset(in.offset()),
-          .metadata = text(in.metadata())};
+          .metadata = text(in.metadata()),
+          .leader_epoch = in.leader_epoch()};
 }
 
 using CommittedOffsets = flatbuffers::Vector<flatbuffers::Offset<wire::CommittedOffset>>;
@@ -88,13 +57,18 @@ Result<std::vector<CommittedOffset>> committed_offsets(const CommittedOffsets& i
   return out;
 }
 
+TopicConfig topic_config(std::uint8_t durability, std::uint32_t interval_ms) {
+  return {static_cast<Durability>(durability), std::chrono::milliseconds(interval_ms)};
+}
+
 Result<TopicState> topic_state(const wire::TopicState& in) {
   const auto& partitions = *in.partitions();
   if (auto ok = check_entries(partitions.size()); !ok) return fail(std::move(ok.error()));
   TopicState out{.id = topic_id(*in.id()),
                  .name = text(in.name()),
                  .created_ms = in.created_ms(),
-                 .partitions = {}};
+                 .partitions = {},
+                 .config = topic_config(in.durability(), in.interval_ms())};
   out.partitions.reserve(partitions.size());
   for (flatbuffers::uoffset_t i = 0; i < partitions.size(); ++i) {
     const auto state = element(partitions, i);
@@ -103,6 +77,8 @@ Result<TopicState> topic_state(const wire::TopicState& in) {
   }
   return out;
 }
+
+using native::read;  // groups and push
 
 // ---- requests ----
 
@@ -115,8 +91,10 @@ Result<Request> read(const wire::Ping&) {
   return Ping{};
 }
 Result<Request> read(const wire::CreateTopic& in) {
-  return CreateTopic{
-      .name = text(in.name()), .partitions = in.partitions(), .if_not_exists = in.if_not_exists()};
+  return CreateTopic{.name = text(in.name()),
+                     .partitions = in.partitions(),
+                     .if_not_exists = in.if_not_exists(),
+                     .config = topic_config(in.durability(), in.interval_ms())};
 }
 Result<Request> read(const wire::DeleteTopic& in) {
   return DeleteTopic{.name = text(in.name())};
@@ -137,21 +115,27 @@ Result<Request> read(const wire::Fetch& in) {
                .partition = ref.partition,
                .offset = Offset(in.offset()),
                .max_bytes = in.max_bytes(),
-               .max_wait_ms = in.max_wait_ms()};
+               .max_wait_ms = in.max_wait_ms(),
+               .leader_epoch = in.leader_epoch()};
+}
+Result<Request> read(const wire::InitProducer& in) {
+  return InitProducer{.producer_id = in.producer_id(), .epoch = in.epoch()};
+}
+Result<Request> read(const wire::FindOffset& in) {
+  return FindOffset{.partition = partition_ref(*in.partition()), .timestamp_ms = in.timestamp_ms()};
 }
 Result<Request> read(const wire::CommitOffsets& in) {
   auto offsets = committed_offsets(*in.offsets());
   if (!offsets) return fail(std::move(offsets.error()));
-  return CommitOffsets{.group = text(in.group()), .offsets = std::move(*offsets)};
+  return CommitOffsets{.group = text(in.group()),
+                       .offsets = std::move(*offsets),
+                       .member = text(in.member()),
+                       .epoch = in.epoch()};
 }
 Result<Request> read(const wire::FetchOffsets& in) {
-  const auto& partitions = *in.partitions();
-  if (auto ok = check_entries(partitions.size()); !ok) return fail(std::move(ok.error()));
-  FetchOffsets out{.group = text(in.group()), .partitions = {}};
-  out.partitions.reserve(partitions.size());
-  for (flatbuffers::uoffset_t i = 0; i < partitions.size(); ++i)
-    out.partitions.push_back(partition_ref(element(partitions, i)));
-  return out;
+  auto partitions = partition_refs(*in.partitions());
+  if (!partitions) return fail(std::move(partitions.error()));
+  return FetchOffsets{.group = text(in.group()), .partitions = std::move(*partitions)};
 }
 
 // ---- replies ----
@@ -179,7 +163,9 @@ Result<Reply> read(const wire::DeleteTopicReply&) {
   return DeleteTopicReply{};
 }
 Result<Reply> read(const wire::ProduceReply& in) {
-  return ProduceReply{.base_offset = Offset(in.base_offset())};
+  return ProduceReply{.base_offset = Offset(in.base_offset()),
+                      .durability = static_cast<Durability>(in.durability()),
+                      .duplicate = in.duplicate()};
 }
 Result<Reply> read(const wire::FetchReply& in) {
   return FetchReply{.log_start = Offset(in.log_start()),
@@ -193,6 +179,13 @@ Result<Reply> read(const wire::FetchOffsetsReply& in) {
   auto offsets = committed_offsets(*in.offsets());
   if (!offsets) return fail(std::move(offsets.error()));
   return FetchOffsetsReply{.offsets = std::move(*offsets)};
+}
+
+Result<Reply> read(const wire::InitProducerReply& in) {
+  return InitProducerReply{.producer_id = in.producer_id(), .epoch = in.epoch()};
+}
+Result<Reply> read(const wire::FindOffsetReply& in) {
+  return FindOffsetReply{.offset = Offset(in.offset()), .timestamp_ms = in.timestamp_ms()};
 }
 
 // Offsets in a FlatBuffer may point at the same list again and again; what the copies add up to is
@@ -245,6 +238,28 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_CommitOffsets());
     case Message::FetchOffsets:
       return read(*envelope.body_as_FetchOffsets());
+    case Message::InitProducer:
+      return read(*envelope.body_as_InitProducer());
+    case Message::FindOffset:
+      return read(*envelope.body_as_FindOffset());
+    case Message::JoinGroup:
+      return read(*envelope.body_as_JoinGroup());
+    case Message::SyncGroup:
+      return read(*envelope.body_as_SyncGroup());
+    case Message::LeaveGroup:
+      return read(*envelope.body_as_LeaveGroup());
+    case Message::ListGroups:
+      return read(*envelope.body_as_ListGroups());
+    case Message::DescribeGroup:
+      return read(*envelope.body_as_DescribeGroup());
+    case Message::DeleteGroup:
+      return read(*envelope.body_as_DeleteGroup());
+    case Message::Subscribe:
+      return read(*envelope.body_as_Subscribe());
+    case Message::Grant:
+      return read(*envelope.body_as_Grant());
+    case Message::Unsubscribe:
+      return read(*envelope.body_as_Unsubscribe());
     default:
       return unknown_message(envelope.body_type());
   }
@@ -273,6 +288,28 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
       return read(*envelope.body_as_CommitOffsetsReply());
     case Message::FetchOffsetsReply:
       return read(*envelope.body_as_FetchOffsetsReply());
+    case Message::InitProducerReply:
+      return read(*envelope.body_as_InitProducerReply());
+    case Message::FindOffsetReply:
+      return read(*envelope.body_as_FindOffsetReply());
+    case Message::LeaveGroupReply:
+      return read(*envelope.body_as_LeaveGroupReply());
+    case Message::DeleteGroupReply:
+      return read(*envelope.body_as_DeleteGroupReply());
+    case Message::SubscribeReply:
+      return read(*envelope.body_as_SubscribeReply());
+    case Message::UnsubscribeReply:
+      return read(*envelope.body_as_UnsubscribeReply());
+    case Message::Push:
+      return read(*envelope.body_as_Push());
+    case Message::PushEnd:
+      return read(*envelope.body_as_PushEnd());
+    case Message::GroupAssignment:
+      return read(*envelope.body_as_GroupAssignment(), envelope_bytes);
+    case Message::ListGroupsReply:
+      return read(*envelope.body_as_ListGroupsReply(), envelope_bytes);
+    case Message::DescribeGroupReply:
+      return read(*envelope.body_as_DescribeGroupReply(), envelope_bytes);
     default:
       return unknown_message(envelope.body_type());
   }
@@ -284,8 +321,9 @@ Bytes* payload_place(Request& request) {
   return produce == nullptr ? nullptr : &produce->batch;
 }
 Bytes* payload_place(Reply& reply) {
-  auto* fetch = std::get_if<FetchReply>(&reply);
-  return fetch == nullptr ? nullptr : &fetch->batches;
+  if (auto* fetch = std::get_if<FetchReply>(&reply)) return &fetch->batches;
+  if (auto* push = std::get_if<Push>(&reply)) return &push->batches;
+  return nullptr;
 }
 
 template <class Message>

@@ -2,14 +2,12 @@
 #include <array>
 #include <limits>
 
-#include "native_generated.h"
 #include "protocol/base/assert.h"
 #include "protocol/native/codec.h"
+#include "protocol/native/encode_parts.h"
 
 namespace leat::native {
 namespace {
-
-using flatbuffers::FlatBufferBuilder;
 
 // Nearly every envelope fits into the first kilobyte, which needs no allocation.
 class EnvelopeAllocator final : public flatbuffers::Allocator {
@@ -33,45 +31,14 @@ class EnvelopeAllocator final : public flatbuffers::Allocator {
   bool first_taken_ = false;
 };
 
-// A message as the envelope's union wants it.
-struct Body {
-  wire::Message type;
-  flatbuffers::Offset<void> table;
-};
-
-template <class Table>
-Body body(flatbuffers::Offset<Table> table) {
-  return {wire::MessageTraits<Table>::enum_value, table.Union()};
-}
-
-// ---- parts ----
-
-flatbuffers::Offset<flatbuffers::String> string(FlatBufferBuilder& to, std::string_view text) {
-  return to.CreateString(text.data(), text.size());
-}
-
-// Left out when empty.
-flatbuffers::Offset<flatbuffers::String> optional_string(FlatBufferBuilder& to,
-                                                         std::string_view text) {
-  if (text.empty()) return 0;
-  return string(to, text);
-}
-
-wire::TopicId topic_id(const TopicId& id) {
-  return wire::TopicId(flatbuffers::span<const std::uint8_t, 16>(id.bytes));
-}
-
-wire::PartitionRef partition_ref(const TopicId& topic, PartitionIndex partition) {
-  return wire::PartitionRef(topic_id(topic), partition.value);
-}
-
 auto committed_offsets(FlatBufferBuilder& to, const std::vector<CommittedOffset>& offsets) {
   std::vector<flatbuffers::Offset<wire::CommittedOffset>> entries;
   entries.reserve(offsets.size());
   for (const CommittedOffset& entry : offsets) {
     const auto metadata = optional_string(to, entry.metadata);
     const auto partition = partition_ref(entry.topic, entry.partition);
-    entries.push_back(wire::CreateCommittedOffset(to, &partition, entry.offset.value, metadata));
+    entries.push_back(wire::CreateCommittedOffset(to, &partition, entry.offset.value, metadata,
+                                                  entry.leader_epoch));
   }
   return to.CreateVector(entries);
 }
@@ -84,7 +51,9 @@ auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {
   const auto partitions = to.CreateVectorOfStructs(states);
   const auto name = string(to, topic.name);
   const auto id = topic_id(topic.id);
-  return wire::CreateTopicState(to, &id, name, topic.created_ms, partitions);
+  return wire::CreateTopicState(to, &id, name, topic.created_ms, partitions,
+                                static_cast<std::uint8_t>(topic.config.durability),
+                                static_cast<std::uint32_t>(topic.config.interval.count()));
 }
 
 // ---- requests ----
@@ -98,7 +67,9 @@ Body write(FlatBufferBuilder& to, const Ping&) {
 }
 Body write(FlatBufferBuilder& to, const CreateTopic& in) {
   const auto name = string(to, in.name);
-  return body(wire::CreateCreateTopic(to, name, in.partitions, in.if_not_exists));
+  return body(wire::CreateCreateTopic(to, name, in.partitions, in.if_not_exists,
+                                      static_cast<std::uint8_t>(in.config.durability),
+                                      static_cast<std::uint32_t>(in.config.interval.count())));
 }
 Body write(FlatBufferBuilder& to, const DeleteTopic& in) {
   return body(wire::CreateDeleteTopic(to, string(to, in.name)));
@@ -115,19 +86,24 @@ Body write(FlatBufferBuilder& to, const Produce& in) {
 }
 Body write(FlatBufferBuilder& to, const Fetch& in) {
   const auto partition = partition_ref(in.topic, in.partition);
-  return body(wire::CreateFetch(to, &partition, in.offset.value, in.max_bytes, in.max_wait_ms));
+  return body(wire::CreateFetch(to, &partition, in.offset.value, in.max_bytes, in.max_wait_ms,
+                                in.leader_epoch));
 }
 Body write(FlatBufferBuilder& to, const CommitOffsets& in) {
   const auto offsets = committed_offsets(to, in.offsets);
-  return body(wire::CreateCommitOffsets(to, string(to, in.group), offsets));
+  const auto member = optional_string(to, in.member);
+  return body(wire::CreateCommitOffsets(to, string(to, in.group), offsets, member, in.epoch));
 }
 Body write(FlatBufferBuilder& to, const FetchOffsets& in) {
-  std::vector<wire::PartitionRef> refs;
-  refs.reserve(in.partitions.size());
-  for (const PartitionRef& ref : in.partitions)
-    refs.push_back(partition_ref(ref.topic, ref.partition));
-  const auto partitions = to.CreateVectorOfStructs(refs);
+  const auto partitions = partition_refs(to, in.partitions);
   return body(wire::CreateFetchOffsets(to, string(to, in.group), partitions));
+}
+Body write(FlatBufferBuilder& to, const InitProducer& in) {
+  return body(wire::CreateInitProducer(to, in.producer_id, in.epoch));
+}
+Body write(FlatBufferBuilder& to, const FindOffset& in) {
+  const auto partition = partition_ref(in.partition.topic, in.partition.partition);
+  return body(wire::CreateFindOffset(to, &partition, in.timestamp_ms));
 }
 
 // ---- replies ----
@@ -157,7 +133,8 @@ Body write(FlatBufferBuilder& to, const TopicsReply& in) {
   return body(wire::CreateTopicsReply(to, to.CreateVector(topics)));
 }
 Body write(FlatBufferBuilder& to, const ProduceReply& in) {
-  return body(wire::CreateProduceReply(to, in.base_offset.value));
+  return body(wire::CreateProduceReply(to, in.base_offset.value,
+                                       static_cast<std::uint8_t>(in.durability), in.duplicate));
 }
 Body write(FlatBufferBuilder& to, const FetchReply& in) {
   return body(wire::CreateFetchReply(to, in.log_start.value, in.high_watermark.value));
@@ -169,6 +146,13 @@ Body write(FlatBufferBuilder& to, const FetchOffsetsReply& in) {
   return body(wire::CreateFetchOffsetsReply(to, committed_offsets(to, in.offsets)));
 }
 
+Body write(FlatBufferBuilder& to, const InitProducerReply& in) {
+  return body(wire::CreateInitProducerReply(to, in.producer_id, in.epoch));
+}
+Body write(FlatBufferBuilder& to, const FindOffsetReply& in) {
+  return body(wire::CreateFindOffsetReply(to, in.offset.value, in.timestamp_ms));
+}
+
 // ---- frames ----
 
 const Bytes* payload_of(const Request& request) {
@@ -176,8 +160,9 @@ const Bytes* payload_of(const Request& request) {
   return produce == nullptr ? nullptr : &produce->batch;
 }
 const Bytes* payload_of(const Reply& reply) {
-  const auto* fetch = std::get_if<FetchReply>(&reply);
-  return fetch == nullptr ? nullptr : &fetch->batches;
+  if (const auto* fetch = std::get_if<FetchReply>(&reply)) return &fetch->batches;
+  if (const auto* push = std::get_if<Push>(&reply)) return &push->batches;
+  return nullptr;
 }
 
 void append_head(Bytes envelope, std::size_t payload_bytes, std::vector<std::byte>& out) {

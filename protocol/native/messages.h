@@ -16,6 +16,8 @@
 #include "protocol/base/bytes.h"
 #include "protocol/base/error.h"
 #include "protocol/base/ids.h"
+#include "protocol/native/group_messages.h"
+#include "protocol/topic_config.h"
 
 namespace leat::native {
 
@@ -35,6 +37,7 @@ struct CreateTopic {
   std::string_view name;
   std::int32_t partitions = 1;
   bool if_not_exists = false;  // an existing topic is returned as it is
+  TopicConfig config;
 };
 
 struct DeleteTopic {
@@ -49,7 +52,8 @@ struct DescribeTopic {
   bool auto_create = false;
 };
 
-// One batch for one partition; the batch is the frame's payload.
+// One batch for one partition; the batch is the frame's payload. One that carries a producer id is
+// stored once however often it is sent.
 struct Produce {
   TopicId topic;
   PartitionIndex partition;
@@ -64,6 +68,19 @@ struct Fetch {
   Offset offset;
   std::uint32_t max_bytes = 1 << 20;
   std::uint32_t max_wait_ms = 0;
+  std::int32_t leader_epoch = -1;  // of the record before `offset`, if known: finds a cut log
+};
+
+// A new producer id; or, with both fields set, the next epoch of one, which fences the last.
+struct InitProducer {
+  std::int64_t producer_id = -1;
+  std::int16_t epoch = -1;
+};
+
+// The first record at or after a time.
+struct FindOffset {
+  PartitionRef partition;
+  std::int64_t timestamp_ms = 0;
 };
 
 struct CommittedOffset {
@@ -71,16 +88,15 @@ struct CommittedOffset {
   PartitionIndex partition;
   Offset offset;  // of the next record to read; stored unaltered (rule 6)
   std::string_view metadata;
+  std::int32_t leader_epoch = -1;  // of the last record processed, if known
 };
 
+// A group that has members takes commits from them alone, and only for what they hold.
 struct CommitOffsets {
   std::string_view group;
   std::vector<CommittedOffset> offsets;
-};
-
-struct PartitionRef {
-  TopicId topic;
-  PartitionIndex partition;
+  std::string_view member;  // empty: of no member
+  std::int32_t epoch = -1;  // of the assignment the member knows
 };
 
 struct FetchOffsets {
@@ -88,8 +104,10 @@ struct FetchOffsets {
   std::vector<PartitionRef> partitions;
 };
 
-using Request = std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic,
-                             Produce, Fetch, CommitOffsets, FetchOffsets>;
+using Request =
+    std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
+                 CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
+                 LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe>;
 
 // ---- replies ----
 
@@ -118,6 +136,7 @@ struct TopicState {
   std::string_view name;
   std::int64_t created_ms = 0;
   std::vector<PartitionState> partitions;  // index = PartitionIndex
+  TopicConfig config;
 };
 
 // Answers CreateTopic and DescribeTopic.
@@ -133,6 +152,8 @@ struct TopicsReply {
 
 struct ProduceReply {
   Offset base_offset;
+  Durability durability = Durability::kSync;  // reached by the time of this reply
+  bool duplicate = false;                     // stored before, at base_offset
 };
 
 // Batches are the frame's payload. The first may begin before the offset asked for.
@@ -149,7 +170,20 @@ struct FetchOffsetsReply {
   std::vector<CommittedOffset> offsets;
 };
 
+struct InitProducerReply {
+  std::int64_t producer_id = -1;
+  std::int16_t epoch = -1;
+};
+
+struct FindOffsetReply {
+  Offset offset;                   // the high watermark where no record is as late
+  std::int64_t timestamp_ms = -1;  // the record's; -1: no record
+};
+
 using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
-                           ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply>;
+                           ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply,
+                           InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
+                           ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
+                           UnsubscribeReply, Push, PushEnd>;
 
 }  // namespace leat::native

@@ -194,6 +194,10 @@ void NativeSession::dispatch(CorrelationId correlation, const native::Request& r
             partitions.reserve(r.partitions.size());
             for (const auto& p : r.partitions) partitions.emplace_back(p.topic, p.partition);
             broker_.fetch_offsets(id, r.group, partitions);
+          },
+          [&](const auto&) {
+            --in_flight_;
+            send_reply(correlation, native::ErrorReply{ErrorCode::kUnsupportedRequest, {}});
           }},
       request);
 }

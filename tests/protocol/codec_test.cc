@@ -148,6 +148,125 @@ TEST(Codec, EmptyListsComeThrough) {
   EXPECT_TRUE(only<TopicReply>(through(Reply(TopicReply{}))).topic.partitions.empty());
 }
 
+TEST(Codec, ProducersAndDurabilityComeThrough) {
+  const auto init = through(Request(InitProducer{1 << 20, 7}));
+  EXPECT_EQ(only<InitProducer>(init).producer_id, 1 << 20);
+  EXPECT_EQ(only<InitProducer>(init).epoch, 7);
+  EXPECT_EQ(only<InitProducer>(through(Request(InitProducer{}))).producer_id, -1);
+  const auto issued = through(Reply(InitProducerReply{5, 2}));
+  EXPECT_EQ(only<InitProducerReply>(issued).producer_id, 5);
+  EXPECT_EQ(only<InitProducerReply>(issued).epoch, 2);
+  const TopicConfig config{Durability::kInterval, std::chrono::milliseconds(250)};
+  EXPECT_EQ(only<CreateTopic>(through(Request(CreateTopic{"t", 1, false, config}))).config, config);
+  const auto topic = through(Reply(TopicReply{{kTopic, "t", 1, {}, config}}));
+  EXPECT_EQ(only<TopicReply>(topic).topic.config, config);
+  const auto ack = through(Reply(ProduceReply{Offset(3), Durability::kMemory, true}));
+  EXPECT_EQ(only<ProduceReply>(ack).durability, Durability::kMemory);
+  EXPECT_TRUE(only<ProduceReply>(ack).duplicate);
+  const auto fetch = through(Request(Fetch{kTopic, PartitionIndex(2), Offset(1), 77, 500, 6}));
+  EXPECT_EQ(only<Fetch>(fetch).leader_epoch, 6);
+}
+
+TEST(Codec, TimesComeThrough) {
+  const auto find = through(Request(FindOffset{{kTopic, PartitionIndex(2)}, -5}));
+  EXPECT_EQ(only<FindOffset>(find).partition.topic, kTopic);
+  EXPECT_EQ(only<FindOffset>(find).partition.partition, PartitionIndex(2));
+  EXPECT_EQ(only<FindOffset>(find).timestamp_ms, -5);
+  const auto found = through(Reply(FindOffsetReply{Offset(9), 44}));
+  EXPECT_EQ(only<FindOffsetReply>(found).offset, Offset(9));
+  EXPECT_EQ(only<FindOffsetReply>(found).timestamp_ms, 44);
+}
+
+TEST(Codec, MembershipComesThrough) {
+  const auto join = through(
+      Request(JoinGroup{"g", "m", GroupKind::kKeyShared, {"a", "b"}, 1'234, 5'678, "someone 1.0"}));
+  EXPECT_EQ(only<JoinGroup>(join).group, "g");
+  EXPECT_EQ(only<JoinGroup>(join).member, "m");
+  EXPECT_EQ(only<JoinGroup>(join).kind, GroupKind::kKeyShared);
+  EXPECT_EQ(only<JoinGroup>(join).topics, (std::vector<std::string_view>{"a", "b"}));
+  EXPECT_EQ(only<JoinGroup>(join).session_timeout_ms, 1'234u);
+  EXPECT_EQ(only<JoinGroup>(join).rebalance_timeout_ms, 5'678u);
+  EXPECT_EQ(only<JoinGroup>(join).client_name, "someone 1.0");
+  const auto sync = through(Request(SyncGroup{"g", "m", 8, {{kOther, PartitionIndex(3)}}, 99}));
+  EXPECT_EQ(only<SyncGroup>(sync).member, "m");
+  EXPECT_EQ(only<SyncGroup>(sync).epoch, 8);
+  EXPECT_EQ(only<SyncGroup>(sync).owned.at(0).topic, kOther);
+  EXPECT_EQ(only<SyncGroup>(sync).owned.at(0).partition, PartitionIndex(3));
+  EXPECT_EQ(only<SyncGroup>(sync).max_wait_ms, 99u);
+  const auto leave = through(Request(LeaveGroup{"g", "m"}));
+  EXPECT_EQ(only<LeaveGroup>(leave).member, "m");
+  const auto assigned =
+      through(Reply(GroupAssignment{4, {{kTopic, "a", {0, 2}}, {kOther, "b", {}}}}));
+  EXPECT_EQ(only<GroupAssignment>(assigned).epoch, 4);
+  ASSERT_EQ(only<GroupAssignment>(assigned).topics.size(), 2u);
+  EXPECT_EQ(only<GroupAssignment>(assigned).topics[0].topic, kTopic);
+  EXPECT_EQ(only<GroupAssignment>(assigned).topics[0].name, "a");
+  EXPECT_EQ(only<GroupAssignment>(assigned).topics[0].partitions, (std::vector<int>{0, 2}));
+  const auto commit = through(
+      Request(CommitOffsets{"g", {{kTopic, PartitionIndex(0), Offset(1), "", 12}}, "m", 3}));
+  EXPECT_EQ(only<CommitOffsets>(commit).member, "m");
+  EXPECT_EQ(only<CommitOffsets>(commit).epoch, 3);
+  EXPECT_EQ(only<CommitOffsets>(commit).offsets.at(0).leader_epoch, 12);
+}
+
+TEST(Codec, GroupsComeThrough) {
+  through(Request(ListGroups{}));
+  EXPECT_EQ(only<DescribeGroup>(through(Request(DescribeGroup{"g"}))).group, "g");
+  EXPECT_EQ(only<DeleteGroup>(through(Request(DeleteGroup{"g"}))).group, "g");
+  const GroupState state{"g", GroupKind::kPartitioned, 7, 2, false};
+  const auto list = through(Reply(ListGroupsReply{{state}}));
+  const auto one = through(Reply(
+      DescribeGroupReply{state,
+                         {{"m", "someone", {"a"}}},
+                         {{{kTopic, PartitionIndex(1)}, "a", "m", Offset(3), Offset(1), Offset(9)},
+                          {{kOther, PartitionIndex(0)}, "b", "", Offset(-1), {}, {}}}}));
+  const auto& group = only<DescribeGroupReply>(one);
+  for (const GroupState& got : {only<ListGroupsReply>(list).groups.at(0), group.group}) {
+    EXPECT_EQ(got.name, "g");
+    EXPECT_EQ(got.kind, GroupKind::kPartitioned);
+    EXPECT_EQ(got.epoch, 7);
+    EXPECT_EQ(got.members, 2u);
+    EXPECT_FALSE(got.settled);
+  }
+  EXPECT_EQ(group.members.at(0).id, "m");
+  EXPECT_EQ(group.members.at(0).client_name, "someone");
+  EXPECT_EQ(group.members.at(0).topics.at(0), "a");
+  ASSERT_EQ(group.partitions.size(), 2u);
+  EXPECT_EQ(group.partitions[0].partition.topic, kTopic);
+  EXPECT_EQ(group.partitions[0].topic, "a");
+  EXPECT_EQ(group.partitions[0].member, "m");
+  EXPECT_EQ(group.partitions[0].committed, Offset(3));
+  EXPECT_EQ(group.partitions[0].log_start, Offset(1));
+  EXPECT_EQ(group.partitions[0].high_watermark, Offset(9));
+  EXPECT_EQ(group.partitions[1].committed, Offset(-1));
+}
+
+TEST(Codec, PushComesThrough) {
+  const auto subscribe =
+      through(Request(Subscribe{3, {kTopic, PartitionIndex(1)}, Offset(5), 6, 7, 8, 9}));
+  EXPECT_EQ(only<Subscribe>(subscribe).subscription, 3u);
+  EXPECT_EQ(only<Subscribe>(subscribe).partition.partition, PartitionIndex(1));
+  EXPECT_EQ(only<Subscribe>(subscribe).offset, Offset(5));
+  EXPECT_EQ(only<Subscribe>(subscribe).leader_epoch, 6);
+  EXPECT_EQ(only<Subscribe>(subscribe).records, 7u);
+  EXPECT_EQ(only<Subscribe>(subscribe).bytes, 8u);
+  EXPECT_EQ(only<Subscribe>(subscribe).max_bytes, 9u);
+  const auto grant = through(Request(Grant{3, UINT64_MAX, 1}));
+  EXPECT_EQ(only<Grant>(grant).records, UINT64_MAX);
+  EXPECT_EQ(only<Grant>(grant).bytes, 1u);
+  EXPECT_EQ(only<Unsubscribe>(through(Request(Unsubscribe{3}))).subscription, 3u);
+  EXPECT_EQ(only<SubscribeReply>(through(Reply(SubscribeReply{Offset(1), Offset(2)}))).log_start,
+            Offset(1));
+  const std::string batches(77, 'p');
+  const auto push = through(Reply(Push{3, Offset(1), Offset(2), as_bytes(batches)}));
+  EXPECT_EQ(only<Push>(push).subscription, 3u);
+  EXPECT_EQ(only<Push>(push).high_watermark, Offset(2));
+  EXPECT_EQ(as_text(only<Push>(push).batches), batches);
+  const auto end = through(Reply(PushEnd{3, ErrorCode::kUnknownTopic, "gone"}));
+  EXPECT_EQ(only<PushEnd>(end).code, ErrorCode::kUnknownTopic);
+  EXPECT_EQ(only<PushEnd>(end).detail, "gone");
+}
+
 // ---- replies ----
 
 TEST(Codec, ErrorsComeThroughKnownOrNot) {

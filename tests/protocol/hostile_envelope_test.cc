@@ -14,6 +14,10 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
   const TopicState topic{id, "orders", 12345, {{Offset(0), Offset(9)}, {Offset(3), Offset(4)}}};
   const std::vector<CommittedOffset> offsets = {{id, PartitionIndex(1), Offset(5), "meta"},
                                                 {id, PartitionIndex(2), Offset(-1), ""}};
+  const GroupState group{"group", GroupKind::kPartitioned, 4, 2, false};
+  const GroupMember member{"m1", "someone", {"orders", "more"}};
+  const GroupPartition held{
+      {id, PartitionIndex(1)}, "orders", "m1", Offset(5), Offset(0), Offset(9)};
   const Request requests[] = {Hello{1, 3, "someone"},
                               Ping{},
                               CreateTopic{"orders", 8, true},
@@ -23,7 +27,18 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               Produce{id, PartitionIndex(3), as_bytes(payload)},
                               Fetch{id, PartitionIndex(2), Offset(77), 1000, 500},
                               CommitOffsets{"group", offsets},
-                              FetchOffsets{"group", {{id, PartitionIndex(0)}}}};
+                              FetchOffsets{"group", {{id, PartitionIndex(0)}}},
+                              InitProducer{7, 3},
+                              FindOffset{{id, PartitionIndex(1)}, 12345},
+                              JoinGroup{"group", "m1", GroupKind::kPartitioned, {"a", "b"}},
+                              SyncGroup{"group", "m1", 3, {{id, PartitionIndex(1)}}, 500},
+                              LeaveGroup{"group", "m1"},
+                              ListGroups{},
+                              DescribeGroup{"group"},
+                              DeleteGroup{"group"},
+                              Subscribe{1, {id, PartitionIndex(0)}, Offset(4), 2, 10, 1000},
+                              Grant{1, 20, 2000},
+                              Unsubscribe{1}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},
                            Pong{},
@@ -33,7 +48,18 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                            ProduceReply{Offset(8)},
                            FetchReply{Offset(1), Offset(2), as_bytes(payload)},
                            CommitOffsetsReply{},
-                           FetchOffsetsReply{offsets}};
+                           FetchOffsetsReply{offsets},
+                           InitProducerReply{7, 3},
+                           FindOffsetReply{Offset(4), 12345},
+                           GroupAssignment{3, {{id, "orders", {0, 1, 2}}, {id, "more", {}}}},
+                           LeaveGroupReply{},
+                           ListGroupsReply{{group, group}},
+                           DescribeGroupReply{group, {member, member}, {held}},
+                           DeleteGroupReply{},
+                           SubscribeReply{Offset(1), Offset(2)},
+                           UnsubscribeReply{},
+                           Push{1, Offset(1), Offset(2), as_bytes(payload)},
+                           PushEnd{1, ErrorCode::kUnknownTopic, "gone"}};
   static_assert(std::size(requests) == std::variant_size_v<Request>);
   static_assert(std::size(replies) == std::variant_size_v<Reply>);
   std::vector<std::vector<std::byte>> frames;
@@ -149,14 +175,14 @@ FrameView framed(const std::vector<std::byte>& envelope, Bytes payload = {}) {
 const auto kEmptyTable = [](auto& builder) { return wire::CreatePing(builder).Union(); };
 
 TEST(HostileEnvelope, UnknownMessagesAreToldFromMalformedOnes) {
-  for (int number = 11; number < 128; ++number) {
+  for (int number = static_cast<int>(std::variant_size_v<Request>) + 1; number < 128; ++number) {
     CorrelationId correlation;
     const auto envelope = envelope_of(number, kEmptyTable);
     EXPECT_EQ(request_verdict(framed(envelope), correlation), ErrorCode::kUnsupportedRequest);
     EXPECT_EQ(correlation, CorrelationId(4711));
     EXPECT_EQ(reply_verdict(framed(envelope)), ErrorCode::kMalformedFrame);
   }
-  for (int number = 138; number < 256; ++number) {
+  for (int number = 128 + static_cast<int>(std::variant_size_v<Reply>); number < 256; ++number) {
     const auto envelope = envelope_of(number, kEmptyTable);
     EXPECT_EQ(reply_verdict(framed(envelope)), ErrorCode::kUnsupportedRequest);
     EXPECT_EQ(request_verdict(framed(envelope)), ErrorCode::kMalformedFrame);
