@@ -41,6 +41,8 @@ Result<Manifest> load_manifest(FileIo& io, const std::string& directory,
 }  // namespace
 
 class Journal::Writer {
+  using SteadyTime = std::chrono::steady_clock::time_point;
+
  public:
   Writer(JournalOptions options, JournalEvents events)
       : options_(std::move(options)), events_(std::move(events)) {}
@@ -75,8 +77,14 @@ class Journal::Writer {
     const std::lock_guard lock(mutex_);
     entry.position = appended_ = appended_ + 1;
     if (failed_) return appended_;
+    pending_bytes_ += entry.body.size();
+    const bool full = pending_bytes_ > options_.max_delayed_bytes;
+    const SteadyTime due = full ? SteadyTime::min() : due_of(entry.max_delay);
     pending_.push_back(std::move(entry));
-    if (pending_.size() == 1) changed_.notify_one();
+    if (due < due_) {
+      due_ = due;
+      changed_.notify_one();
+    }
     return appended_;
   }
 
@@ -120,16 +128,31 @@ class Journal::Writer {
     }
   }
 
-  // Takes what is pending; nothing after `marker_after` of idleness, when a marker is due. False:
-  // the last round.
+  static SteadyTime due_of(Duration max_delay) {
+    if (max_delay <= Duration(0)) return SteadyTime::min();
+    if (max_delay == Duration::max()) return SteadyTime::max();
+    return std::chrono::steady_clock::now() + max_delay;
+  }
+
+  // Takes what is pending once the first of it is due; nothing after `marker_after` of idleness,
+  // when a marker is due. False: the last round.
   bool wait_for(std::vector<JournalEntry>& entries) {
     std::unique_lock lock(mutex_);
-    const auto ready = [this] { return stopping_ || !pending_.empty(); };
-    if (unmarked_)
-      changed_.wait_for(lock, options_.marker_after, ready);
-    else
-      changed_.wait(lock, ready);
+    const SteadyTime marker_at =
+        unmarked_ ? std::chrono::steady_clock::now() + options_.marker_after : SteadyTime::max();
+    for (;;) {
+      const SteadyTime now = std::chrono::steady_clock::now();
+      if (stopping_ || due_ <= now) break;
+      if (marker_at <= now) return true;
+      const SteadyTime until = std::min(due_, marker_at);
+      if (until == SteadyTime::max())
+        changed_.wait(lock);
+      else
+        changed_.wait_until(lock, until);
+    }
     entries.swap(pending_);
+    pending_bytes_ = 0;
+    due_ = SteadyTime::max();
     return !stopping_ || !entries.empty();
   }
 
@@ -242,6 +265,8 @@ class Journal::Writer {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<JournalEntry> pending_;
+  std::size_t pending_bytes_ = 0;
+  SteadyTime due_ = SteadyTime::max();  // when the first of what is pending must be written
   JournalPosition appended_;
   bool failed_ = false;
   bool stopping_ = false;

@@ -23,6 +23,9 @@ struct JournalEntry {
   std::shared_ptr<const void> owner;
   Bytes body;
   JournalPosition position{};  // set by append and by replay
+  // How long it may wait in memory before it is written (rule 3): zero is at once, max() is until
+  // something else needs the disk.
+  Duration max_delay{0};
 };
 
 struct JournalOptions {
@@ -30,6 +33,7 @@ struct JournalOptions {
   std::size_t first_segment_bytes = 1 << 20;  // small: start-up is quick
   std::size_t segment_bytes = 64 << 20;       // pre-written in the background
   std::size_t max_group_bytes = 1 << 20;      // one larger entry makes a group of its own
+  std::size_t max_delayed_bytes = 4 << 20;    // entries that may wait are written beyond this
   Duration marker_after = std::chrono::milliseconds(10);  // idle time before the durable marker
   // For tests: called on the journal's threads at named points, "journal.before_write" and the
   // others that tests/crash lists. Empty in production.

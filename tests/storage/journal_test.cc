@@ -67,8 +67,10 @@ class Harness {
   }
   void close() { journal.reset(); }
 
-  void append(const std::string& text) {
-    journal->append(entry_of(text));
+  void append(const std::string& text, Duration max_delay = Duration(0)) {
+    JournalEntry entry = entry_of(text);
+    entry.max_delay = max_delay;
+    journal->append(std::move(entry));
     ++appended_;
   }
   // True when everything appended since open is durable; false when the journal failed.
@@ -150,6 +152,37 @@ TEST(Journal, ReplaysOnlyAboveThePersistedPosition) {
   append_all(harness, numbered(10));
   ASSERT_TRUE(harness.open(JournalPosition(7)));
   EXPECT_EQ(harness.replayed, numbered(3, 7));
+}
+
+// Rule 3: what may wait walks the same journal, in its place.
+TEST(Journal, WhatMayWaitGoesWithTheNextEntryThatMayNot) {
+  const TemporaryDirectory directory;
+  Harness harness(directory / "journal");
+  ASSERT_TRUE(harness.open());
+  const auto groups = harness.journal->stats().groups;
+  for (const char* text : {"a", "b", "c"}) harness.append(text, Duration::max());
+  EXPECT_EQ(harness.durable(), std::vector<std::string>());
+  harness.append("d");
+  ASSERT_TRUE(harness.settle());
+  EXPECT_EQ(harness.durable(), (std::vector<std::string>{"a", "b", "c", "d"}));
+  EXPECT_EQ(harness.journal->stats().groups, groups + 1);
+}
+
+TEST(Journal, WhatMayWaitIsWrittenWithinItsTimeAndBeyondItsBytesAndAtAStop) {
+  const TemporaryDirectory directory;
+  Harness harness(directory / "journal");
+  harness.options.max_delayed_bytes = 100;
+  ASSERT_TRUE(harness.open());
+  harness.append("interval", std::chrono::milliseconds(20));
+  ASSERT_TRUE(harness.settle());
+  harness.append(std::string(60, 'x'), Duration::max());
+  harness.append(std::string(60, 'y'), Duration::max());
+  ASSERT_TRUE(harness.settle());
+  harness.append("last", Duration::max());
+  harness.close();
+  EXPECT_EQ(harness.durable().back(), "last");
+  ASSERT_TRUE(harness.open());
+  EXPECT_EQ(harness.replayed.size(), 4u);
 }
 
 TEST(Journal, TakesAnEntryLargerThanASegment) {
