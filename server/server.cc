@@ -43,7 +43,7 @@ class Shard final : public Server,
     log_recovery();
     broker_ = std::make_unique<broker::Broker>(
         broker::BrokerOptions{.auto_create_topics = options_.auto_create_topics}, *storage_,
-        Random::from_system(), *this);
+        Random::from_system(), *this, clock_.now());
     if (auto ok = listen(); !ok) return ok;
     thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
     return {};
@@ -153,7 +153,7 @@ class Shard final : public Server,
   void pause(ConnectionId id) override { reactor_->pause(id); }
   void resume(ConnectionId id) override { reactor_->resume(id); }
   void close_when_drained(ConnectionId id) override {
-    broker_->on_connection_closed(id);
+    broker_->on_connection_closed(id, clock_.now());
     closed_.push_back(id);
   }
   void complain(ConnectionId id, const std::string& what) override {
@@ -170,6 +170,14 @@ class Shard final : public Server,
     if (it == sessions_.end()) return;
     it->second->on_reply(request.correlation, std::move(reply));
     replied_.insert(request.connection);
+  }
+  void on_push_ready(ConnectionId id) override { replied_.insert(id); }
+  void on_subscription_ended(ConnectionId id, std::uint32_t subscription,
+                             const Error& why) override {
+    const auto it = sessions_.find(id);
+    if (it == sessions_.end()) return;
+    it->second->on_subscription_ended(subscription, why);
+    replied_.insert(id);
   }
   void on_room() override {
     for (auto& [id, session] : sessions_) replied_.insert(id);
@@ -195,7 +203,7 @@ class Shard final : public Server,
       if (known->second) deadlines_.erase({*known->second, id});
       known_deadlines_.erase(known);
     }
-    broker_->on_connection_closed(id);
+    broker_->on_connection_closed(id, clock_.now());
     sessions_.erase(id);
   }
 
@@ -233,7 +241,7 @@ class Shard final : public Server,
       reactor_->stop_listening();
       log(LogLevel::kInfo, "event=stopping");
     }
-    const bool durable = storage_->durable() == storage_->last_appended();
+    const bool durable = storage_->durable() >= storage_->reply_position();
     if (!durable && clock_.now() < *drain_until_) return set_timer();
     for (const auto& [id, session] : sessions_) reactor_->close_when_drained(id);
     reactor_->stop();

@@ -10,7 +10,7 @@
 
 namespace leat::storage {
 
-inline constexpr int kDataFormatVersion = 1;
+inline constexpr int kDataFormatVersion = 2;
 
 struct DataDirectory {
   std::string path;

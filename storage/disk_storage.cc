@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t kLargestMemtableBytes = 150 << 20;
 constexpr std::size_t kSmallestMemtableBytes = 2 << 20;
+constexpr std::size_t kMostDelayedBytes = 4 << 20;  // un-synced at most (rule 5)
 // A clean stop rolls when a restart would otherwise replay more than this.
 constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
 
@@ -17,7 +18,10 @@ std::size_t memtable_bytes(std::size_t memory_bytes) {
 }  // namespace
 
 DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
-    : options_(std::move(options)), wake_(std::move(wake)), tail_(options_.memory_bytes / 4) {}
+    : options_(std::move(options)),
+      wake_(std::move(wake)),
+      state_(options_.producers),
+      tail_(options_.memory_bytes / 4) {}
 
 Result<std::unique_ptr<DiskStorage>> DiskStorage::open(StorageOptions options, FileIo& io,
                                                        std::function<void()> wake) {
@@ -42,6 +46,7 @@ Result<> DiskStorage::open_store() {
                             .memtable_bytes = memtable,
                             .roll_bytes = memtable / 5 * 4,
                             .roll_entries = options_.max_unpersisted_entries / 4,
+                            .producers = options_.producers,
                             .on_persisted =
                                 [this](JournalPosition position) {
                                   {
@@ -53,17 +58,20 @@ Result<> DiskStorage::open_store() {
                             .at_point = options_.at_point});
   if (!store) return fail(store.error());
   store_ = std::move(*store);
-  if (auto ok = store_->load(catalog_, offsets_); !ok) return ok;
-  for (const Topic* topic : catalog_.topics())
+  if (auto ok = store_->load(state_); !ok) return ok;
+  stored_bytes_ = store_->stored_bytes();
+  for (const Topic* topic : state_.catalog.topics())
     for (const PartitionId id : topic->partitions)
       logs_.insert_or_assign(id, PartitionLog(store_->next_offset_at_open(id)));
   return {};
 }
 
 Result<> DiskStorage::open_journal(FileIo& io) {
-  JournalOptions options{.directory = directory_.journal(),
-                         .segment_bytes = options_.journal_segment_bytes,
-                         .at_point = options_.at_point};
+  JournalOptions options{
+      .directory = directory_.journal(),
+      .segment_bytes = options_.journal_segment_bytes,
+      .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
+      .at_point = options_.at_point};
   JournalEvents events{
       .on_durable =
           [this](std::span<const JournalEntry> entries) {
@@ -85,7 +93,9 @@ Result<> DiskStorage::open_journal(FileIo& io) {
                 "the journal in '" + directory_.journal() + "' ends at entry " +
                     std::to_string(last.value) + ", but RocksDB holds entries up to " +
                     std::to_string(persisted.value) + "; restore the directory from a backup");
-  last_appended_ = durable_ = applied_ = last;
+  last_appended_ = reply_position_ = durable_ = applied_ = last;
+  // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
+  epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));
   {
     const std::lock_guard lock(journal_mutex_);
     told_journal_ = journal_.get();
@@ -174,57 +184,52 @@ JournalPosition DiskStorage::journal_append(JournalEntry entry) {
   entry.position = last_appended_ + 1;
   auto applied = apply(entry, true);
   LEAT_ASSERT(applied.has_value());
+  const bool waits = entry.max_delay > Duration(0);
   last_appended_ = journal_->append(std::move(entry));
+  if (!waits) reply_position_ = last_appended_;
   return last_appended_;
 }
 
 Result<> DiskStorage::apply(const JournalEntry& entry, bool live) {
-  switch (static_cast<EntryKind>(entry.kind)) {
-    case EntryKind::kRecords:
-      return apply_records(entry, live);
-    case EntryKind::kTopicCreated: {
-      auto created = TopicCreated::decode(entry.body);
-      if (!created) return fail(created.error());
-      if (!live && !store_->wants(Family::kCatalog, entry.position)) return {};
-      catalog_.apply(*created);
-      for (std::uint32_t i = 0; i < created->partitions; ++i) {
-        const PartitionId id = created->first_partition + i;
-        logs_.try_emplace(id, store_->next_offset_at_open(id));
-      }
-      return {};
-    }
-    case EntryKind::kTopicDeleted: {
-      auto deleted = TopicDeleted::decode(entry.body);
-      if (!deleted) return fail(deleted.error());
-      if (live || store_->wants(Family::kCatalog, entry.position)) catalog_.apply(*deleted);
-      if (live || store_->wants(Family::kOffsets, entry.position)) offsets_.apply(*deleted);
-      for (std::uint32_t i = 0; i < deleted->partitions; ++i)
-        logs_.erase(deleted->first_partition + i);
-      return {};
-    }
-    case EntryKind::kOffsetsCommitted: {
-      auto committed = OffsetsCommitted::decode(entry.body);
-      if (!committed) return fail(committed.error());
-      if (live || store_->wants(Family::kOffsets, entry.position)) offsets_.apply(*committed);
-      return {};
+  const Wants wants = [&](Family family) { return live || store_->wants(family, entry.position); };
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kRecords))
+    return apply_records(entry, live, wants);
+  if (auto ok = state_.apply(entry, wants); !ok) return ok;
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicCreated)) {
+    const auto created = TopicCreated::decode(entry.body);
+    if (!wants(Family::kCatalog)) return {};
+    for (std::uint32_t i = 0; i < created->partitions; ++i) {
+      const PartitionId id = created->first_partition + i;
+      logs_.try_emplace(id, store_->next_offset_at_open(id));
     }
   }
-  return fail(ErrorCode::kCorruptStorage, "unknown kind " + std::to_string(entry.kind));
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicDeleted)) {
+    const auto deleted = TopicDeleted::decode(entry.body);
+    for (std::uint32_t i = 0; i < deleted->partitions; ++i)
+      logs_.erase(deleted->first_partition + i);
+  }
+  return {};
 }
 
-Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live) {
-  if (!live && !store_->wants(Family::kRecords, entry.position)) return {};
+Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const Wants& wants) {
   auto records = RecordsAppended::decode(entry.body);
   if (!records) return fail(records.error());
-  PartitionLog* log = find_log(records->partition);
-  if (!log) return {};  // replay of a topic that was deleted later
   auto batch = RecordBatchView::parse(records->batch);
   if (!batch) return fail(ErrorCode::kCorruptStorage, batch.error().message());
+  PartitionLog* log = find_log(records->partition);
+  if (!log) return {};  // replay of a topic that was deleted later
+  state_.apply(records->partition, *batch, entry.position, wants);
+  if (!wants(Family::kRecords)) return {};
   if (auto ok = log->check_adjoins(*batch); !ok) return ok;
   log->apply(*batch, live ? entry.owner : nullptr);
+  stored_bytes_ += records->batch.size();
   if (!live) return {};
   tail_.add(records->partition, entry.position, records->batch.size());
-  in_flight_.push_back({entry.position, records->partition, log->next_offset()});
+  // Rules 2 and 3: below kSync a record is visible when it is appended.
+  if (entry.max_delay > Duration(0))
+    log->raise_high_watermark(log->next_offset());
+  else
+    in_flight_.push_back({entry.position, records->partition, log->next_offset()});
   return {};
 }
 
@@ -234,19 +239,21 @@ PartitionLog* DiskStorage::find_log(PartitionId partition) {
 }
 
 Result<JournalPosition> DiskStorage::create_topic(const TopicId& id, std::string_view name,
-                                                  std::int32_t partitions, WallTime now) {
-  LEAT_ASSERT(partitions > 0 && !catalog_.find(name));
+                                                  std::int32_t partitions, TopicConfig config,
+                                                  WallTime now) {
+  LEAT_ASSERT(partitions > 0 && !find_topic(name));
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
   const TopicCreated created{.id = id,
                              .created_ms = now.time_since_epoch().count(),
-                             .first_partition = catalog_.next_partition(),
+                             .first_partition = state_.catalog.next_partition(),
                              .partitions = static_cast<std::uint32_t>(partitions),
-                             .name = name};
+                             .name = name,
+                             .config = config};
   return journal_append(created.encode());
 }
 
 Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
-  const Topic* topic = catalog_.find(id);
+  const Topic* topic = find_topic(id);
   LEAT_ASSERT(topic);
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
   const TopicDeleted deleted{.id = id,
@@ -255,12 +262,52 @@ Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
   return journal_append(deleted.encode());
 }
 
-Result<Appended> DiskStorage::append(PartitionId partition, Bytes batch) {
+Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config,
+                                     Bytes batch) {
   PartitionLog* log = find_log(partition);
   LEAT_ASSERT(log);
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
   const Offset base = log->next_offset();
-  return Appended{base, journal_append(RecordsAppended::encode(partition, base, batch))};
+  JournalEntry entry = RecordsAppended::encode(partition, base, epoch_, batch);
+  if (config.durability == Durability::kInterval) entry.max_delay = config.interval;
+  if (config.durability == Durability::kMemory) entry.max_delay = Duration::max();
+  journal_append(std::move(entry));
+  return Appended{base, config.durability};
+}
+
+Result<IssuedProducer> DiskStorage::init_producer(std::optional<std::int64_t> id,
+                                                  std::int16_t epoch) {
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  std::optional<ProducerId> known;
+  if (id) known = ProducerId(*id);
+  auto initialized = state_.producers.init(known, epoch);
+  if (!initialized) return fail(initialized.error());
+  journal_append(initialized->encode());
+  return IssuedProducer{initialized->id.value, initialized->epoch};
+}
+
+Result<JournalPosition> DiskStorage::change_group(const GroupChange& change) {
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  const Group* group = find_group(change.group);
+  return journal_append(GroupChanged{group ? group->epoch + 1 : 1, change}.encode());
+}
+
+Result<JournalPosition> DiskStorage::delete_group(std::string_view group) {
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  return journal_append(GroupDeleted{group}.encode());
+}
+
+std::vector<std::string> DiskStorage::groups() const {
+  std::vector<std::string> names;
+  for (const auto& [name, group] : state_.groups.all()) names.push_back(name);
+  for (const std::string_view name : state_.offsets.groups())
+    if (!find_group(name)) names.emplace_back(name);
+  std::ranges::sort(names);
+  return names;
+}
+
+std::size_t DiskStorage::group_count() const {
+  return groups().size();
 }
 
 Result<JournalPosition> DiskStorage::commit_offsets(std::string_view group,
@@ -285,9 +332,10 @@ ReadOutcome DiskStorage::read(PartitionId partition, Offset from, std::size_t ma
   return ReadLater{};
 }
 
-std::optional<Committed> DiskStorage::committed(std::string_view group, const TopicId& topic,
-                                                PartitionIndex partition) const {
-  return offsets_.find(group, topic, partition);
+Offset DiskStorage::end_of_epoch(PartitionId partition, LeaderEpoch epoch) const {
+  const auto it = logs_.find(partition);
+  const Offset end = it == logs_.end() ? Offset(0) : it->second.next_offset();
+  return state_.epochs.end_of(partition, epoch).value_or(end);
 }
 
 // ---- events ----

@@ -12,12 +12,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "storage/catalog_store.h"
 #include "storage/data_directory.h"
 #include "storage/file_io.h"
 #include "storage/journal.h"
-#include "storage/offset_store.h"
 #include "storage/partition_log.h"
+#include "storage/state/state.h"
 #include "storage/storage.h"
 #include "storage/store.h"
 #include "storage/store_thread.h"
@@ -34,6 +33,7 @@ struct StorageOptions {
   std::uint64_t max_unpersisted_bytes = 384 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
   std::size_t journal_segment_bytes = 64 << 20;
+  std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
   // For tests: called at named points on storage's threads (journal.h, store.cc).
   std::function<void(const char* point)> at_point;
 };
@@ -55,25 +55,52 @@ class DiskStorage final : public Storage {
 
   StorageStats stats() const;
 
-  JournalPosition last_appended() const override { return last_appended_; }
+  // Of all entries, also those that may wait in memory.
+  JournalPosition last_appended() const { return last_appended_; }
+
+  JournalPosition reply_position() const override { return reply_position_; }
   JournalPosition durable() const override { return durable_; }
   bool has_room() const override;
-  const Topic* find_topic(std::string_view name) const override { return catalog_.find(name); }
-  const Topic* find_topic(const TopicId& id) const override { return catalog_.find(id); }
-  std::vector<const Topic*> topics() const override { return catalog_.topics(); }
+  const Topic* find_topic(std::string_view name) const override {
+    return state_.catalog.find(name);
+  }
+  const Topic* find_topic(const TopicId& id) const override { return state_.catalog.find(id); }
+  std::vector<const Topic*> topics() const override { return state_.catalog.topics(); }
   Result<JournalPosition> create_topic(const TopicId& id, std::string_view name,
-                                       std::int32_t partitions, WallTime now) override;
+                                       std::int32_t partitions, TopicConfig config,
+                                       WallTime now) override;
   Result<JournalPosition> delete_topic(const TopicId& id) override;
-  Result<Appended> append(PartitionId partition, Bytes batch) override;
+  Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch) override;
   PartitionBounds bounds(PartitionId partition) const override;
+  LeaderEpoch leader_epoch() const override { return epoch_; }
+  Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const override;
+  std::uint64_t stored_bytes() const override { return stored_bytes_; }
   ReadOutcome read(PartitionId partition, Offset from, std::size_t max_bytes,
                    ReadToken token) override;
+  Result<IssuedProducer> init_producer(std::optional<std::int64_t> id, std::int16_t epoch) override;
+  Result<std::optional<Offset>> check_sequence(PartitionId partition,
+                                               const RecordBatchView& batch) const override {
+    return state_.producers.check(partition, batch);
+  }
+  const Group* find_group(std::string_view group) const override {
+    return state_.groups.find(group);
+  }
+  std::vector<std::string> groups() const override;
+  Result<JournalPosition> change_group(const GroupChange& change) override;
+  Result<JournalPosition> delete_group(std::string_view group) override;
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const OffsetCommit> offsets) override;
-  std::size_t group_count() const override { return offsets_.group_count(); }
-  bool has_group(std::string_view group) const override { return offsets_.has_group(group); }
+  std::size_t group_count() const override;
+  bool has_group(std::string_view group) const override {
+    return state_.offsets.has_group(group) || state_.groups.find(group);
+  }
+  std::vector<std::pair<TopicPartition, Committed>> commits(std::string_view group) const override {
+    return state_.offsets.commits(group);
+  }
   std::optional<Committed> committed(std::string_view group, const TopicId& topic,
-                                     PartitionIndex partition) const override;
+                                     PartitionIndex partition) const override {
+    return state_.offsets.find(group, topic, partition);
+  }
   void poll(StorageEvents& events) override;
 
  private:
@@ -84,7 +111,7 @@ class DiskStorage final : public Storage {
     std::vector<std::pair<ReadToken, Result<ReadResult>>> reads;
     std::optional<Error> failed;
   };
-  // Appended, not yet known durable.
+  // Appended and kSync, not yet known durable.
   struct InFlight {
     JournalPosition position;
     PartitionId partition;
@@ -102,7 +129,7 @@ class DiskStorage final : public Storage {
   bool within(std::uint64_t eighths) const;
   JournalPosition journal_append(JournalEntry entry);
   Result<> apply(const JournalEntry& entry, bool live);
-  Result<> apply_records(const JournalEntry& entry, bool live);
+  Result<> apply_records(const JournalEntry& entry, bool live, const Wants& wants);
   PartitionLog* find_log(PartitionId partition);
   void raise_high_watermarks(JournalPosition durable, StorageEvents& events);
   template <class Change>
@@ -113,13 +140,13 @@ class DiskStorage final : public Storage {
   DataDirectory directory_;
 
   // The shard's thread.
-  CatalogStore catalog_;
-  OffsetStore offsets_;
+  State state_;
+  LeaderEpoch epoch_;
   std::unordered_map<PartitionId, PartitionLog> logs_;
   TailCache tail_;
   std::deque<InFlight> in_flight_;
-  JournalPosition last_appended_, durable_, applied_, persisted_;
-  std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0;
+  JournalPosition last_appended_, reply_position_, durable_, applied_, persisted_;
+  std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0, stored_bytes_ = 0;
   mutable bool told_full_ = false;
   bool failed_ = false;
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "protocol/base/bytes.h"
-#include "storage/entry.h"
+#include "storage/state/entry.h"
 
 namespace leat::storage {
 namespace {

@@ -4,8 +4,10 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
@@ -16,6 +18,7 @@ namespace leat::storage::keys {
 inline constexpr const char* kRecordsFamily = "records";
 inline constexpr const char* kCatalogFamily = "catalog";
 inline constexpr const char* kOffsetsFamily = "offsets";
+inline constexpr const char* kProducersFamily = "producers";
 
 // ---- records: segment u32 | partition u32 | last offset of the batch u64 -> batch ----
 // The last offset, so that a plain seek to an offset lands on the batch that holds it.
@@ -50,30 +53,119 @@ std::string_view view(const std::array<char, N>& key) {
   return {key.data(), key.size()};
 }
 
-// ---- catalog and offsets: one letter, then the rest ----
+// ---- the other families: one letter, then the rest ----
 // The family's own persisted journal position (rule 5) -> u64 little-endian.
 inline constexpr std::string_view kPosition = "!position";
 // The next partition id to issue -> u32 little-endian.
 inline constexpr std::string_view kNextPartition = "!next-partition";
+// The next producer id to issue -> i64 little-endian.
+inline constexpr std::string_view kNextProducer = "!next-producer";
 
+// catalog
 inline constexpr char kTopicLetter = 't';  // t | topic id -> topic
-inline constexpr char kCommitLetter =
-    'c';  // c | group bytes u16 | group | topic id | partition u32
+inline constexpr char kEpochLetter = 'e';  // e | partition u32 | epoch u32 -> first offset
+// offsets; a group is its bytes u16 | its name
+inline constexpr char kCommitLetter = 'c';  // c | group | topic id | partition u32
+inline constexpr char kGroupLetter = 'g';   // g | group
+inline constexpr char kMemberLetter = 'm';  // m | group | member
+inline constexpr char kOwnerLetter = 'o';   // o | group | topic id | partition u32
+// producers
+inline constexpr char kProducerLetter = 'p';       // p | partition u32 | producer id u64
+inline constexpr char kProducerEpochLetter = 'i';  // i | producer id u64
+
+class KeyWriter {
+ public:
+  explicit KeyWriter(char letter) : key_(1, letter) {}
+  template <std::unsigned_integral T>
+  KeyWriter& be(T value) {
+    std::byte bytes[sizeof value];
+    store_be(bytes, value);
+    key_.append(as_text(bytes));
+    return *this;
+  }
+  KeyWriter& group(std::string_view name) {
+    be(static_cast<std::uint16_t>(name.size()));
+    key_.append(name);
+    return *this;
+  }
+  KeyWriter& topic(const TopicId& id) {
+    key_.append(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
+    return *this;
+  }
+  KeyWriter& text(std::string_view text) {
+    key_.append(text);
+    return *this;
+  }
+  std::string take() { return std::move(key_); }
+
+ private:
+  std::string key_;
+};
 
 inline std::string topic(const TopicId& id) {
-  std::string key(1, kTopicLetter);
-  key.append(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
-  return key;
+  return KeyWriter(kTopicLetter).topic(id).take();
 }
 
+inline std::string epoch(PartitionId partition, LeaderEpoch epoch) {
+  return KeyWriter(kEpochLetter)
+      .be(partition.value)
+      .be(static_cast<std::uint32_t>(epoch.value))
+      .take();
+}
+inline std::optional<std::pair<PartitionId, LeaderEpoch>> parse_epoch(std::string_view key) {
+  ByteReader reader(as_bytes(key.substr(1)));
+  const PartitionId partition(reader.be<std::uint32_t>());
+  const LeaderEpoch epoch(static_cast<std::int32_t>(reader.be<std::uint32_t>()));
+  if (!reader.finished()) return std::nullopt;
+  return std::pair(partition, epoch);
+}
+
+// Every row of `letter` that belongs to the group begins so.
+inline std::string of_group(char letter, std::string_view group) {
+  return KeyWriter(letter).group(group).take();
+}
+inline std::string group(std::string_view group) {
+  return of_group(kGroupLetter, group);
+}
+inline std::string member(std::string_view group, std::string_view member) {
+  return KeyWriter(kMemberLetter).group(group).text(member).take();
+}
+inline std::string of_partition(char letter, std::string_view group, const TopicId& topic,
+                                PartitionIndex partition) {
+  return KeyWriter(letter)
+      .group(group)
+      .topic(topic)
+      .be(static_cast<std::uint32_t>(partition.value))
+      .take();
+}
+inline std::string owner(std::string_view group, const TopicId& topic, PartitionIndex partition) {
+  return of_partition(kOwnerLetter, group, topic, partition);
+}
 inline std::string commit(std::string_view group, const TopicId& topic, PartitionIndex partition) {
-  std::byte size[2], index[4];
-  store_be<std::uint16_t>(size, static_cast<std::uint16_t>(group.size()));
-  store_be<std::uint32_t>(index, static_cast<std::uint32_t>(partition.value));
-  std::string key(1, kCommitLetter);
-  key.append(as_text(size)).append(group);
-  key.append(reinterpret_cast<const char*>(topic.bytes.data()), topic.bytes.size());
-  return key.append(as_text(index));
+  return of_partition(kCommitLetter, group, topic, partition);
+}
+// Whether the key of a commit or an owner is about `topic`.
+inline bool ends_with_topic(std::string_view key, const TopicId& topic) {
+  constexpr std::size_t kTail = sizeof(TopicId::bytes) + sizeof(std::uint32_t);
+  return key.size() > kTail && key.substr(key.size() - kTail, sizeof(TopicId::bytes)) ==
+                                   as_text(std::as_bytes(std::span(topic.bytes)));
+}
+
+inline std::string producer(PartitionId partition, std::int64_t producer) {
+  return KeyWriter(kProducerLetter)
+      .be(partition.value)
+      .be(static_cast<std::uint64_t>(producer))
+      .take();
+}
+inline std::optional<std::pair<PartitionId, std::int64_t>> parse_producer(std::string_view key) {
+  ByteReader reader(as_bytes(key.substr(1)));
+  const PartitionId partition(reader.be<std::uint32_t>());
+  const auto producer = static_cast<std::int64_t>(reader.be<std::uint64_t>());
+  if (!reader.finished()) return std::nullopt;
+  return std::pair(partition, producer);
+}
+inline std::string producer_epoch(std::int64_t producer) {
+  return KeyWriter(kProducerEpochLetter).be(static_cast<std::uint64_t>(producer)).take();
 }
 
 }  // namespace leat::storage::keys

@@ -7,13 +7,14 @@ namespace {
 constexpr std::size_t kHeadBytes = 8;
 }
 
-JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, Bytes batch) {
+JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, LeaderEpoch epoch,
+                                     Bytes batch) {
   auto owner = std::make_shared_for_overwrite<std::byte[]>(kHeadBytes + batch.size());
   std::byte* body = owner.get();
   store_le<std::uint32_t>(body, partition.value);
   store_le<std::uint32_t>(body + 4, 0);
   std::memcpy(body + kHeadBytes, batch.data(), batch.size());
-  assign_offset(MutableBytes(body + kHeadBytes, batch.size()), base, LeaderEpoch(0));
+  assign_offset(MutableBytes(body + kHeadBytes, batch.size()), base, epoch);
   return {.kind = static_cast<std::uint16_t>(EntryKind::kRecords),
           .owner = std::move(owner),
           .body = Bytes(body, kHeadBytes + batch.size())};

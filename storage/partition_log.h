@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "protocol/record_batch.h"
-#include "storage/entry.h"
+#include "storage/state/entry.h"
 #include "storage/storage.h"
 
 namespace leat::storage {
@@ -19,7 +19,7 @@ struct RecordsAppended {
 
   // Copies `batch` and assigns its base offset: the one copy a produced batch makes on its way from
   // the connection to the journal, the tail cache and RocksDB.
-  static JournalEntry encode(PartitionId partition, Offset base, Bytes batch);
+  static JournalEntry encode(PartitionId partition, Offset base, LeaderEpoch epoch, Bytes batch);
   static Result<RecordsAppended> decode(Bytes body);
 };
 

@@ -29,6 +29,7 @@ class FlushListener final : public rocksdb::EventListener {
     if (info.cf_name == keys::kRecordsFamily) told_(Family::kRecords, info.largest_seqno);
     if (info.cf_name == keys::kCatalogFamily) told_(Family::kCatalog, info.largest_seqno);
     if (info.cf_name == keys::kOffsetsFamily) told_(Family::kOffsets, info.largest_seqno);
+    if (info.cf_name == keys::kProducersFamily) told_(Family::kProducers, info.largest_seqno);
   }
 
  private:
@@ -124,7 +125,8 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
       {rocksdb::kDefaultColumnFamilyName, small_family_options()},
       {keys::kRecordsFamily, records_options(options.memtable_bytes)},
       {keys::kCatalogFamily, small_family_options()},
-      {keys::kOffsetsFamily, small_family_options()}};
+      {keys::kOffsetsFamily, small_family_options()},
+      {keys::kProducersFamily, small_family_options()}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const auto status =
@@ -164,6 +166,13 @@ Result<> Rocks::flush_all() {
   }
   if (!status.ok()) return fail(from_status(status, "flushing RocksDB"));
   return {};
+}
+
+std::uint64_t Rocks::stored_bytes() const {
+  std::uint64_t bytes = 0;
+  db_->GetIntProperty(family(Family::kRecords), rocksdb::DB::Properties::kTotalSstFilesSize,
+                      &bytes);
+  return bytes;
 }
 
 Result<> Rocks::remove_records(std::string_view begin, std::string_view end) {

@@ -1,4 +1,4 @@
-// RocksDB as Leat opens it: three families, no WAL (rule 5), the options that
+// RocksDB as Leat opens it: four families, no WAL (rule 5), the options that
 // docs/decisions/0001-segment-layout.md gives reasons for. The only room that sees its Status.
 #pragma once
 
@@ -9,12 +9,9 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
-#include "storage/family.h"
+#include "storage/state/family.h"
 
 namespace leat::storage {
-
-enum class Family : std::uint8_t { kRecords = 0, kCatalog = 1, kOffsets = 2 };
-inline constexpr std::size_t kFamilies = 3;
 
 struct RocksOptions {
   std::string directory;
@@ -37,6 +34,7 @@ class Rocks {
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return handles_[static_cast<std::size_t>(family)];
   }
+  std::uint64_t stored_bytes() const;  // of the records family's files
   std::uint64_t sequence() const { return db_->GetLatestSequenceNumber(); }
 
   Result<> write(rocksdb::WriteBatch& batch);

@@ -18,6 +18,9 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
+#include "protocol/record_batch.h"
+#include "protocol/topic_config.h"
+#include "storage/group.h"
 
 namespace leat::storage {
 
@@ -26,11 +29,17 @@ struct Topic {
   std::string name;
   WallTime created;
   std::vector<PartitionId> partitions;  // index = PartitionIndex
+  TopicConfig config;
 };
 
 struct Appended {
   Offset base;
-  JournalPosition position;
+  Durability durability;  // what the topic promises; below kSync the records are visible at once
+};
+
+struct IssuedProducer {
+  std::int64_t id;
+  std::int16_t epoch;
 };
 
 // One or more whole batches, kept alive by `owner`, immutable.
@@ -50,7 +59,7 @@ using ReadOutcome = std::variant<ReadResult, ReadLater>;
 
 struct PartitionBounds {
   Offset log_start;       // first offset that can be read
-  Offset high_watermark;  // one past the last durable one: what readers may see (rule 2)
+  Offset high_watermark;  // one past the last that reached its topic's durability (rule 2)
 };
 
 struct OffsetCommit {
@@ -58,11 +67,13 @@ struct OffsetCommit {
   PartitionIndex partition;
   Offset offset;
   std::string_view metadata;
+  LeaderEpoch epoch{-1};  // of the last record processed; -1: not known
 };
 
 struct Committed {
   Offset offset;
   std::string_view metadata;  // until the next call that changes the group
+  LeaderEpoch epoch{-1};
 };
 
 // Delivered by Storage::poll only.
@@ -87,7 +98,9 @@ class Storage {
   virtual ~Storage() = default;
 
   // ---- journal ----
-  virtual JournalPosition last_appended() const = 0;
+  // The newest entry that must be durable before what is known now may be told (rule 2); entries of
+  // topics below kSync do not count.
+  virtual JournalPosition reply_position() const = 0;
   virtual JournalPosition durable() const = 0;
   // False while un-applied or un-persisted entries press against their limits (rule 5): hold new
   // records back until on_room(). Commits and deletions still go.
@@ -99,25 +112,54 @@ class Storage {
   virtual std::vector<const Topic*> topics() const = 0;  // by name
   // The caller has checked name and uniqueness; `id` is new. Errors: kStorageFailed, kLimitReached.
   virtual Result<JournalPosition> create_topic(const TopicId& id, std::string_view name,
-                                               std::int32_t partitions, WallTime now) = 0;
+                                               std::int32_t partitions, TopicConfig config,
+                                               WallTime now) = 0;
   // Hides the topic, its records and its committed offsets at once. Errors: kStorageFailed.
   virtual Result<JournalPosition> delete_topic(const TopicId& id) = 0;
 
   // ---- records ----
-  // `batch` passed RecordBatchView::validate(); it is copied, its base offset assigned.
-  // Errors: kStorageFailed.
-  virtual Result<Appended> append(PartitionId partition, Bytes batch) = 0;
+  // `batch` passed RecordBatchView::validate(); it is copied, base offset and leader epoch
+  // assigned. `config` is its topic's. Errors: kStorageFailed.
+  virtual Result<Appended> append(PartitionId partition, const TopicConfig& config,
+                                  Bytes batch) = 0;
   virtual PartitionBounds bounds(PartitionId partition) const = 0;
+  // Of what is appended now: raised at each start (rule 3).
+  virtual LeaderEpoch leader_epoch() const = 0;
+  // One past the last offset that was written under `epoch` or an earlier one.
+  virtual Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const = 0;
+  // Bytes of records kept on disk or on their way there.
+  virtual std::uint64_t stored_bytes() const = 0;
   // Whole batches from the one that holds `from` on, below the high watermark, up to `max_bytes`
   // but at least one. `from` lies within bounds(). From memory now, from disk later.
   virtual ReadOutcome read(PartitionId partition, Offset from, std::size_t max_bytes,
                            ReadToken token) = 0;
 
+  // ---- idempotent producers ----
+  // A new id, or the next epoch of one. Errors: kUnknownProducer, kProducerFenced, kStorageFailed.
+  virtual Result<IssuedProducer> init_producer(std::optional<std::int64_t> id,
+                                               std::int16_t epoch) = 0;
+  // A batch with a producer id: nullopt when it is the next one, its base offset when it is stored
+  // already. Errors: kUnknownProducer, kProducerFenced, kOutOfSequence, kDuplicateSequence.
+  virtual Result<std::optional<Offset>> check_sequence(PartitionId partition,
+                                                       const RecordBatchView& batch) const = 0;
+
+  // ---- groups ----
+  // Null: the group has never had a member, though it may have committed.
+  virtual const Group* find_group(std::string_view group) const = 0;
+  // All that have members or commits, by name.
+  virtual std::vector<std::string> groups() const = 0;
+  virtual Result<JournalPosition> change_group(const GroupChange& change) = 0;
+  // With what it has committed.
+  virtual Result<JournalPosition> delete_group(std::string_view group) = 0;
+
   // ---- committed offsets (rule 6) ----
   virtual Result<JournalPosition> commit_offsets(std::string_view group,
                                                  std::span<const OffsetCommit> offsets) = 0;
   virtual std::size_t group_count() const = 0;
-  virtual bool has_group(std::string_view group) const = 0;
+  virtual bool has_group(std::string_view group) const = 0;  // has members or commits
+  // What a group has committed, by topic and partition; valid as Committed is.
+  virtual std::vector<std::pair<TopicPartition, Committed>> commits(
+      std::string_view group) const = 0;
   virtual std::optional<Committed> committed(std::string_view group, const TopicId& topic,
                                              PartitionIndex partition) const = 0;
 

@@ -12,6 +12,9 @@ constexpr std::size_t kWriteBatchBytes = 4 << 20;
 constexpr std::size_t kReadaheadBytes = 128
                                         << 10;  // more read ahead was slower in the layout's trials
 
+// Those that say themselves how far they are persisted; the records' footers say it for theirs.
+constexpr Family kStateFamilies[] = {Family::kCatalog, Family::kOffsets, Family::kProducers};
+
 rocksdb::Slice slice(std::string_view text) {
   return {text.data(), text.size()};
 }
@@ -49,6 +52,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   if (auto ok = store->load_footers(); !ok) return fail(ok.error());
   if (auto ok = store->load_positions(); !ok) return fail(ok.error());
   if (auto ok = store->remove_leftovers(); !ok) return fail(ok.error());
+  if (auto ok = store->load_own_state(); !ok) return fail(ok.error());
   return store;
 }
 
@@ -71,7 +75,7 @@ Result<> Store::load_footers() {
 }
 
 Result<> Store::load_positions() {
-  for (const Family family : {Family::kCatalog, Family::kOffsets}) {
+  for (const Family family : kStateFamilies) {
     auto value = RocksFamilyReader(*rocks_, family).get(keys::kPosition);
     if (!value) return fail(value.error());
     if (value->size() == 8)
@@ -97,9 +101,15 @@ Result<> Store::remove_leftovers() {
   return rocks_->remove_records(keys::view(begin), keys::view(end));
 }
 
-Result<> Store::load(CatalogStore& catalog, OffsetStore& offsets) {
-  if (auto ok = catalog.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
-  return offsets.load(RocksFamilyReader(*rocks_, Family::kOffsets));
+Result<> Store::load_own_state() {
+  if (auto ok = epochs_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
+  return producers_.load(RocksFamilyReader(*rocks_, Family::kProducers));
+}
+
+Result<> Store::load(State& state) const {
+  std::optional<RocksFamilyReader> reader;
+  return state.load(
+      [&](Family family) -> const FamilyReader& { return reader.emplace(*rocks_, family); });
 }
 
 bool Store::wants(Family family, JournalPosition position) const {
@@ -153,18 +163,44 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
       OffsetStore::persist(*committed, rows);
       return {};
     }
+    case EntryKind::kProducerInitialized: {
+      auto initialized = ProducerInitialized::decode(entry.body);
+      if (!initialized) return fail(initialized.error());
+      RocksFamilyWriter rows(*rocks_, Family::kProducers, batch);
+      ProducerStore::persist(*initialized, rows);
+      return {};
+    }
+    case EntryKind::kGroupChanged: {
+      auto changed = GroupChanged::decode(entry.body);
+      if (!changed) return fail(changed.error());
+      RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
+      GroupStore::persist(*changed, rows);
+      return {};
+    }
+    case EntryKind::kGroupDeleted: {
+      auto deleted = GroupDeleted::decode(entry.body);
+      if (!deleted) return fail(deleted.error());
+      return apply_deleted(*deleted, batch);
+    }
   }
   return fail(ErrorCode::kCorruptStorage,
               "journal entry of unknown kind " + std::to_string(entry.kind));
 }
 
 Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch) {
-  if (!wants(Family::kRecords, entry.position)) return {};
   auto records = RecordsAppended::decode(entry.body);
   if (!records) return fail(records.error());
   auto view_of = RecordBatchView::parse(records->batch);
   if (!view_of) return fail(ErrorCode::kCorruptStorage, view_of.error().message());
   const Offset base = view_of->base_offset(), last = view_of->last_offset();
+  if (wants(Family::kCatalog, entry.position) &&
+      epochs_.apply(records->partition, view_of->leader_epoch(), base)) {
+    RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
+    epochs_.persist(records->partition, rows);
+  }
+  if (wants(Family::kProducers, entry.position))
+    producers_.apply(records->partition, *view_of, entry.position);
+  if (!wants(Family::kRecords, entry.position)) return {};
   const auto key = keys::record(segment_, records->partition, last);
   const auto status = batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)),
                                 slice(as_text(records->batch)));
@@ -175,13 +211,24 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
 }
 
 Result<> Store::apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch) {
-  if (auto ok = write(batch); !ok) return ok;  // the scan below must see earlier commits
+  if (auto ok = write(batch); !ok) return ok;  // the scans below must see earlier rows
   RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
   CatalogStore::persist(deleted, topics);
+  epochs_.persist(deleted, topics);
+  epochs_.apply(deleted);
+  producers_.apply(deleted);
   for (std::uint32_t i = 0; i < deleted.partitions; ++i)
     fences_.remove(deleted.first_partition + i);
-  RocksFamilyWriter commits(*rocks_, Family::kOffsets, batch);
-  return OffsetStore::persist(deleted, RocksFamilyReader(*rocks_, Family::kOffsets), commits);
+  const RocksFamilyReader groups(*rocks_, Family::kOffsets);
+  RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
+  if (auto ok = GroupStore::persist(deleted, groups, rows); !ok) return ok;
+  return OffsetStore::persist(deleted, groups, rows);
+}
+
+Result<> Store::apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch) {
+  if (auto ok = write(batch); !ok) return ok;
+  RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
+  return GroupStore::persist(deleted, RocksFamilyReader(*rocks_, Family::kOffsets), rows);
 }
 
 Result<> Store::roll() {
@@ -192,7 +239,9 @@ Result<> Store::roll() {
   const auto status =
       batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), footer.encode());
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
-  for (const Family family : {Family::kCatalog, Family::kOffsets})
+  RocksFamilyWriter producers(*rocks_, Family::kProducers, batch);
+  producers_.persist_changes(producers);
+  for (const Family family : kStateFamilies)
     RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(applied_));
   {
     // Before the flush that will look for it. The batch's rows get numbers above this one.

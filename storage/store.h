@@ -12,13 +12,12 @@
 #include <string>
 #include <unordered_map>
 
-#include "storage/catalog_store.h"
 #include "storage/fences.h"
 #include "storage/journal.h"
-#include "storage/offset_store.h"
 #include "storage/partition_log.h"
 #include "storage/rocks.h"
 #include "storage/roll_tracker.h"
+#include "storage/state/state.h"
 #include "storage/storage.h"
 
 namespace leat::storage {
@@ -29,6 +28,7 @@ struct StoreOptions {
   // A segment is rolled after so much payload, so many entries, or when the journal asks.
   std::size_t roll_bytes = 51 << 20;
   std::uint64_t roll_entries = 150'000;
+  std::size_t producers = 10'000;  // ProducerStore's limit
   // Told, on any thread, when entries up to `position` have reached synced SSTs in every family.
   std::function<void(JournalPosition position)> on_persisted;
   std::function<void(const char* point)> at_point;  // as JournalOptions::at_point
@@ -40,7 +40,7 @@ class Store {
 
   // Where replay starts: the lowest of the families' persisted positions.
   JournalPosition persisted() const;
-  Result<> load(CatalogStore& catalog, OffsetStore& offsets);
+  Result<> load(State& state) const;
   // One past what the records family's SSTs held of the partition at open; before replay.
   Offset next_offset_at_open(PartitionId partition) const;
 
@@ -52,6 +52,7 @@ class Store {
   Result<> roll();
   Result<> roll_and_wait();
   bool roll_pending() const;
+  std::uint64_t stored_bytes() const { return rocks_->stored_bytes(); }
   bool anything_to_roll() const { return applied_ > rolled_; }
 
   // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty
@@ -65,13 +66,16 @@ class Store {
     JournalPosition lowest() const;
   };
 
-  explicit Store(StoreOptions options) : options_(std::move(options)) {}
+  explicit Store(StoreOptions options)
+      : options_(std::move(options)), producers_(options_.producers) {}
   Result<> load_footers();
   Result<> load_positions();
   Result<> remove_leftovers();
   Result<> apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch);
+  Result<> apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch);
+  Result<> load_own_state();
   Result<> write(rocksdb::WriteBatch& batch);
   void flushed(Family family, std::uint64_t up_to);
 
@@ -80,6 +84,8 @@ class Store {
 
   // The store's thread.
   Fences fences_;
+  EpochStore epochs_;        // what batches change besides the log: only here is it known
+  ProducerStore producers_;  // which rows that makes
   std::uint32_t segment_ = 1;
   std::size_t segment_bytes_ = 0;
   JournalPosition applied_, rolled_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "protocol/record_batch.h"
+#include "storage/state/state.h"
 #include "storage/storage.h"
 
 namespace leat::test {
@@ -25,15 +26,45 @@ class FakeStorage final : public storage::Storage {
   }
   bool room = true, reads_later = false, failed = false;
   std::vector<storage::ReadToken> waiting_reads;
-  storage::ReadResult result_of(PartitionId id) const {
+  LeaderEpoch epoch{1};  // of this start
+  // As of a restart that lost what was not durable.
+  void cut(PartitionId id, Offset end) {
+    Partition& partition = partitions_.at(id);
+    while (partition.next > end) {
+      partition.next = RecordBatchView::parse(*partition.batches.back())->base_offset();
+      partition.batches.pop_back();
+    }
+    partition.high_watermark = partition.next;
+    epoch = epoch + 1;
+  }
+  struct Read {
+    PartitionId partition;
+    Offset from;
+    std::size_t max_bytes;
+  };
+  Read last_read;
+  std::map<storage::ReadToken, Read> reads;  // every one that was to be answered later
+  Result<storage::ReadResult> answer(storage::ReadToken token) const {
+    const Read& read = reads.at(token);
+    return result_of(read.partition, read.from, read.max_bytes);
+  }
+  storage::ReadResult result_of(PartitionId id, Offset from = Offset(0),
+                                std::size_t max_bytes = SIZE_MAX) const {
     storage::ReadResult result;
-    for (const auto& batch : partitions_.at(id).batches)
+    const Partition& partition = partitions_.at(id);
+    std::size_t bytes = 0;
+    for (const auto& batch : partition.batches) {
+      const auto view = *RecordBatchView::parse(*batch);
+      if (view.last_offset() < from || view.base_offset() >= partition.high_watermark) continue;
+      bytes += batch->size();
+      if (bytes > max_bytes && !result.batches.empty()) break;
       result.batches.push_back({batch, Bytes(*batch)});
+    }
     return result;
   }
 
   // ---- Storage ----
-  JournalPosition last_appended() const override { return last_; }
+  JournalPosition reply_position() const override { return last_; }
   JournalPosition durable() const override { return durable_; }
   bool has_room() const override { return room; }
   const storage::Topic* find_topic(std::string_view name) const override {
@@ -52,9 +83,11 @@ class FakeStorage final : public storage::Storage {
     return all;
   }
   Result<JournalPosition> create_topic(const TopicId& id, std::string_view name,
-                                       std::int32_t partitions, WallTime now) override {
+                                       std::int32_t partitions, TopicConfig config,
+                                       WallTime now) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
-    auto topic = std::make_unique<storage::Topic>(storage::Topic{id, std::string(name), now, {}});
+    auto topic =
+        std::make_unique<storage::Topic>(storage::Topic{id, std::string(name), now, {}, config});
     for (std::int32_t i = 0; i < partitions; ++i) {
       topic->partitions.push_back(next_partition_);
       partitions_[next_partition_];
@@ -68,41 +101,91 @@ class FakeStorage final : public storage::Storage {
     std::erase_if(topics_, [&](const auto& topic) { return topic->id == id; });
     return last_ = last_ + 1;
   }
-  Result<storage::Appended> append(PartitionId id, Bytes bytes) override {
+  Result<storage::Appended> append(PartitionId id, const TopicConfig& config,
+                                   Bytes bytes) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
     Partition& partition = partitions_.at(id);
     auto batch = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
-    assign_offset(*batch, partition.next, LeaderEpoch(0));
+    assign_offset(*batch, partition.next, epoch);
+    const auto view = *RecordBatchView::parse(*batch);
     const Offset base = partition.next;
-    partition.next = base + RecordBatchView::parse(*batch)->record_count();
+    partition.next = base + view.record_count();
+    const bool sync = config.durability == Durability::kSync;
+    if (sync) last_ = last_ + 1;
+    if (!sync) partition.high_watermark = partition.next;
+    producers_.apply(id, view, JournalPosition(++positions_));
+    epochs_.apply(id, epoch, base);
+    stored_ += batch->size();
     partition.batches.push_back(std::move(batch));
-    return storage::Appended{base, last_ = last_ + 1};
+    return storage::Appended{base, config.durability};
+  }
+  LeaderEpoch leader_epoch() const override { return epoch; }
+  Offset end_of_epoch(PartitionId id, LeaderEpoch asked) const override {
+    return epochs_.end_of(id, asked).value_or(partitions_.at(id).next);
+  }
+  std::uint64_t stored_bytes() const override { return stored_; }
+  Result<storage::IssuedProducer> init_producer(std::optional<std::int64_t> id,
+                                                std::int16_t asked) override {
+    std::optional<storage::ProducerId> known;
+    if (id) known = storage::ProducerId(*id);
+    auto initialized = producers_.init(known, asked);
+    if (!initialized) return fail(initialized.error());
+    producers_.apply(*initialized);
+    last_ = last_ + 1;
+    return storage::IssuedProducer{initialized->id.value, initialized->epoch};
+  }
+  Result<std::optional<Offset>> check_sequence(PartitionId id,
+                                               const RecordBatchView& batch) const override {
+    return producers_.check(id, batch);
   }
   storage::PartitionBounds bounds(PartitionId id) const override {
     return {Offset(0), partitions_.at(id).high_watermark};
   }
-  storage::ReadOutcome read(PartitionId id, Offset, std::size_t,
+  storage::ReadOutcome read(PartitionId id, Offset from, std::size_t max_bytes,
                             storage::ReadToken token) override {
-    if (!reads_later) return result_of(id);
+    if (!reads_later) return result_of(id, from, max_bytes);
+    last_read = reads[token] = {id, from, max_bytes};
     waiting_reads.push_back(token);
     return storage::ReadLater{};
+  }
+  const storage::Group* find_group(std::string_view group) const override {
+    return groups_.find(group);
+  }
+  std::vector<std::string> groups() const override {
+    std::set<std::string> names;
+    for (const auto& [name, group] : groups_.all()) names.insert(name);
+    for (const std::string_view name : offsets_.groups()) names.emplace(name);
+    return {names.begin(), names.end()};
+  }
+  Result<JournalPosition> change_group(const storage::GroupChange& change) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    const storage::Group* group = groups_.find(change.group);
+    groups_.apply(storage::GroupChanged{group ? group->epoch + 1 : 1, change});
+    return last_ = last_ + 1;
+  }
+  Result<JournalPosition> delete_group(std::string_view group) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    groups_.apply(storage::GroupDeleted{group});
+    offsets_.apply(storage::GroupDeleted{group});
+    return last_ = last_ + 1;
   }
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const storage::OffsetCommit> offsets) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
-    groups_.emplace(group);
-    for (const auto& o : offsets) commits_[{std::string(group), o.topic, o.partition}] = o.offset;
+    offsets_.apply(storage::OffsetsCommitted{group, {offsets.begin(), offsets.end()}});
     return last_ = last_ + 1;
   }
-  std::size_t group_count() const override { return groups_.size(); }
+  std::size_t group_count() const override { return groups().size(); }
   bool has_group(std::string_view group) const override {
-    return groups_.contains(std::string(group));
+    return groups_.find(group) || offsets_.has_group(group);
+  }
+  std::vector<std::pair<storage::TopicPartition, storage::Committed>> commits(
+      std::string_view group) const override {
+    return offsets_.commits(group);
   }
   std::optional<storage::Committed> committed(std::string_view group, const TopicId& topic,
                                               PartitionIndex partition) const override {
-    const auto it = commits_.find({std::string(group), topic, partition});
-    if (it == commits_.end()) return std::nullopt;
-    return storage::Committed{it->second, {}};
+    return offsets_.find(group, topic, partition);
   }
   void poll(storage::StorageEvents&) override {}
 
@@ -115,8 +198,12 @@ class FakeStorage final : public storage::Storage {
   PartitionId next_partition_{1};
   std::vector<std::unique_ptr<storage::Topic>> topics_;
   std::map<PartitionId, Partition> partitions_;
-  std::set<std::string> groups_;
-  std::map<std::tuple<std::string, TopicId, PartitionIndex>, Offset> commits_;
+  // The real state machines, without a journal.
+  storage::GroupStore groups_;
+  storage::OffsetStore offsets_;
+  storage::EpochStore epochs_;
+  storage::ProducerStore producers_{100};
+  std::uint64_t positions_ = 0, stored_ = 0;
 };
 
 }  // namespace leat::test

@@ -4,69 +4,85 @@
 
 #include "protocol/names.h"
 #include "protocol/record_batch.h"
+#include "server/broker/partitions.h"
 
 namespace leat::broker {
 namespace {
 
-std::string quoted(std::string_view text) {
-  return "'" + escaped(text) + "'";
-}
+constexpr auto kStoodStill = std::chrono::seconds(1);
 
-Error unknown_topic(std::string_view what) {
-  return {ErrorCode::kUnknownTopic, std::string(what)};
+Result<> check_config(const TopicConfig& config) {
+  switch (config.durability) {
+    case Durability::kSync:
+    case Durability::kMemory:
+      if (config.interval.count() == 0) return {};
+      return fail(ErrorCode::kInvalidRequest, "an interval belongs to durability 'interval' alone");
+    case Durability::kInterval:
+      if (config.interval.count() >= 1 && config.interval <= kMaxDurabilityInterval) return {};
+      return fail(
+          ErrorCode::kInvalidRequest,
+          "an interval of " + std::to_string(config.interval.count()) + " ms; use 1 ms to an hour");
+  }
+  return fail(ErrorCode::kInvalidRequest, "unknown durability");
 }
 
 }  // namespace
 
+Broker::Broker(BrokerOptions options, storage::Storage& storage, Random random, ReplySink& sink,
+               MonotonicTime now)
+    : options_(options),
+      storage_(storage),
+      random_(random),
+      sink_(sink),
+      replies_(storage, sink),
+      fetches_(options_, storage, replies_),
+      subscriptions_(options_, storage, replies_, sink),
+      groups_(options_, storage, replies_) {
+  groups_.restore(now);
+}
+
 // ---- topics ----
 
-Result<const storage::Topic*> Broker::find_topic(std::string_view name) const {
-  if (auto ok = validate_topic_name(name); !ok) return fail(ok.error());
-  if (const storage::Topic* topic = storage_.find_topic(name)) return topic;
-  return fail(
-      unknown_topic(quoted(name) + "; create it first: leat topic create " + escaped(name)));
+Result<> Broker::check_new_topic(const CreateTopicRequest& request) const {
+  if (auto ok = validate_topic_name(request.name); !ok) return ok;
+  if (request.partitions < 1 || request.partitions > options_.partitions_per_topic)
+    return fail(ErrorCode::kInvalidPartitionCount,
+                std::to_string(request.partitions) + "; use 1 to " +
+                    std::to_string(options_.partitions_per_topic));
+  return check_config(request.config);
 }
 
-Result<> Broker::check_new_topic(std::string_view name, std::int32_t partitions) const {
-  if (auto ok = validate_topic_name(name); !ok) return ok;
-  if (partitions < 1 || partitions > options_.partitions_per_topic)
-    return fail(
-        ErrorCode::kInvalidPartitionCount,
-        std::to_string(partitions) + "; use 1 to " + std::to_string(options_.partitions_per_topic));
-  return {};
-}
-
-void Broker::create_topic(const RequestId& id, std::string_view name, std::int32_t partitions,
-                          bool if_not_exists, WallTime now) {
-  if (auto ok = check_new_topic(name, partitions); !ok) return reply(id, ok.error());
-  if (const storage::Topic* topic = storage_.find_topic(name)) {
-    if (if_not_exists) return reply(id, describe(*topic));
-    return reply(id, Error(ErrorCode::kTopicExists, quoted(name)));
+void Broker::create_topic(const RequestId& id, const CreateTopicRequest& request, Now now) {
+  if (auto ok = check_new_topic(request); !ok) return reply(id, ok.error());
+  if (const storage::Topic* topic = storage_.find_topic(request.name)) {
+    if (request.if_not_exists) return reply(id, describe(*topic));
+    return reply(id, Error(ErrorCode::kTopicExists, quoted(request.name)));
   }
   if (storage_.topics().size() >= options_.topics)
     return reply(id, Error(ErrorCode::kLimitReached,
                            std::to_string(options_.topics) + " topics; delete one first"));
-  std::size_t all = static_cast<std::size_t>(partitions);
+  std::size_t all = static_cast<std::size_t>(request.partitions);
   for (const storage::Topic* topic : storage_.topics()) all += topic->partitions.size();
   if (all > options_.partitions)
     return reply(id, Error(ErrorCode::kLimitReached,
                            std::to_string(options_.partitions) +
                                " partitions in all; delete a topic or ask for fewer"));
-  auto position = storage_.create_topic(random_.topic_id(), name, partitions, now);
+  auto position = storage_.create_topic(random_.topic_id(), request.name, request.partitions,
+                                        request.config, now.wall);
   if (!position) return reply(id, position.error());
-  reply(id, describe(*storage_.find_topic(name)));
+  groups_.on_topics_changed(now.monotonic);
+  reply(id, describe(*storage_.find_topic(request.name)));
 }
 
-void Broker::delete_topic(const RequestId& id, std::string_view name) {
-  auto topic = find_topic(name);
+void Broker::delete_topic(const RequestId& id, std::string_view name, MonotonicTime now) {
+  auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
   const std::vector<PartitionId> partitions = (*topic)->partitions;
   auto position = storage_.delete_topic((*topic)->id);
   if (!position) return reply(id, position.error());
-  for (const PartitionId partition : partitions)
-    for (const auto token : fetches_.tokens(partition))
-      if (auto fetch = fetches_.take(token))
-        reply(fetch->request, unknown_topic(quoted(name) + " was deleted"));
+  fetches_.on_topic_deleted(partitions, name);
+  subscriptions_.on_topic_deleted(partitions, name);
+  groups_.on_topics_changed(now);
   reply(id, TopicDeleted{});
 }
 
@@ -76,33 +92,31 @@ void Broker::list_topics(const RequestId& id) {
   reply(id, std::move(all));
 }
 
-void Broker::describe_topic(const RequestId& id, std::string_view name, bool auto_create,
-                            WallTime now) {
+void Broker::describe_topic(const RequestId& id, std::string_view name, bool auto_create, Now now) {
   if (auto_create && options_.auto_create_topics)
-    return create_topic(id, name, options_.auto_create_partitions, true, now);
-  auto topic = find_topic(name);
+    return create_topic(
+        id, {.name = name, .partitions = options_.auto_create_partitions, .if_not_exists = true},
+        now);
+  auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
   reply(id, describe(**topic));
 }
 
 TopicDescription Broker::describe(const storage::Topic& topic) const {
-  TopicDescription description{topic.id, topic.name, topic.created, {}};
+  TopicDescription description{topic.id, topic.name, topic.created, {}, topic.config};
   for (const PartitionId partition : topic.partitions)
     description.partitions.push_back(storage_.bounds(partition));
   return description;
 }
 
-Result<Broker::Partition> Broker::find_partition(const TopicId& id, PartitionIndex index) const {
-  const storage::Topic* topic = storage_.find_topic(id);
-  if (!topic) return fail(unknown_topic("topic id " + id.to_string() + "; it was deleted"));
-  if (index.value < 0 || static_cast<std::size_t>(index.value) >= topic->partitions.size())
-    return fail(ErrorCode::kUnknownPartition, std::to_string(index.value) + "; topic " +
-                                                  quoted(topic->name) + " has partitions 0 to " +
-                                                  std::to_string(topic->partitions.size() - 1));
-  return Partition{topic, topic->partitions[static_cast<std::size_t>(index.value)]};
-}
-
 // ---- records ----
+
+void Broker::init_producer(const RequestId& id, std::optional<std::int64_t> producer,
+                           std::int16_t epoch) {
+  auto issued = storage_.init_producer(producer, epoch);
+  if (!issued) return reply(id, issued.error());
+  reply(id, *issued);
+}
 
 Result<> Broker::check_batch(Bytes bytes) const {
   if (bytes.size() > options_.batch_bytes)
@@ -112,116 +126,67 @@ Result<> Broker::check_batch(Bytes bytes) const {
   if (!batch) return fail(batch.error());
   if (batch->bytes().size() != bytes.size())
     return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
-  return batch->validate();
+  if (auto ok = batch->validate(); !ok) return ok;
+  if (options_.max_stored_bytes > 0 &&
+      storage_.stored_bytes() + bytes.size() > options_.max_stored_bytes)
+    return fail(ErrorCode::kNoSpace, std::to_string(storage_.stored_bytes()) + " of " +
+                                         std::to_string(options_.max_stored_bytes) +
+                                         " bytes are in use; records are refused until some go");
+  return {};
 }
 
 void Broker::produce(const RequestId& id, const TopicId& topic, PartitionIndex partition,
-                     Bytes batch) {
-  auto found = find_partition(topic, partition);
+                     Bytes bytes) {
+  auto found = find_partition(storage_, topic, partition);
   if (!found) return reply(id, found.error());
-  if (auto ok = check_batch(batch); !ok) return reply(id, ok.error());
-  auto appended = storage_.append(found->id, batch);
-  if (!appended) return reply(id, appended.error());
-  reply(id, Produced{appended->base});
-}
-
-void Broker::fetch(const RequestId& id, const FetchRequest& request, MonotonicTime now) {
-  auto found = find_partition(request.topic, request.partition);
-  if (!found) return reply(id, found.error());
-  const auto bounds = storage_.bounds(found->id);
-  if (request.offset < bounds.log_start || request.offset > bounds.high_watermark)
-    return reply(id, Error(ErrorCode::kOffsetOutOfRange,
-                           std::to_string(request.offset.value) + "; partition " +
-                               std::to_string(request.partition.value) + " of " +
-                               quoted(found->topic->name) + " holds " +
-                               std::to_string(bounds.log_start.value) + " to " +
-                               std::to_string(bounds.high_watermark.value)));
-  if (fetches_.of_connection(id.connection) >= options_.waiting_fetches_per_connection)
-    return reply(id, Error(ErrorCode::kLimitReached, "too many fetches wait on this connection"));
-  WaitingFetch fetch{.request = id,
-                     .partition = found->id,
-                     .offset = request.offset,
-                     .max_bytes = std::min(request.max_bytes, options_.fetch_bytes),
-                     .deadline = now + std::min(request.max_wait, options_.fetch_wait)};
-  if (request.offset < bounds.high_watermark) return read(std::move(fetch));
-  if (request.max_wait.count() <= 0) return reply_empty(fetch);
-  fetches_.add(std::move(fetch));
-}
-
-void Broker::read(WaitingFetch fetch) {
-  fetch.reading = true;
-  const auto token = fetches_.add(fetch);
-  auto outcome = storage_.read(fetch.partition, fetch.offset, fetch.max_bytes, token);
-  if (auto* result = std::get_if<storage::ReadResult>(&outcome)) {
-    fetches_.take(token);
-    answer(fetch, std::move(*result));
+  if (auto ok = check_batch(bytes); !ok) return reply(id, ok.error());
+  const TopicConfig& config = found->topic->config;
+  const auto batch = RecordBatchView::parse(bytes);
+  if (batch->producer_id() >= 0) {
+    auto stored = storage_.check_sequence(found->id, *batch);
+    if (!stored) return reply(id, stored.error());
+    // A retry waits for the original as every reply does.
+    if (*stored) return reply(id, Produced{**stored, config.durability, true});
   }
-}
-
-// Records below the high watermark are durable: nothing to wait for.
-void Broker::answer(const WaitingFetch& fetch, storage::ReadResult result) {
-  sink_.on_reply(fetch.request,
-                 Fetched{storage_.bounds(fetch.partition), std::move(result.batches)});
-}
-
-void Broker::reply_empty(const WaitingFetch& fetch) {
-  sink_.on_reply(fetch.request, Fetched{storage_.bounds(fetch.partition), {}});
+  auto appended = storage_.append(found->id, config, bytes);
+  if (!appended) return reply(id, appended.error());
+  reply(id, Produced{appended->base, config.durability, false});
+  if (config.durability != Durability::kSync) on_high_watermark(found->id);
 }
 
 void Broker::on_high_watermark(PartitionId partition) {
-  const Offset high_watermark = storage_.bounds(partition).high_watermark;
-  for (const auto token : fetches_.tokens(partition)) {
-    if (fetches_.is_reading(token)) continue;
-    auto fetch = fetches_.take(token);
-    if (fetch->offset < high_watermark)
-      read(std::move(*fetch));
-    else
-      fetches_.add(std::move(*fetch));
-  }
+  fetches_.on_high_watermark(partition);
+  subscriptions_.on_high_watermark(partition);
 }
 
 void Broker::on_read(storage::ReadToken token, Result<storage::ReadResult> result) {
-  const auto fetch = fetches_.take(token);
-  if (!fetch) return;  // the connection or the topic is gone
-  if (!result) return reply(fetch->request, result.error());
-  answer(*fetch, std::move(*result));
-}
-
-void Broker::on_time(MonotonicTime now) {
-  for (const auto token : fetches_.due(now))
-    if (const auto fetch = fetches_.take(token)) reply_empty(*fetch);
-}
-
-void Broker::on_connection_closed(ConnectionId connection) {
-  for (const auto token : fetches_.tokens(connection)) fetches_.take(token);
+  if (Subscriptions::owns(token)) return subscriptions_.on_read(token, std::move(result));
+  fetches_.on_read(token, std::move(result));
 }
 
 // ---- committed offsets ----
 
-Result<> Broker::check_commits(std::string_view group,
-                               std::span<const storage::OffsetCommit> offsets) const {
-  if (auto ok = validate_group_name(group); !ok) return ok;
-  if (!storage_.has_group(group) && storage_.group_count() >= options_.groups)
-    return fail(ErrorCode::kLimitReached, std::to_string(options_.groups) + " groups");
-  if (offsets.empty() || offsets.size() > options_.commits_per_request)
-    return fail(ErrorCode::kInvalidRequest, std::to_string(offsets.size()) +
+Result<> Broker::check_commits(const CommitRequest& request) const {
+  if (auto ok = validate_group_name(request.group); !ok) return ok;
+  if (auto ok = groups_.check_room_for(request.group); !ok) return ok;
+  if (request.offsets.empty() || request.offsets.size() > options_.commits_per_request)
+    return fail(ErrorCode::kInvalidRequest, std::to_string(request.offsets.size()) +
                                                 " offsets in a commit; use 1 to " +
                                                 std::to_string(options_.commits_per_request));
-  for (const storage::OffsetCommit& commit : offsets) {
-    if (auto found = find_partition(commit.topic, commit.partition); !found)
+  for (const storage::OffsetCommit& commit : request.offsets) {
+    if (auto found = find_partition(storage_, commit.topic, commit.partition); !found)
       return fail(found.error());
     if (commit.metadata.size() > options_.metadata_bytes)
       return fail(ErrorCode::kMetadataTooLarge, std::to_string(commit.metadata.size()) +
                                                     " bytes; at most " +
                                                     std::to_string(options_.metadata_bytes));
   }
-  return {};
+  return groups_.check_commit(request.group, request.member, request.epoch, request.offsets);
 }
 
-void Broker::commit_offsets(const RequestId& id, std::string_view group,
-                            std::span<const storage::OffsetCommit> offsets) {
-  if (auto ok = check_commits(group, offsets); !ok) return reply(id, ok.error());
-  auto position = storage_.commit_offsets(group, offsets);
+void Broker::commit_offsets(const RequestId& id, const CommitRequest& request) {
+  if (auto ok = check_commits(request); !ok) return reply(id, ok.error());
+  auto position = storage_.commit_offsets(request.group, request.offsets);
   if (!position) return reply(id, position.error());
   reply(id, OffsetsCommitted{});
 }
@@ -232,34 +197,35 @@ void Broker::fetch_offsets(const RequestId& id, std::string_view group,
   GroupOffsets offsets;
   for (const auto& [topic, partition] : partitions)
     if (const auto found = storage_.committed(group, topic, partition))
-      offsets.offsets.push_back({topic, partition, found->offset, std::string(found->metadata)});
+      offsets.offsets.push_back(
+          {topic, partition, found->offset, std::string(found->metadata), found->epoch});
   reply(id, std::move(offsets));
 }
 
-// ---- rule 2 ----
+// ---- time, connections, failure ----
 
-void Broker::reply(const RequestId& id, Reply reply) {
-  const JournalPosition position = storage_.last_appended();
-  if (failed_ || position <= storage_.durable()) return sink_.on_reply(id, std::move(reply));
-  pending_.push_back({position, id, std::move(reply)});
+std::optional<MonotonicTime> Broker::next_deadline() const {
+  const auto fetches = fetches_.next_deadline(), groups = groups_.next_deadline();
+  if (!fetches || !groups) return fetches ? fetches : groups;
+  return std::min(*fetches, *groups);
 }
 
-void Broker::on_durable(JournalPosition position) {
-  while (!pending_.empty() && pending_.front().position <= position) {
-    Pending ready = std::move(pending_.front());
-    pending_.pop_front();
-    sink_.on_reply(ready.request, std::move(ready.reply));
-  }
+void Broker::on_time(MonotonicTime now) {
+  const auto due = groups_.next_deadline();
+  if (due && now - *due > kStoodStill) groups_.shift(now - *due);
+  fetches_.on_time(now);
+  groups_.on_time(now);
+}
+
+void Broker::on_connection_closed(ConnectionId connection, MonotonicTime now) {
+  fetches_.on_connection_closed(connection);
+  subscriptions_.on_connection_closed(connection);
+  groups_.on_connection_closed(connection, now);
 }
 
 void Broker::on_failed(const Error& error) {
-  failed_ = true;
   sink_.on_storage_failed(error);
-  while (!pending_.empty()) {
-    const Pending lost = std::move(pending_.front());
-    pending_.pop_front();
-    sink_.on_reply(lost.request, Error(ErrorCode::kOutcomeUnknown, error.detail));
-  }
+  replies_.on_failed(error);
 }
 
 }  // namespace leat::broker

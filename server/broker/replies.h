@@ -20,6 +20,7 @@ struct TopicDescription {
   std::string name;
   WallTime created;
   std::vector<storage::PartitionBounds> partitions;
+  TopicConfig config;
 };
 
 struct GroupOffset {
@@ -27,29 +28,85 @@ struct GroupOffset {
   PartitionIndex partition;
   Offset offset;
   std::string metadata;
+  LeaderEpoch epoch;
 };
 
 struct TopicDeleted {};
 struct OffsetsCommitted {};
 struct Produced {
   Offset base;
+  Durability durability = Durability::kSync;
+  bool duplicate = false;
 };
 struct Fetched {
   storage::PartitionBounds bounds;
   std::vector<storage::StoredBatches> batches;
 };
+struct OffsetFound {
+  Offset offset;
+  std::int64_t timestamp_ms = -1;
+};
 struct GroupOffsets {
   std::vector<GroupOffset> offsets;
 };
 
+// ---- groups ----
+
+struct AssignedTopic {
+  TopicId id;
+  std::string name;
+  std::vector<std::int32_t> partitions;
+};
+struct Assignment {
+  std::int32_t epoch = 0;
+  std::vector<AssignedTopic> topics;
+};
+struct LeftGroup {};
+struct GroupSummary {
+  std::string name;
+  GroupKind kind = GroupKind::kNone;
+  std::int32_t epoch = 0;
+  std::size_t members = 0;
+  bool settled = true;
+};
+struct GroupList {
+  std::vector<GroupSummary> groups;
+};
+struct GroupPartition {
+  storage::TopicPartition partition;
+  std::string topic;
+  std::string member;
+  Offset committed{-1};
+  storage::PartitionBounds bounds;
+};
+struct GroupDescription {
+  GroupSummary group;
+  std::vector<storage::GroupMember> members;
+  std::vector<GroupPartition> partitions;
+};
+struct GroupDeleted {};
+
+// ---- push ----
+
+struct Subscribed {
+  storage::PartitionBounds bounds;
+};
+struct Unsubscribed {};
+
 using Reply = std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
-                           Produced, Fetched, OffsetsCommitted, GroupOffsets>;
+                           Produced, Fetched, OffsetFound, OffsetsCommitted, GroupOffsets,
+                           storage::IssuedProducer, Assignment, LeftGroup, GroupList,
+                           GroupDescription, GroupDeleted, Subscribed, Unsubscribed>;
 
 class ReplySink {
  public:
   virtual ~ReplySink() = default;
   // The connection may be gone by now.
   virtual void on_reply(const RequestId& request, Reply reply) = 0;
+  // Broker::next_push() has something for the connection.
+  virtual void on_push_ready(ConnectionId connection) = 0;
+  virtual void on_subscription_ended(ConnectionId connection, std::uint32_t subscription,
+                                     const Error& why) = 0;
   // accepts_records() is true again.
   virtual void on_room() = 0;
   // Writing has stopped for good.

@@ -19,7 +19,8 @@ struct WaitingFetch {
   Offset offset;
   std::size_t max_bytes = 0;
   MonotonicTime deadline;
-  bool reading = false;  // storage answers it later; no longer woken
+  bool reading = false;                     // storage answers it later; no longer woken
+  std::optional<std::int64_t> searched_ms;  // looks for a time instead
 };
 
 class WaitingFetches {

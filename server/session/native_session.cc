@@ -1,62 +1,12 @@
 #include "server/session/native_session.h"
 
-#include <algorithm>
+#include "server/session/native_replies.h"
+#include "server/session/native_requests.h"
 
 namespace leat::session {
 namespace {
 
-template <class... Case>
-struct Overloaded : Case... {
-  using Case::operator()...;
-};
-template <class... Case>
-Overloaded(Case...) -> Overloaded<Case...>;
-
 constexpr std::byte kZeros[native::kFrameAlignment]{};
-
-native::PartitionState state_of(const storage::PartitionBounds& bounds) {
-  return {bounds.log_start, bounds.high_watermark};
-}
-
-native::TopicState state_of(const broker::TopicDescription& topic) {
-  native::TopicState state{topic.id, topic.name, topic.created.time_since_epoch().count(), {}};
-  for (const auto& bounds : topic.partitions) state.partitions.push_back(state_of(bounds));
-  return state;
-}
-
-// The broker's reply in the protocol's words; borrows from `reply`.
-native::Reply encode_reply(const broker::Reply& reply) {
-  return std::visit(
-      Overloaded{
-          [](const Error& error) -> native::Reply {
-            return native::ErrorReply{error.code, error.detail};
-          },
-          [](const broker::TopicDeleted&) -> native::Reply { return native::DeleteTopicReply{}; },
-          [](const broker::OffsetsCommitted&) -> native::Reply {
-            return native::CommitOffsetsReply{};
-          },
-          [](const broker::TopicDescription& topic) -> native::Reply {
-            return native::TopicReply{state_of(topic)};
-          },
-          [](const std::vector<broker::TopicDescription>& topics) -> native::Reply {
-            native::TopicsReply all;
-            for (const auto& topic : topics) all.topics.push_back(state_of(topic));
-            return all;
-          },
-          [](const broker::Produced& produced) -> native::Reply {
-            return native::ProduceReply{produced.base};
-          },
-          [](const broker::Fetched& fetched) -> native::Reply {
-            return native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}};
-          },
-          [](const broker::GroupOffsets& offsets) -> native::Reply {
-            native::FetchOffsetsReply all;
-            for (const auto& o : offsets.offsets)
-              all.offsets.push_back({o.topic, o.partition, o.offset, o.metadata});
-            return all;
-          }},
-      reply);
-}
 
 }  // namespace
 
@@ -130,8 +80,10 @@ void NativeSession::handle(const native::FrameView& frame) {
   if (const auto* greeting = std::get_if<native::Hello>(&request->message))
     return hello(request->correlation, *greeting);
   if (!greeted_) return refuse({ErrorCode::kMalformedFrame, "the first message must be Hello"});
+  if (std::holds_alternative<native::Ping>(request->message))
+    return send_reply(request->correlation, native::Pong{});
   ++in_flight_;
-  dispatch(request->correlation, request->message);
+  if (!carry_out(request->message, {id_, request->correlation}, broker_, clock_)) --in_flight_;
 }
 
 void NativeSession::hello(CorrelationId correlation, const native::Hello& hello) {
@@ -155,58 +107,15 @@ void NativeSession::hello(CorrelationId correlation, const native::Hello& hello)
                  .max_batch_bytes = static_cast<std::uint32_t>(broker_.options().batch_bytes)});
 }
 
-void NativeSession::dispatch(CorrelationId correlation, const native::Request& request) {
-  const broker::RequestId id{id_, correlation};
-  std::visit(
-      Overloaded{
-          [](const native::Hello&) {},  // handled before
-          [&](const native::Ping&) {
-            --in_flight_;
-            send_reply(correlation, native::Pong{});
-          },
-          [&](const native::CreateTopic& r) {
-            broker_.create_topic(id, r.name, r.partitions, r.if_not_exists, clock_.wall_now());
-          },
-          [&](const native::DeleteTopic& r) { broker_.delete_topic(id, r.name); },
-          [&](const native::ListTopics&) { broker_.list_topics(id); },
-          [&](const native::DescribeTopic& r) {
-            broker_.describe_topic(id, r.name, r.auto_create, clock_.wall_now());
-          },
-          [&](const native::Produce& r) { broker_.produce(id, r.topic, r.partition, r.batch); },
-          [&](const native::Fetch& r) {
-            broker_.fetch(id,
-                          {.topic = r.topic,
-                           .partition = r.partition,
-                           .offset = r.offset,
-                           .max_bytes = r.max_bytes,
-                           .max_wait = std::chrono::milliseconds(r.max_wait_ms)},
-                          clock_.now());
-          },
-          [&](const native::CommitOffsets& r) {
-            std::vector<storage::OffsetCommit> offsets;
-            offsets.reserve(r.offsets.size());
-            for (const auto& o : r.offsets)
-              offsets.push_back({o.topic, o.partition, o.offset, o.metadata});
-            broker_.commit_offsets(id, r.group, offsets);
-          },
-          [&](const native::FetchOffsets& r) {
-            std::vector<std::pair<TopicId, PartitionIndex>> partitions;
-            partitions.reserve(r.partitions.size());
-            for (const auto& p : r.partitions) partitions.emplace_back(p.topic, p.partition);
-            broker_.fetch_offsets(id, r.group, partitions);
-          },
-          [&](const auto&) {
-            --in_flight_;
-            send_reply(correlation, native::ErrorReply{ErrorCode::kUnsupportedRequest, {}});
-          }},
-      request);
-}
-
 void NativeSession::on_reply(CorrelationId correlation, broker::Reply reply) {
   if (in_flight_ > 0) --in_flight_;
   if (auto* fetched = std::get_if<broker::Fetched>(&reply); fetched && !fetched->batches.empty())
-    return send_fetched(correlation, std::move(*fetched));
-  send_reply(correlation, encode_reply(reply));
+    return send_batches(correlation, to_native(reply), std::move(fetched->batches));
+  send_reply(correlation, to_native(reply));
+}
+
+void NativeSession::on_subscription_ended(std::uint32_t subscription, const Error& why) {
+  send_reply(CorrelationId(0), native::PushEnd{subscription, why.code, why.detail});
 }
 
 void NativeSession::send_reply(CorrelationId correlation, const native::Reply& reply) {
@@ -214,24 +123,41 @@ void NativeSession::send_reply(CorrelationId correlation, const native::Reply& r
 }
 
 // The batches go out from where they lie: the tail cache, or what a cold read brought.
-void NativeSession::send_fetched(CorrelationId correlation, broker::Fetched fetched) {
+void NativeSession::send_batches(CorrelationId correlation, const native::Reply& head,
+                                 std::vector<storage::StoredBatches> batches) {
   std::size_t bytes = 0;
-  for (const auto& batch : fetched.batches) bytes += batch.bytes.size();
-  native::encode_head(
-      correlation, native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}},
-      bytes, replies_);
-  flush();
-  for (auto& batch : fetched.batches) output_.send(id_, std::move(batch.owner), batch.bytes);
+  for (const auto& batch : batches) bytes += batch.bytes.size();
+  native::encode_head(correlation, head, bytes, replies_);
+  flush_replies();
+  for (auto& batch : batches) output_.send(id_, std::move(batch.owner), batch.bytes);
   if (const std::size_t padding = native::payload_padding(bytes); padding > 0)
     output_.send(id_, nullptr, Bytes(kZeros, padding));
 }
 
-void NativeSession::flush() {
+void NativeSession::flush_replies() {
   if (replies_.empty()) return;
   auto owner = std::make_shared<std::vector<std::byte>>(std::move(replies_));
   replies_ = {};
   const Bytes bytes(*owner);
   output_.send(id_, std::move(owner), bytes);
+}
+
+void NativeSession::push() {
+  while (!closing_ && output_.queued_bytes(id_) < options_.push_bytes) {
+    auto next = broker_.subscriptions().next_push(id_);
+    if (!next) return;
+    send_batches(CorrelationId(0),
+                 native::Push{.subscription = next->subscription,
+                              .log_start = next->bounds.log_start,
+                              .high_watermark = next->bounds.high_watermark,
+                              .batches = {}},
+                 std::move(next->batches));
+  }
+}
+
+void NativeSession::flush() {
+  flush_replies();
+  push();
 }
 
 void NativeSession::refuse(const Error& error) {

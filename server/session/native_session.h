@@ -31,6 +31,7 @@ struct SessionOptions {
   native::FrameLimits limits;
   std::size_t requests_in_flight = 4'096;
   std::size_t output_bytes = 32 << 20;  // queued beyond this: no further request is taken
+  std::size_t push_bytes = 256 << 10;   // queued beyond this: pushes wait
   Duration frame_deadline = std::chrono::seconds(10);  // for Hello, and for a frame once begun
 };
 
@@ -41,9 +42,11 @@ class NativeSession {
 
   void on_receive(Bytes bytes);
   void on_reply(CorrelationId correlation, broker::Reply reply);
+  void on_subscription_ended(std::uint32_t subscription, const Error& why);
   // What held requests back may have gone: output drained, room in storage.
   void proceed();
-  // Sends the replies gathered since the last call.
+  // Sends the replies gathered since the last call, then pushes while the output has room: a reply
+  // never waits behind more than one push and what was in the output already (rule 10).
   void flush();
   // By when the peer must have completed what it began.
   std::optional<MonotonicTime> deadline() const { return deadline_; }
@@ -54,9 +57,11 @@ class NativeSession {
   bool blocked() const;
   void handle(const native::FrameView& frame);
   void hello(CorrelationId correlation, const native::Hello& hello);
-  void dispatch(CorrelationId correlation, const native::Request& request);
   void send_reply(CorrelationId correlation, const native::Reply& reply);
-  void send_fetched(CorrelationId correlation, broker::Fetched fetched);
+  void send_batches(CorrelationId correlation, const native::Reply& head,
+                    std::vector<storage::StoredBatches> batches);
+  void flush_replies();
+  void push();
   void refuse(const Error& error);
   void update_deadline();
 

@@ -1,58 +1,22 @@
 // The broker's rules, on a storage that the test steers: above all, when the world may know (rule
 // 2).
-#include "server/broker/broker.h"
-
-#include <gtest/gtest.h>
-
-#include "tests/fake_storage.h"
+#include "protocol/base/crc32c.h"
+#include "tests/server/broker_fixture.h"
 
 namespace leat::broker {
 namespace {
 
-using test::FakeStorage;
 using namespace std::chrono_literals;
 
-struct Sink final : ReplySink {
-  void on_reply(const RequestId& request, Reply reply) override {
-    replies.emplace_back(request.correlation.value, std::move(reply));
-  }
-  void on_room() override { ++rooms; }
-  void on_storage_failed(const Error&) override { ++failures; }
-  std::vector<std::pair<std::uint64_t, Reply>> replies;
-  int rooms = 0, failures = 0;
-};
-
-class BrokerTest : public ::testing::Test {
+class BrokerTest : public BrokerFixture {
  protected:
-  RequestId next() { return {ConnectionId(1), CorrelationId(++correlation)}; }
-  TopicId create(std::string_view name = "orders", std::int32_t partitions = 2) {
-    broker.create_topic(next(), name, partitions, false, WallTime());
-    storage.make_durable(broker);
-    sink.replies.clear();
-    return storage.find_topic(name)->id;
+  void fetch(const TopicId& topic, Offset from, std::chrono::milliseconds wait,
+             LeaderEpoch epoch = LeaderEpoch(-1)) {
+    broker.fetches().fetch(next(), {topic, PartitionIndex(0), from, 1 << 20, wait, epoch}, now);
   }
-  void produce(const TopicId& topic) {
-    RecordBatchBuilder builder;
-    builder.append({as_bytes("k"), as_bytes("v"), {}}, 1);
-    broker.produce(next(), topic, PartitionIndex(0), builder.finish());
+  void commit(std::string_view group, const storage::OffsetCommit& commit) {
+    broker.commit_offsets(next(), {.group = group, .offsets = {&commit, 1}});
   }
-  void fetch(const TopicId& topic, Offset from, std::chrono::milliseconds wait) {
-    broker.fetch(next(), {topic, PartitionIndex(0), from, 1 << 20, wait}, now);
-  }
-  template <class T>
-  const T* last() const {
-    return sink.replies.empty() ? nullptr : std::get_if<T>(&sink.replies.back().second);
-  }
-  ErrorCode last_error() const { return last<Error>() ? last<Error>()->code : ErrorCode::kOk; }
-
-  FakeStorage storage;
-  Sink sink;
-  Broker broker{{.topics = 3, .partitions = 7, .groups = 1, .waiting_fetches_per_connection = 2},
-                storage,
-                Random(1),
-                sink};
-  MonotonicTime now{1h};
-  std::uint64_t correlation = 0;
 };
 
 TEST_F(BrokerTest, NoReplyToAProduceBeforeItIsDurable) {
@@ -69,11 +33,11 @@ TEST_F(BrokerTest, NoReplyToAProduceBeforeItIsDurable) {
 TEST_F(BrokerTest, RepliesThatReadStateWaitForTheNewestEntryTheySaw) {
   const TopicId topic = create();
   const storage::OffsetCommit commit{topic, PartitionIndex(0), Offset(7), ""};
-  broker.commit_offsets(next(), "g", {&commit, 1});
+  this->commit("g", commit);
   const std::pair<TopicId, PartitionIndex> asked{topic, PartitionIndex(0)};
   broker.fetch_offsets(next(), "g", {&asked, 1});
   broker.list_topics(next());
-  broker.describe_topic(next(), "orders", false, WallTime());
+  broker.describe_topic(next(), "orders", false, at());
   EXPECT_TRUE(sink.replies.empty());
   storage.make_durable(broker);
   ASSERT_EQ(sink.replies.size(), 4u);
@@ -134,7 +98,7 @@ TEST_F(BrokerTest, AColdReadIsAnsweredLaterAndOnce) {
 TEST_F(BrokerTest, AClosedConnectionIsForgotten) {
   const TopicId topic = create();
   fetch(topic, Offset(0), 10s);
-  broker.on_connection_closed(ConnectionId(1));
+  broker.on_connection_closed(ConnectionId(1), now);
   EXPECT_FALSE(broker.next_deadline());
   produce(topic);
   storage.make_durable(broker);
@@ -144,7 +108,7 @@ TEST_F(BrokerTest, AClosedConnectionIsForgotten) {
 TEST_F(BrokerTest, DeletionWakesWhatWaits) {
   const TopicId topic = create();
   fetch(topic, Offset(0), 10s);
-  broker.delete_topic(next(), "orders");
+  broker.delete_topic(next(), "orders", now);
   storage.make_durable(broker);
   ASSERT_EQ(sink.replies.size(), 2u);
   EXPECT_EQ(std::get<Error>(sink.replies[0].second).code, ErrorCode::kUnknownTopic);
@@ -158,26 +122,27 @@ TEST_F(BrokerTest, LimitsHaveTheirError) {
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
   create("second");
   create("third");
-  broker.create_topic(next(), "fourth", 1, false, WallTime());
+  broker.create_topic(next(), {"fourth", 1}, at());
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
-  broker.delete_topic(next(), "third");
-  broker.create_topic(next(), "wide", 4, false, WallTime());
+  broker.delete_topic(next(), "third", now);
+  broker.create_topic(next(), {"wide", 62}, at());
   storage.make_durable(broker);
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);  // partitions in all
   const storage::OffsetCommit commit{topic, PartitionIndex(0), Offset(7), ""};
-  broker.commit_offsets(next(), "one", {&commit, 1});
-  broker.commit_offsets(next(), "one", {&commit, 1});
+  this->commit("one", commit);
+  this->commit("two", commit);
+  this->commit("one", commit);
   storage.make_durable(broker);
   EXPECT_TRUE(last<OffsetsCommitted>());
-  broker.commit_offsets(next(), "two", {&commit, 1});
+  this->commit("three", commit);
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
 }
 
 TEST_F(BrokerTest, TopicsAreCreatedOnFirstUseOnlyWhereThatIsAllowed) {
-  broker.describe_topic(next(), "fresh", true, WallTime());
+  broker.describe_topic(next(), "fresh", true, at());
   EXPECT_EQ(last_error(), ErrorCode::kUnknownTopic);
-  Broker dev({.auto_create_topics = true}, storage, Random(1), sink);
-  dev.describe_topic(next(), "fresh", true, WallTime());
+  Broker dev({.auto_create_topics = true}, storage, Random(1), sink, now);
+  dev.describe_topic(next(), "fresh", true, at());
   storage.make_durable(dev);
   EXPECT_TRUE(last<TopicDescription>());
 }
@@ -188,6 +153,116 @@ TEST_F(BrokerTest, NoRoomIsTold) {
   storage.room = true;
   broker.on_room();
   EXPECT_EQ(sink.rooms, 1);
+}
+
+// ---- durability levels (rule 3) ----
+
+TEST_F(BrokerTest, BelowSyncTheAckGoesAtOnceAndSaysWhatItIsWorth) {
+  const TopicId topic = create("quick", 1, {Durability::kMemory, 0ms});
+  fetch(topic, Offset(0), 10s);
+  produce(topic);
+  ASSERT_EQ(sink.replies.size(), 2u);
+  EXPECT_EQ(std::get<Produced>(sink.replies[0].second).durability, Durability::kMemory);
+  EXPECT_EQ(std::get<Fetched>(sink.replies[1].second).batches.size(), 1u);
+}
+
+TEST_F(BrokerTest, AnIntervalMustBeOne) {
+  const auto refused = [&](TopicConfig config) {
+    broker.create_topic(next(), {"t", 1, true, config}, at());
+    storage.make_durable(broker);
+    return last_error();
+  };
+  EXPECT_EQ(refused({Durability::kInterval, 0ms}), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(refused({Durability::kInterval, 2h}), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(refused({Durability::kSync, 5ms}), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(refused({static_cast<Durability>(9), 0ms}), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(refused({Durability::kInterval, 5ms}), ErrorCode::kOk);
+}
+
+TEST_F(BrokerTest, AReaderBeyondACutLogIsToldWhereItEnds) {
+  const TopicId topic = create("quick", 1, {Durability::kMemory, 0ms});
+  for (int i = 0; i < 5; ++i) produce(topic);
+  const LeaderEpoch before = storage.epoch;
+  storage.cut(partition_id(topic), Offset(2));
+  fetch(topic, Offset(5), 0ms, before);
+  EXPECT_EQ(last_error(), ErrorCode::kLogTruncated);
+  for (int i = 0; i < 9; ++i) produce(topic);
+  fetch(topic, Offset(5), 0ms, before);  // other records are there now
+  EXPECT_EQ(last_error(), ErrorCode::kLogTruncated);
+  fetch(topic, Offset(2), 0ms, before);
+  EXPECT_TRUE(last<Fetched>());
+  fetch(topic, Offset(5), 0ms, storage.epoch);
+  EXPECT_TRUE(last<Fetched>());
+}
+
+// ---- idempotent producers ----
+
+TEST_F(BrokerTest, ARetriedBatchIsStoredOnceAndWaitsForTheOriginal) {
+  const TopicId topic = create();
+  broker.init_producer(next(), std::nullopt, -1);
+  storage.make_durable(broker);
+  ASSERT_TRUE(last<storage::IssuedProducer>());
+  const auto id = last<storage::IssuedProducer>()->id;
+  sink.replies.clear();
+  const auto send = [&](std::int32_t sequence, std::int64_t producer) {
+    RecordBatchBuilder builder;
+    builder.append({as_bytes("k"), as_bytes("v"), {}}, 1);
+    auto batch = builder.take();
+    store_be(batch.data() + batch_layout::kProducerId, producer);
+    store_be<std::int16_t>(batch.data() + batch_layout::kProducerEpoch, 0);
+    store_be(batch.data() + batch_layout::kBaseSequence, sequence);
+    store_be(batch.data() + batch_layout::kCrc,
+             crc32c(Bytes(batch).subspan(batch_layout::kAttributes)));
+    broker.produce(next(), topic, PartitionIndex(0), batch);
+  };
+  send(0, id);
+  send(0, id);
+  EXPECT_TRUE(sink.replies.empty());  // the retry too
+  storage.make_durable(broker);
+  ASSERT_EQ(sink.replies.size(), 2u);
+  EXPECT_FALSE(std::get<Produced>(sink.replies[0].second).duplicate);
+  EXPECT_TRUE(std::get<Produced>(sink.replies[1].second).duplicate);
+  EXPECT_EQ(std::get<Produced>(sink.replies[1].second).base, Offset(0));
+  EXPECT_EQ(storage.bounds(partition_id(topic)).high_watermark, Offset(1));
+  send(2, id);
+  EXPECT_EQ(last_error(), ErrorCode::kOutOfSequence);
+  send(0, id + 1);
+  EXPECT_EQ(last_error(), ErrorCode::kUnknownProducer);
+}
+
+// ---- looking for a time ----
+
+TEST_F(BrokerTest, FindsTheFirstRecordAtOrAfterATime) {
+  const TopicId topic = create();
+  for (int i = 0; i < 4; ++i) produce(topic, 3, 100 * (i + 1));  // 100 101 102, 200 …
+  storage.make_durable(broker);
+  const auto find = [&](std::int64_t ms) {
+    broker.fetches().find_offset(next(), topic, PartitionIndex(0), ms);
+    if (!storage.waiting_reads.empty())
+      broker.on_read(std::exchange(storage.waiting_reads, {}).front(),
+                     storage.result_of(partition_id(topic), storage.last_read.from));
+    return std::pair(last<OffsetFound>()->offset.value, last<OffsetFound>()->timestamp_ms);
+  };
+  for (const bool later : {false, true}) {
+    storage.reads_later = later;
+    EXPECT_EQ(find(0), std::pair(std::int64_t{0}, std::int64_t{100}));
+    EXPECT_EQ(find(102), std::pair(std::int64_t{2}, std::int64_t{102}));
+    EXPECT_EQ(find(103), std::pair(std::int64_t{3}, std::int64_t{200}));
+    EXPECT_EQ(find(403), std::pair(std::int64_t{12}, std::int64_t{-1}));
+  }
+  broker.fetches().find_offset(next(), topic, PartitionIndex(1), 0);
+  EXPECT_EQ(last<OffsetFound>()->timestamp_ms, -1);
+}
+
+TEST_F(BrokerTest, RefusesRecordsWhenItIsFull) {
+  Broker small({.max_stored_bytes = 400}, storage, Random(3), sink, now);
+  const TopicId topic = create();
+  RecordBatchBuilder builder;
+  builder.append({{}, as_bytes(std::string(200, 'x')), {}}, 1);
+  small.produce(next(), topic, PartitionIndex(0), builder.finish());
+  small.produce(next(), topic, PartitionIndex(0), builder.finish());
+  storage.make_durable(small);
+  EXPECT_EQ(last_error(), ErrorCode::kNoSpace);
 }
 
 }  // namespace

@@ -36,6 +36,10 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   void on_reply(const broker::RequestId& request, broker::Reply reply) override {
     session.on_reply(request.correlation, std::move(reply));
   }
+  void on_push_ready(ConnectionId) override {}
+  void on_subscription_ended(ConnectionId, std::uint32_t subscription, const Error& why) override {
+    session.on_subscription_ended(subscription, why);
+  }
   void on_room() override { session.proceed(); }
   void on_storage_failed(const Error&) override {}
 
@@ -57,7 +61,7 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   ManualClock clock;
   Output output;
   SessionOptions options;
-  broker::Broker broker{{}, storage, Random(1), *this};
+  broker::Broker broker{{}, storage, Random(1), *this, MonotonicTime()};
   NativeSession session{ConnectionId(1), broker, output, options, clock};
   std::uint64_t correlation = 0;
 };

@@ -75,16 +75,26 @@ class DiskStorageTest : public ::testing::Test {
     poll_until([this] { return storage->durable() == storage->last_appended(); });
   }
 
-  PartitionId create(const std::string& name, std::int32_t partitions = 1) {
+  PartitionId create(const std::string& name, std::int32_t partitions = 1,
+                     TopicConfig config = {}) {
     const TopicId id = random.topic_id();
-    EXPECT_TRUE(storage->create_topic(id, name, partitions, WallTime()));
+    EXPECT_TRUE(storage->create_topic(id, name, partitions, config, WallTime()));
     return storage->find_topic(name)->partitions.front();
   }
   void append(PartitionId partition, const std::string& value, int records = 1) {
     RecordBatchBuilder builder;
     for (int i = 0; i < records; ++i) builder.append({.key = {}, .value = as_bytes(value)}, 1);
     if (!storage->has_room()) poll_until([this] { return storage->has_room(); });
-    ASSERT_TRUE(storage->append(partition, builder.finish()));
+    ASSERT_TRUE(storage->append(partition, {}, builder.finish()));
+  }
+  // Until RocksDB holds everything so far in files.
+  void fill_until_rolled() {
+    const int before = rolls.load();
+    const PartitionId filler = storage->find_topic("filler")
+                                   ? storage->find_topic("filler")->partitions.front()
+                                   : create("filler");
+    while (rolls.load() == before) append(filler, std::string(200'000, 'f'));
+    settle();
   }
   // Every value from `from` to the high watermark, through as many reads as it takes.
   std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {
@@ -286,7 +296,7 @@ TEST_F(DiskStorageTest, BadDirectoriesAreRefusedAndSaySo) {
   std::filesystem::create_directory(directory / "foreign");
   std::ofstream(directory / "foreign/holiday.jpg") << "x";
   EXPECT_EQ(open_at(directory / "foreign"), ErrorCode::kDataDirForeign);
-  std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 2\n";
+  std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 99\n";
   EXPECT_EQ(open_at(directory / "data"), ErrorCode::kFormatUnsupported);
 }
 
@@ -304,6 +314,161 @@ TEST_F(DiskStorageTest, ALostJournalIsNotTakenForANewOne) {
   auto opened = DiskStorage::open(options(), real_file_io(), [] {});
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
+}
+
+// ---- durability levels (rule 3) ----
+
+std::vector<std::byte> one_record(const std::string& value) {
+  RecordBatchBuilder builder;
+  builder.append({.key = {}, .value = as_bytes(value)}, 1);
+  return builder.take();
+}
+
+TEST_F(DiskStorageTest, BelowSyncARecordIsVisibleAtOnceAndHoldsNoReplyBack) {
+  open();
+  const TopicConfig memory{Durability::kMemory, {}};
+  const PartitionId partition = create("memory", 1, memory);
+  settle();
+  const JournalPosition before = storage->reply_position();
+  auto appended = storage->append(partition, memory, one_record("m"));
+  ASSERT_TRUE(appended);
+  EXPECT_EQ(appended->durability, Durability::kMemory);
+  EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(1));
+  EXPECT_EQ(storage->reply_position(), before);
+  EXPECT_GT(storage->last_appended(), before);
+  EXPECT_EQ(read_all(partition), std::vector<std::string>{"m"});
+  // A clean stop writes it all the same.
+  open();
+  EXPECT_EQ(read_all(partition), std::vector<std::string>{"m"});
+}
+
+TEST_F(DiskStorageTest, AnIntervalIsSyncedByItself) {
+  open();
+  const TopicConfig interval{Durability::kInterval, std::chrono::milliseconds(5)};
+  const PartitionId partition = create("interval", 1, interval);
+  settle();
+  ASSERT_TRUE(storage->append(partition, interval, one_record("i")));
+  poll_until([this] { return storage->durable() == storage->last_appended(); });
+  EXPECT_EQ(storage->find_topic("interval")->config, interval);
+  open();
+  EXPECT_EQ(storage->find_topic("interval")->config, interval);
+}
+
+TEST_F(DiskStorageTest, EachStartHasItsLeaderEpochAndTheLogKnowsWhereItBegan) {
+  open();
+  const PartitionId partition = create("t");
+  std::vector<LeaderEpoch> epochs;
+  for (int life = 0; life < 4; ++life) {
+    open();
+    epochs.push_back(storage->leader_epoch());
+    append(partition, "a");
+    append(partition, "b");
+    settle();
+    if (life == 1) fill_until_rolled();
+  }
+  for (std::size_t i = 0; i < epochs.size(); ++i) {
+    if (i > 0) {
+      EXPECT_GT(epochs[i], epochs[i - 1]);
+    }
+    EXPECT_EQ(storage->end_of_epoch(partition, epochs[i]),
+              Offset(static_cast<std::int64_t>(2 * (i + 1))));
+  }
+  EXPECT_EQ(storage->end_of_epoch(partition, LeaderEpoch(0)), Offset(0));
+}
+
+// ---- what batches and members leave behind ----
+
+std::vector<std::byte> sequenced(std::int64_t producer, std::int32_t sequence) {
+  auto batch = one_record("s");
+  store_be(batch.data() + batch_layout::kProducerId, producer);
+  store_be<std::int16_t>(batch.data() + batch_layout::kProducerEpoch, 0);
+  store_be(batch.data() + batch_layout::kBaseSequence, sequence);
+  return batch;
+}
+
+TEST_F(DiskStorageTest, RetriedBatchesAreKnownAfterEveryKindOfRestart) {
+  open();
+  const PartitionId partition = create("t");
+  auto producer = storage->init_producer(std::nullopt, -1);
+  ASSERT_TRUE(producer);
+  std::int32_t sequence = 0;
+  const auto check = [&](std::int32_t asked) {
+    const auto batch = sequenced(producer->id, asked);
+    return storage->check_sequence(partition, *RecordBatchView::parse(batch));
+  };
+  for (int life = 0; life < 4; ++life) {
+    for (int i = 0; i < 7; ++i) {
+      ASSERT_TRUE(check(sequence) && !*check(sequence));
+      ASSERT_TRUE(storage->append(partition, {}, sequenced(producer->id, sequence++)));
+    }
+    settle();
+    if (life % 2 == 1) fill_until_rolled();
+    open();
+    for (std::int32_t back = 1; back <= 5; ++back) {
+      const auto known = check(sequence - back);
+      ASSERT_TRUE(known && *known) << "life " << life << " back " << back;
+      EXPECT_EQ(**known, Offset(sequence - back));
+    }
+    EXPECT_EQ(check(sequence - 6).error(), ErrorCode::kDuplicateSequence);
+    EXPECT_EQ(check(sequence + 1).error(), ErrorCode::kOutOfSequence);
+  }
+  auto other = storage->init_producer(std::nullopt, -1);
+  ASSERT_TRUE(other);
+  EXPECT_NE(other->id, producer->id);
+  auto raised = storage->init_producer(producer->id, 0);
+  ASSERT_TRUE(raised);
+  EXPECT_EQ(raised->epoch, 1);
+  settle();
+  open();
+  EXPECT_EQ(check(sequence).error(), ErrorCode::kProducerFenced);
+  EXPECT_EQ(storage->init_producer(producer->id, 0).error(), ErrorCode::kProducerFenced);
+}
+
+TEST_F(DiskStorageTest, GroupsSurviveEveryKindOfRestart) {
+  open();
+  create("t", 3);
+  const TopicId topic = storage->find_topic("t")->id;
+  const TopicPartition first{topic, PartitionIndex(0)}, second{topic, PartitionIndex(1)};
+  GroupChange join{.group = "g", .kind = GroupKind::kPartitioned};
+  join.joined =
+      GroupMember{"m1", "someone", {"t", "u"}, std::chrono::seconds(3), std::chrono::seconds(4)};
+  join.moved = {{first, "m1"}, {second, "m1"}};
+  ASSERT_TRUE(storage->change_group(join));
+  GroupChange more{.group = "g", .kind = GroupKind::kPartitioned};
+  more.joined = GroupMember{"m2", "", {"t"}, std::chrono::seconds(3), std::chrono::seconds(4)};
+  more.moved = {{second, "m2"}};
+  ASSERT_TRUE(storage->change_group(more));
+  const OffsetCommit commit{topic, PartitionIndex(0), Offset(7), "meta", LeaderEpoch(3)};
+  ASSERT_TRUE(storage->commit_offsets("g", {&commit, 1}));
+  ASSERT_TRUE(storage->commit_offsets("other", {&commit, 1}));
+  settle();
+  for (int life = 0; life < 2; ++life) {
+    open();
+    const Group* group = storage->find_group("g");
+    ASSERT_TRUE(group);
+    EXPECT_EQ(group->epoch, 2);
+    EXPECT_EQ(group->kind, GroupKind::kPartitioned);
+    ASSERT_EQ(group->members.size(), 2u);
+    EXPECT_EQ(group->members.at("m1").topics, (std::vector<std::string>{"t", "u"}));
+    EXPECT_EQ(group->members.at("m1").client_name, "someone");
+    EXPECT_EQ(group->members.at("m2").session_timeout, std::chrono::seconds(3));
+    EXPECT_EQ(group->owners.at(first).member, "m1");
+    EXPECT_EQ(group->owners.at(first).since, 1);
+    EXPECT_EQ(group->owners.at(second).member, "m2");
+    EXPECT_EQ(group->owners.at(second).since, 2);
+    EXPECT_EQ(storage->committed("g", topic, PartitionIndex(0))->epoch, LeaderEpoch(3));
+    EXPECT_EQ(storage->groups(), (std::vector<std::string>{"g", "other"}));
+    fill_until_rolled();
+  }
+  ASSERT_TRUE(storage->delete_group("g"));
+  settle();
+  for (int life = 0; life < 2; ++life) {
+    open();
+    EXPECT_FALSE(storage->has_group("g"));
+    EXPECT_FALSE(storage->committed("g", topic, PartitionIndex(0)));
+    EXPECT_TRUE(storage->committed("other", topic, PartitionIndex(0)));
+    fill_until_rolled();
+  }
 }
 
 }  // namespace

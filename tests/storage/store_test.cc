@@ -18,7 +18,7 @@ JournalEntry records_at(std::uint64_t position, Offset base, std::size_t bytes) 
   RecordBatchBuilder builder;
   const std::string value(bytes, 'v');
   builder.append({{}, as_bytes(value), {}}, 1);
-  JournalEntry entry = RecordsAppended::encode(kPartition, base, builder.finish());
+  JournalEntry entry = RecordsAppended::encode(kPartition, base, LeaderEpoch(1), builder.finish());
   entry.position = JournalPosition(position);
   return entry;
 }
@@ -80,6 +80,7 @@ TEST(RollTracker, ARollIsPersistedWhenEveryFamilyHasFlushedBeyondIt) {
   tracker.rolled(JournalPosition(20), 200);
   EXPECT_FALSE(tracker.flushed(Family::kRecords, 300));  // beyond both, one family
   EXPECT_FALSE(tracker.flushed(Family::kOffsets, 300));
+  EXPECT_FALSE(tracker.flushed(Family::kProducers, 300));
   EXPECT_FALSE(tracker.flushed(Family::kCatalog, 100));  // up to the first roll's row, without it
   EXPECT_EQ(tracker.flushed(Family::kCatalog, 101), JournalPosition(10));
   EXPECT_TRUE(tracker.pending());

@@ -15,10 +15,13 @@
 namespace leat::storage {
 
 enum class EntryKind : std::uint16_t {
-  kRecords = 1,           // partition_log.h
-  kTopicCreated = 2,      // catalog_store.h
-  kTopicDeleted = 3,      // catalog_store.h; offset_store.h and partition_log.h follow it
-  kOffsetsCommitted = 4,  // offset_store.h
+  kRecords = 1,              // partition_log.h; epoch_store.h and producer_store.h follow it
+  kTopicCreated = 2,         // catalog_store.h
+  kTopicDeleted = 3,         // catalog_store.h; all others follow it
+  kOffsetsCommitted = 4,     // offset_store.h
+  kProducerInitialized = 5,  // producer_store.h
+  kGroupChanged = 6,         // group_store.h
+  kGroupDeleted = 7,         // group_store.h; offset_store.h follows it
 };
 
 // Builds the body of an entry.

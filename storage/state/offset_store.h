@@ -8,9 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "storage/catalog_store.h"
-#include "storage/entry.h"
-#include "storage/family.h"
+#include "storage/state/catalog_store.h"
+#include "storage/state/entry.h"
+#include "storage/state/family.h"
+#include "storage/state/group_store.h"
 #include "storage/storage.h"
 
 namespace leat::storage {
@@ -35,6 +36,11 @@ class OffsetStore {
   void apply(const OffsetsCommitted& committed);
   // The topic is gone, and with it what groups committed for it.
   void apply(const TopicDeleted& deleted);
+  void apply(const GroupDeleted& deleted);
+
+  std::vector<std::string_view> groups() const;
+  // What a group has committed, in order; valid until the next call that changes it.
+  std::vector<std::pair<TopicPartition, Committed>> commits(std::string_view group) const;
 
   // What apply() does to the rows.
   static void persist(const OffsetsCommitted& committed, FamilyWriter& rows);
@@ -44,10 +50,11 @@ class OffsetStore {
  private:
   struct Stored {
     Offset offset;
+    LeaderEpoch epoch;
     std::string metadata;
+    Committed view() const { return {offset, metadata, epoch}; }
   };
-  using Partition = std::pair<TopicId, PartitionIndex>;
-  std::map<std::string, std::map<Partition, Stored>, std::less<>> groups_;
+  std::map<std::string, std::map<TopicPartition, Stored>, std::less<>> groups_;
 };
 
 }  // namespace leat::storage

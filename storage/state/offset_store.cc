@@ -1,4 +1,6 @@
-#include "storage/offset_store.h"
+#include "storage/state/offset_store.h"
+
+#include "storage/keys.h"
 
 namespace leat::storage {
 namespace {
@@ -19,6 +21,7 @@ JournalEntry OffsetsCommitted::encode(std::string_view group,
     writer.id(commit.topic)
         .le(commit.partition.value)
         .le(commit.offset.value)
+        .le(commit.epoch.value)
         .text(commit.metadata);
   return writer.finish(EntryKind::kOffsetsCommitted);
 }
@@ -33,6 +36,7 @@ Result<OffsetsCommitted> OffsetsCommitted::decode(Bytes body) {
     commit.topic = read_topic_id(reader);
     commit.partition = PartitionIndex(reader.le<std::int32_t>());
     commit.offset = Offset(reader.le<std::int64_t>());
+    commit.epoch = LeaderEpoch(reader.le<std::int32_t>());
     commit.metadata = read_text(reader);
     committed.offsets.push_back(commit);
   }
@@ -56,7 +60,22 @@ std::optional<Committed> OffsetStore::find(std::string_view group, const TopicId
   if (found == groups_.end()) return std::nullopt;
   const auto it = found->second.find({topic, partition});
   if (it == found->second.end()) return std::nullopt;
-  return Committed{it->second.offset, it->second.metadata};
+  return it->second.view();
+}
+
+std::vector<std::string_view> OffsetStore::groups() const {
+  std::vector<std::string_view> names;
+  for (const auto& [name, commits] : groups_) names.push_back(name);
+  return names;
+}
+
+std::vector<std::pair<TopicPartition, Committed>> OffsetStore::commits(
+    std::string_view group) const {
+  std::vector<std::pair<TopicPartition, Committed>> all;
+  if (const auto found = groups_.find(group); found != groups_.end())
+    for (const auto& [partition, stored] : found->second)
+      all.emplace_back(partition, stored.view());
+  return all;
 }
 
 void OffsetStore::apply(const OffsetsCommitted& committed) {
@@ -65,6 +84,7 @@ void OffsetStore::apply(const OffsetsCommitted& committed) {
   for (const OffsetCommit& commit : committed.offsets) {
     Stored& stored = found->second[{commit.topic, commit.partition}];
     stored.offset = commit.offset;
+    stored.epoch = commit.epoch;
     stored.metadata.assign(commit.metadata);
   }
 }
@@ -72,9 +92,13 @@ void OffsetStore::apply(const OffsetsCommitted& committed) {
 void OffsetStore::apply(const TopicDeleted& deleted) {
   for (auto group = groups_.begin(); group != groups_.end();) {
     std::erase_if(group->second,
-                  [&](const auto& entry) { return entry.first.first == deleted.id; });
+                  [&](const auto& entry) { return entry.first.topic == deleted.id; });
     group = group->second.empty() ? groups_.erase(group) : std::next(group);
   }
+}
+
+void OffsetStore::apply(const GroupDeleted& deleted) {
+  if (const auto it = groups_.find(deleted.group); it != groups_.end()) groups_.erase(it);
 }
 
 void OffsetStore::persist(const OffsetsCommitted& committed, FamilyWriter& rows) {
@@ -86,10 +110,8 @@ void OffsetStore::persist(const OffsetsCommitted& committed, FamilyWriter& rows)
 Result<> OffsetStore::persist(const TopicDeleted& deleted, const FamilyReader& reader,
                               FamilyWriter& rows) {
   return reader.each(std::string_view(&keys::kCommitLetter, 1),
-                     [&](std::string_view key, std::string_view value) -> Result<> {
-                       auto committed = OffsetsCommitted::decode(as_bytes(value));
-                       if (!committed) return fail(committed.error());
-                       if (committed->offsets.front().topic == deleted.id) rows.remove(key);
+                     [&](std::string_view key, std::string_view) -> Result<> {
+                       if (keys::ends_with_topic(key, deleted.id)) rows.remove(key);
                        return {};
                      });
 }

@@ -1,4 +1,4 @@
-#include "storage/catalog_store.h"
+#include "storage/state/catalog_store.h"
 
 namespace leat::storage {
 
@@ -9,6 +9,8 @@ JournalEntry TopicCreated::encode() const {
       .le(first_partition.value)
       .le(partitions)
       .text(name)
+      .le(static_cast<std::uint8_t>(config.durability))
+      .le(static_cast<std::uint32_t>(config.interval.count()))
       .finish(EntryKind::kTopicCreated);
 }
 
@@ -20,6 +22,8 @@ Result<TopicCreated> TopicCreated::decode(Bytes body) {
   created.first_partition = PartitionId(reader.le<std::uint32_t>());
   created.partitions = reader.le<std::uint32_t>();
   created.name = read_text(reader);
+  created.config.durability = static_cast<Durability>(reader.le<std::uint8_t>());
+  created.config.interval = std::chrono::milliseconds(reader.le<std::uint32_t>());
   if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic created'");
   return created;
 }
@@ -78,6 +82,7 @@ void CatalogStore::apply(const TopicCreated& created) {
   auto topic = std::make_unique<Topic>();
   topic->id = created.id;
   topic->name = created.name;
+  topic->config = created.config;
   topic->created = WallTime(std::chrono::milliseconds(created.created_ms));
   for (std::uint32_t i = 0; i < created.partitions; ++i)
     topic->partitions.push_back(created.first_partition + i);

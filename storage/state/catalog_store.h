@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "storage/entry.h"
-#include "storage/family.h"
 #include "storage/keys.h"
+#include "storage/state/entry.h"
+#include "storage/state/family.h"
 #include "storage/storage.h"
 
 namespace leat::storage {
@@ -21,6 +21,7 @@ struct TopicCreated {
   PartitionId first_partition;  // ids first, first + 1 … one per partition, never reused (rule 7)
   std::uint32_t partitions = 0;
   std::string_view name;  // borrows the entry
+  TopicConfig config;
 
   JournalEntry encode() const;
   static Result<TopicCreated> decode(Bytes body);

@@ -2,12 +2,17 @@
 // removals in the machine's column family; at start it is loaded row by row.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "protocol/base/result.h"
 
 namespace leat::storage {
+
+enum class Family : std::uint8_t { kRecords = 0, kCatalog = 1, kOffsets = 2, kProducers = 3 };
+inline constexpr std::size_t kFamilies = 4;
 
 class FamilyWriter {
  public:

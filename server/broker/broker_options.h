@@ -1,0 +1,30 @@
+// What the broker allows: every queue, count and size has a limit, and a reply that says so.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace leat::broker {
+
+struct BrokerOptions {
+  bool auto_create_topics = false;
+  std::int32_t auto_create_partitions = 1;
+  std::uint64_t max_stored_bytes = 0;  // of records; beyond it they are refused; 0: no limit
+  // Limits.
+  std::size_t topics = 10'000;
+  std::int32_t partitions_per_topic = 1'024;
+  std::size_t partitions = 100'000;  // of all topics
+  std::size_t groups = 10'000;
+  std::size_t members_per_group = 1'000;
+  std::size_t topics_per_member = 100;
+  std::size_t batch_bytes = 8 << 20;
+  std::size_t fetch_bytes = 16 << 20;
+  std::chrono::milliseconds fetch_wait{60'000};
+  std::size_t waiting_fetches_per_connection = 4'096;
+  std::size_t subscriptions_per_connection = 1'024;
+  std::size_t commits_per_request = 10'000;
+  std::size_t metadata_bytes = 4'096;
+};
+
+}  // namespace leat::broker

@@ -1,0 +1,30 @@
+// Finding topics and partitions, and whether an offset may be read there: with errors that say what
+// is there instead.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "storage/storage.h"
+
+namespace leat::broker {
+
+std::string quoted(std::string_view text);
+
+struct FoundPartition {
+  const storage::Topic* topic;
+  PartitionId id;
+};
+
+// Errors: kInvalidTopicName, kUnknownTopic.
+Result<const storage::Topic*> find_topic(const storage::Storage& storage, std::string_view name);
+// Errors: kUnknownTopic, kUnknownPartition.
+Result<FoundPartition> find_partition(const storage::Storage& storage, const TopicId& topic,
+                                      PartitionIndex partition);
+
+// Whether a reader that has read up to `offset`, the record before it under `epoch` (-1: not
+// known), may go on there. Errors: kLogTruncated, kOffsetOutOfRange.
+Result<> check_position(const storage::Storage& storage, const FoundPartition& found,
+                        PartitionIndex partition, Offset offset, LeaderEpoch epoch);
+
+}  // namespace leat::broker

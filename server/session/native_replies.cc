@@ -1,0 +1,95 @@
+#include "server/session/native_replies.h"
+
+namespace leat::session {
+namespace {
+
+native::PartitionState state_of(const storage::PartitionBounds& bounds) {
+  return {bounds.log_start, bounds.high_watermark};
+}
+
+native::TopicState state_of(const broker::TopicDescription& topic) {
+  native::TopicState state{
+      topic.id, topic.name, topic.created.time_since_epoch().count(), {}, topic.config};
+  for (const auto& bounds : topic.partitions) state.partitions.push_back(state_of(bounds));
+  return state;
+}
+
+native::GroupState state_of(const broker::GroupSummary& group) {
+  return {group.name, group.kind, group.epoch, static_cast<std::uint32_t>(group.members),
+          group.settled};
+}
+
+struct ToNative {
+  native::Reply operator()(const Error& error) const {
+    return native::ErrorReply{error.code, error.detail};
+  }
+  native::Reply operator()(const broker::TopicDescription& topic) const {
+    return native::TopicReply{state_of(topic)};
+  }
+  native::Reply operator()(const std::vector<broker::TopicDescription>& topics) const {
+    native::TopicsReply all;
+    for (const auto& topic : topics) all.topics.push_back(state_of(topic));
+    return all;
+  }
+  native::Reply operator()(const broker::TopicDeleted&) const { return native::DeleteTopicReply{}; }
+  native::Reply operator()(const broker::Produced& produced) const {
+    return native::ProduceReply{produced.base, produced.durability, produced.duplicate};
+  }
+  native::Reply operator()(const broker::Fetched& fetched) const {
+    return native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}};
+  }
+  native::Reply operator()(const broker::OffsetFound& found) const {
+    return native::FindOffsetReply{found.offset, found.timestamp_ms};
+  }
+  native::Reply operator()(const broker::OffsetsCommitted&) const {
+    return native::CommitOffsetsReply{};
+  }
+  native::Reply operator()(const broker::GroupOffsets& offsets) const {
+    native::FetchOffsetsReply all;
+    for (const auto& o : offsets.offsets)
+      all.offsets.push_back({o.topic, o.partition, o.offset, o.metadata, o.epoch.value});
+    return all;
+  }
+  native::Reply operator()(const storage::IssuedProducer& issued) const {
+    return native::InitProducerReply{issued.id, issued.epoch};
+  }
+  native::Reply operator()(const broker::Assignment& assignment) const {
+    native::GroupAssignment all{assignment.epoch, {}};
+    for (const auto& topic : assignment.topics)
+      all.topics.push_back({topic.id, topic.name, topic.partitions});
+    return all;
+  }
+  native::Reply operator()(const broker::LeftGroup&) const { return native::LeaveGroupReply{}; }
+  native::Reply operator()(const broker::GroupList& list) const {
+    native::ListGroupsReply all;
+    for (const auto& group : list.groups) all.groups.push_back(state_of(group));
+    return all;
+  }
+  native::Reply operator()(const broker::GroupDescription& description) const {
+    native::DescribeGroupReply all{state_of(description.group), {}, {}};
+    for (const auto& member : description.members)
+      all.members.push_back(
+          {member.id, member.client_name, {member.topics.begin(), member.topics.end()}});
+    for (const auto& row : description.partitions)
+      all.partitions.push_back({{row.partition.topic, row.partition.partition},
+                                row.topic,
+                                row.member,
+                                row.committed,
+                                row.bounds.log_start,
+                                row.bounds.high_watermark});
+    return all;
+  }
+  native::Reply operator()(const broker::GroupDeleted&) const { return native::DeleteGroupReply{}; }
+  native::Reply operator()(const broker::Subscribed& subscribed) const {
+    return native::SubscribeReply{subscribed.bounds.log_start, subscribed.bounds.high_watermark};
+  }
+  native::Reply operator()(const broker::Unsubscribed&) const { return native::UnsubscribeReply{}; }
+};
+
+}  // namespace
+
+native::Reply to_native(const broker::Reply& reply) {
+  return std::visit(ToNative(), reply);
+}
+
+}  // namespace leat::session

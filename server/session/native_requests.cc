@@ -1,0 +1,114 @@
+#include "server/session/native_requests.h"
+
+namespace leat::session {
+namespace {
+
+class CarryOut {
+ public:
+  CarryOut(const broker::RequestId& id, broker::Broker& broker, const Clock& clock)
+      : id_(id), broker_(broker), clock_(clock) {}
+
+  // ---- topics and records ----
+  void operator()(const native::Hello&) {}
+  void operator()(const native::Ping&) {}
+  void operator()(const native::CreateTopic& r) {
+    broker_.create_topic(id_, {r.name, r.partitions, r.if_not_exists, r.config}, now());
+  }
+  void operator()(const native::DeleteTopic& r) { broker_.delete_topic(id_, r.name, clock_.now()); }
+  void operator()(const native::ListTopics&) { broker_.list_topics(id_); }
+  void operator()(const native::DescribeTopic& r) {
+    broker_.describe_topic(id_, r.name, r.auto_create, now());
+  }
+  void operator()(const native::Produce& r) { broker_.produce(id_, r.topic, r.partition, r.batch); }
+  void operator()(const native::InitProducer& r) {
+    std::optional<std::int64_t> producer;
+    if (r.producer_id >= 0) producer = r.producer_id;
+    broker_.init_producer(id_, producer, r.epoch);
+  }
+  void operator()(const native::Fetch& r) {
+    broker_.fetches().fetch(id_,
+                            {.topic = r.topic,
+                             .partition = r.partition,
+                             .offset = r.offset,
+                             .max_bytes = r.max_bytes,
+                             .max_wait = std::chrono::milliseconds(r.max_wait_ms),
+                             .epoch = LeaderEpoch(r.leader_epoch)},
+                            clock_.now());
+  }
+  void operator()(const native::FindOffset& r) {
+    broker_.fetches().find_offset(id_, r.partition.topic, r.partition.partition, r.timestamp_ms);
+  }
+
+  // ---- groups ----
+  void operator()(const native::CommitOffsets& r) {
+    std::vector<storage::OffsetCommit> offsets;
+    offsets.reserve(r.offsets.size());
+    for (const auto& o : r.offsets)
+      offsets.push_back({o.topic, o.partition, o.offset, o.metadata, LeaderEpoch(o.leader_epoch)});
+    broker_.commit_offsets(id_, {r.group, offsets, r.member, r.epoch});
+  }
+  void operator()(const native::FetchOffsets& r) {
+    std::vector<std::pair<TopicId, PartitionIndex>> partitions;
+    partitions.reserve(r.partitions.size());
+    for (const auto& p : r.partitions) partitions.emplace_back(p.topic, p.partition);
+    broker_.fetch_offsets(id_, r.group, partitions);
+  }
+  void operator()(const native::JoinGroup& r) {
+    broker::JoinRequest request{.group = r.group, .kind = r.kind, .member = {}};
+    request.member.id = r.member;
+    request.member.client_name = r.client_name;
+    request.member.topics.assign(r.topics.begin(), r.topics.end());
+    request.member.session_timeout = std::chrono::milliseconds(r.session_timeout_ms);
+    request.member.rebalance_timeout = std::chrono::milliseconds(r.rebalance_timeout_ms);
+    broker_.groups().join(id_, std::move(request), clock_.now());
+  }
+  void operator()(const native::SyncGroup& r) {
+    broker::SyncRequest request{.group = r.group,
+                                .member = r.member,
+                                .epoch = r.epoch,
+                                .owned = {},
+                                .max_wait = std::chrono::milliseconds(r.max_wait_ms)};
+    for (const auto& p : r.owned) request.owned.push_back({p.topic, p.partition});
+    broker_.groups().sync(id_, std::move(request), clock_.now());
+  }
+  void operator()(const native::LeaveGroup& r) {
+    broker_.groups().leave(id_, r.group, r.member, clock_.now());
+  }
+  void operator()(const native::ListGroups&) { broker_.groups().list(id_); }
+  void operator()(const native::DescribeGroup& r) { broker_.groups().describe(id_, r.group); }
+  void operator()(const native::DeleteGroup& r) { broker_.groups().remove(id_, r.group); }
+
+  // ---- push ----
+  void operator()(const native::Subscribe& r) {
+    broker_.subscriptions().subscribe(id_, {.subscription = r.subscription,
+                                            .topic = r.partition.topic,
+                                            .partition = r.partition.partition,
+                                            .offset = r.offset,
+                                            .epoch = LeaderEpoch(r.leader_epoch),
+                                            .grants = {r.records, r.bytes},
+                                            .max_bytes = r.max_bytes});
+  }
+  void operator()(const native::Grant& r) {
+    broker_.subscriptions().grant(id_.connection, r.subscription, {r.records, r.bytes});
+  }
+  void operator()(const native::Unsubscribe& r) {
+    broker_.subscriptions().unsubscribe(id_, r.subscription);
+  }
+
+ private:
+  broker::Now now() const { return {clock_.now(), clock_.wall_now()}; }
+
+  const broker::RequestId& id_;
+  broker::Broker& broker_;
+  const Clock& clock_;
+};
+
+}  // namespace
+
+bool carry_out(const native::Request& request, const broker::RequestId& id, broker::Broker& broker,
+               const Clock& clock) {
+  std::visit(CarryOut(id, broker, clock), request);
+  return !std::holds_alternative<native::Grant>(request);
+}
+
+}  // namespace leat::session

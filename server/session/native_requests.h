@@ -1,0 +1,13 @@
+// The native protocol's requests as calls of the broker.
+#pragma once
+
+#include "protocol/native/messages.h"
+#include "server/broker/broker.h"
+
+namespace leat::session {
+
+// Hello and Ping are the session's own. False: no reply will come, for the request has none.
+bool carry_out(const native::Request& request, const broker::RequestId& id, broker::Broker& broker,
+               const Clock& clock);
+
+}  // namespace leat::session

@@ -1,0 +1,74 @@
+#include "storage/state/state.h"
+
+namespace leat::storage {
+namespace {
+
+template <class Entry, class Apply>
+Result<> decoded(const JournalEntry& entry, Apply apply) {
+  auto decoded = Entry::decode(entry.body);
+  if (!decoded) return fail(decoded.error());
+  apply(*decoded);
+  return {};
+}
+
+}  // namespace
+
+Result<> State::load(const std::function<const FamilyReader&(Family)>& rows) {
+  if (auto ok = catalog.load(rows(Family::kCatalog)); !ok) return ok;
+  if (auto ok = epochs.load(rows(Family::kCatalog)); !ok) return ok;
+  if (auto ok = offsets.load(rows(Family::kOffsets)); !ok) return ok;
+  if (auto ok = groups.load(rows(Family::kOffsets)); !ok) return ok;
+  return producers.load(rows(Family::kProducers));
+}
+
+Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
+  switch (static_cast<EntryKind>(entry.kind)) {
+    case EntryKind::kRecords:
+      break;
+    case EntryKind::kTopicCreated:
+      return decoded<TopicCreated>(entry, [&](const auto& created) {
+        if (wants(Family::kCatalog)) catalog.apply(created);
+      });
+    case EntryKind::kTopicDeleted:
+      return decoded<TopicDeleted>(entry, [&](const auto& deleted) { apply(deleted, wants); });
+    case EntryKind::kOffsetsCommitted:
+      return decoded<OffsetsCommitted>(entry, [&](const auto& committed) {
+        if (wants(Family::kOffsets)) offsets.apply(committed);
+      });
+    case EntryKind::kProducerInitialized:
+      return decoded<ProducerInitialized>(entry, [&](const auto& initialized) {
+        if (wants(Family::kProducers)) producers.apply(initialized);
+      });
+    case EntryKind::kGroupChanged:
+      return decoded<GroupChanged>(entry, [&](const auto& changed) {
+        if (wants(Family::kOffsets)) groups.apply(changed);
+      });
+    case EntryKind::kGroupDeleted:
+      return decoded<GroupDeleted>(entry, [&](const auto& deleted) {
+        if (!wants(Family::kOffsets)) return;
+        groups.apply(deleted);
+        offsets.apply(deleted);
+      });
+  }
+  return fail(ErrorCode::kCorruptStorage, "unknown kind " + std::to_string(entry.kind));
+}
+
+void State::apply(const TopicDeleted& deleted, const Wants& wants) {
+  if (wants(Family::kCatalog)) {
+    catalog.apply(deleted);
+    epochs.apply(deleted);
+  }
+  if (wants(Family::kOffsets)) {
+    offsets.apply(deleted);
+    groups.apply(deleted);
+  }
+  if (wants(Family::kProducers)) producers.apply(deleted);
+}
+
+void State::apply(PartitionId partition, const RecordBatchView& batch, JournalPosition position,
+                  const Wants& wants) {
+  if (wants(Family::kCatalog)) epochs.apply(partition, batch.leader_epoch(), batch.base_offset());
+  if (wants(Family::kProducers)) producers.apply(partition, batch, position);
+}
+
+}  // namespace leat::storage

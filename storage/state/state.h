@@ -1,0 +1,39 @@
+// Everything that journal entries make besides the records themselves: the state machines together.
+// Live and at replay an entry is applied by the same call (rule 1). One thread.
+#pragma once
+
+#include <functional>
+
+#include "storage/state/catalog_store.h"
+#include "storage/state/epoch_store.h"
+#include "storage/state/group_store.h"
+#include "storage/state/offset_store.h"
+#include "storage/state/producer_store.h"
+
+namespace leat::storage {
+
+// At replay: whether a family's rows were loaded without this entry (rule 5).
+using Wants = std::function<bool(Family)>;
+
+struct State {
+  explicit State(std::size_t remembered) : producers(remembered) {}
+
+  Result<> load(const std::function<const FamilyReader&(Family)>& rows);
+
+  // Entries other than kRecords. Errors: kCorruptStorage.
+  Result<> apply(const JournalEntry& entry, const Wants& wants);
+  // What a batch of kRecords changes besides the log.
+  void apply(PartitionId partition, const RecordBatchView& batch, JournalPosition position,
+             const Wants& wants);
+
+  CatalogStore catalog;
+  OffsetStore offsets;
+  GroupStore groups;
+  EpochStore epochs;
+  ProducerStore producers;
+
+ private:
+  void apply(const TopicDeleted& deleted, const Wants& wants);
+};
+
+}  // namespace leat::storage

@@ -1,0 +1,73 @@
+// The broker on a storage that the test steers, with what it answered.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "server/broker/broker.h"
+#include "tests/fake_storage.h"
+
+namespace leat::broker {
+
+struct RecordingSink final : ReplySink {
+  void on_reply(const RequestId& request, Reply reply) override {
+    replies.emplace_back(request.correlation.value, std::move(reply));
+  }
+  void on_push_ready(ConnectionId connection) override { ready.insert(connection); }
+  void on_subscription_ended(ConnectionId, std::uint32_t subscription, const Error& why) override {
+    ended.emplace_back(subscription, why.code);
+  }
+  void on_room() override { ++rooms; }
+  void on_storage_failed(const Error&) override { ++failures; }
+
+  std::vector<std::pair<std::uint64_t, Reply>> replies;
+  std::set<ConnectionId> ready;
+  std::vector<std::pair<std::uint32_t, ErrorCode>> ended;
+  int rooms = 0, failures = 0;
+};
+
+class BrokerFixture : public ::testing::Test {
+ protected:
+  RequestId next(std::uint64_t connection = 1) {
+    return {ConnectionId(connection), CorrelationId(++correlation)};
+  }
+  Now at() const { return {now, WallTime()}; }
+  TopicId create(std::string_view name = "orders", std::int32_t partitions = 2,
+                 TopicConfig config = {}) {
+    broker.create_topic(next(), {name, partitions, false, config}, at());
+    storage.make_durable(broker);
+    sink.replies.clear();
+    return storage.find_topic(name)->id;
+  }
+  PartitionId partition_id(const TopicId& topic, std::size_t index = 0) const {
+    return storage.find_topic(topic)->partitions.at(index);
+  }
+  void produce(const TopicId& topic, int records = 1, std::int64_t timestamp_ms = 1,
+               std::string_view value = "v") {
+    RecordBatchBuilder builder;
+    for (int i = 0; i < records; ++i)
+      builder.append({as_bytes("k"), as_bytes(value), {}}, timestamp_ms + i);
+    broker.produce(next(), topic, PartitionIndex(0), builder.finish());
+  }
+  template <class T>
+  const T* last() const {
+    return sink.replies.empty() ? nullptr : std::get_if<T>(&sink.replies.back().second);
+  }
+  ErrorCode last_error() const { return last<Error>() ? last<Error>()->code : ErrorCode::kOk; }
+
+  test::FakeStorage storage;
+  RecordingSink sink;
+  MonotonicTime now{std::chrono::hours(1)};
+  Broker broker{{.topics = 3,
+                 .partitions = 64,
+                 .groups = 2,
+                 .members_per_group = 60,
+                 .waiting_fetches_per_connection = 2,
+                 .subscriptions_per_connection = 2},
+                storage,
+                Random(1),
+                sink,
+                now};
+  std::uint64_t correlation = 0;
+};
+
+}  // namespace leat::broker
