@@ -32,7 +32,8 @@ struct ClientOptions {
 
 struct ProducerOptions {
   std::chrono::milliseconds linger{5};  // a batch waits so long for company
-  std::size_t batch_bytes = 256 << 10;
+  std::size_t batch_bytes = 256 << 10;  // before compression
+  Compression compression = Compression::kNone;
   std::size_t max_in_flight = 8;        // batches of one partition, sent and unacknowledged
   std::size_t buffer_bytes = 32 << 20;  // un-acknowledged records; then send() waits
   std::chrono::milliseconds delivery_timeout{120'000};  // from send() to giving up
@@ -72,6 +73,7 @@ struct ConsumerOptions {
   bool ignore_committed = false;         // begin at `start` although the group has committed
   std::uint32_t fetch_bytes = 1 << 20;   // a fetch brings at most so much, at least one batch
   std::size_t prefetch_bytes = 4 << 20;  // held for a partition beyond what poll() returned
+  std::size_t decompressed_bytes = kMaxDecompressedBytes;  // more in one batch is an error
   std::chrono::milliseconds fetch_wait{5'000};
 };
 

@@ -10,7 +10,7 @@ Consumer::Core::Core(Link& link, TopicDescription topic, ConsumerOptions options
     : link_(link),
       topic_(std::move(topic)),
       options_(std::move(options)),
-      logic_(options_.prefetch_bytes) {}
+      logic_(options_.prefetch_bytes, options_.decompressed_bytes) {}
 
 Result<> Consumer::Core::check_partitions() {
   const auto count = static_cast<std::int32_t>(topic_.partitions.size());
@@ -139,7 +139,9 @@ void Consumer::Core::on_fetched(PartitionIndex partition,
 Result<std::span<const ConsumedRecord>> Consumer::Core::poll(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   arrived_.wait_for(lock, timeout, [this] { return error_ || logic_.holds_records(); });
-  records_ = logic_.take();
+  auto taken = logic_.take();
+  if (!taken) error_ = taken.error();
+  records_ = taken ? std::move(*taken) : ConsumerLogic::Records();
   if (records_.empty() && error_) return fail(*error_);
   lock.unlock();
   if (!records_.empty()) link_.post([self = shared_from_this()] { self->pump(); });

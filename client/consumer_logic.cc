@@ -22,7 +22,7 @@ Result<> ConsumerLogic::fetched(PartitionIndex index, Bytes batches, Offset high
   for (Bytes rest = batches; !rest.empty();) {
     auto batch = RecordBatchView::parse(rest);
     if (!batch) return fail(batch.error());
-    if (auto ok = batch->validate(); !ok) return ok;
+    if (auto ok = batch->check(); !ok) return ok;
     const bool first = rest.size() == batches.size();
     if (batch->base_offset() > next || (!first && batch->base_offset() != next) ||
         batch->last_offset() < next)
@@ -33,7 +33,9 @@ Result<> ConsumerLogic::fetched(PartitionIndex index, Bytes batches, Offset high
   if (batches.empty()) return {};
   partition.fetch_from = next;
   partition.held_bytes += batches.size();
-  partition.held.emplace_back(batches.begin(), batches.end());
+  auto bytes = std::make_shared<const std::vector<std::byte>>(batches.begin(), batches.end());
+  const Bytes rest(*bytes);
+  partition.held.push_back({std::move(bytes), rest});
   return {};
 }
 
@@ -43,30 +45,43 @@ bool ConsumerLogic::holds_records() const {
   return false;
 }
 
-ConsumerLogic::Records ConsumerLogic::take() {
+Result<ConsumerLogic::Records> ConsumerLogic::take() {
   Records records;
+  readers_.clear();
   auto it = partitions_.upper_bound(turn_);
   for (std::size_t i = 0; i < partitions_.size(); ++i, ++it) {
     if (it == partitions_.end()) it = partitions_.begin();
-    Partition& partition = it->second;
-    if (partition.held.empty()) continue;
+    if (it->second.held.empty()) continue;
     turn_ = it->first;
-    given_ = std::move(partition.held.front());
-    partition.held.pop_front();
-    partition.held_bytes -= given_.size();
-    for (Bytes rest(given_); !rest.empty();) {
-      const auto batch = RecordBatchView::parse(rest);
-      for (const RecordView& record : *batch) {
-        if (record.offset < partition.position) continue;  // the batch began before the position
-        records.push_back({it->first, record.offset, record.timestamp_ms, record.key, record.value,
-                           record.headers});
-      }
-      partition.position = batch->last_offset() + 1;
-      rest = rest.subspan(batch->bytes().size());
-    }
+    if (auto ok = take_from(it->first, it->second, records); !ok && records.empty())
+      return fail(ok.error());
     break;
   }
   return records;
+}
+
+// An error leaves what was not taken where it is: the next call meets it first.
+Result<> ConsumerLogic::take_from(PartitionIndex index, Partition& partition, Records& records) {
+  Held& held = partition.held.front();
+  given_ = held.bytes;
+  std::size_t decompressed = 0;
+  do {
+    const auto batch = RecordBatchView::parse(held.rest);
+    auto reader = RecordReader::open(*batch, decompressed_bytes_);
+    if (!reader) return fail(reader.error());
+    decompressed += reader->decompressed_bytes();
+    for (const RecordView& record : *reader) {
+      if (record.offset < partition.position) continue;  // the batch began before the position
+      records.push_back(
+          {index, record.offset, record.timestamp_ms, record.key, record.value, record.headers});
+    }
+    readers_.push_back(std::move(*reader));
+    partition.position = batch->last_offset() + 1;
+    partition.held_bytes -= batch->bytes().size();
+    held.rest = held.rest.subspan(batch->bytes().size());
+  } while (!held.rest.empty() && decompressed < prefetch_bytes_);
+  if (held.rest.empty()) partition.held.pop_front();
+  return {};
 }
 
 std::vector<std::pair<PartitionIndex, Offset>> ConsumerLogic::positions() const {

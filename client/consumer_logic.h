@@ -21,7 +21,9 @@ class ConsumerLogic {
   };
   using Records = std::vector<ConsumedRecord>;
 
-  explicit ConsumerLogic(std::size_t prefetch_bytes) : prefetch_bytes_(prefetch_bytes) {}
+  explicit ConsumerLogic(std::size_t prefetch_bytes,
+                         std::size_t decompressed_bytes = kMaxDecompressedBytes)
+      : prefetch_bytes_(prefetch_bytes), decompressed_bytes_(decompressed_bytes) {}
 
   void assign(PartitionIndex partition, Offset position) {
     partitions_[partition].fetch_from = partitions_[partition].position = position;
@@ -33,9 +35,11 @@ class ConsumerLogic {
   Result<> fetched(PartitionIndex partition, Bytes batches, Offset high_watermark);
   void lost(PartitionIndex partition) { partitions_.at(partition).in_flight = false; }
 
-  // The next fetch's records, partitions in turn; empty when nothing is held. They borrow from the
-  // logic until the next call.
-  Records take();
+  // Records of the next fetch, partitions in turn; empty when nothing is held. They borrow from the
+  // logic until the next call. A fetch that holds much once decompressed comes in several calls:
+  // each ends behind the batch with which it reaches the prefetch bound.
+  // Error: a batch that does not decompress, or to more than it may; its partition stays before it.
+  Result<Records> take();
   bool holds_records() const;
 
   // One past the last record that take() gave.
@@ -47,18 +51,27 @@ class ConsumerLogic {
   }
 
  private:
+  // One fetch's batches, from the first that was not taken.
+  struct Held {
+    std::shared_ptr<const std::vector<std::byte>> bytes;
+    Bytes rest;
+  };
   struct Partition {
     Offset position, fetch_from;
     std::optional<Offset> high_watermark;
     bool in_flight = false;
-    std::deque<std::vector<std::byte>> held;  // one fetch's batches each
+    std::deque<Held> held;
     std::size_t held_bytes = 0;
   };
 
-  std::size_t prefetch_bytes_;
+  Result<> take_from(PartitionIndex index, Partition& partition, Records& records);
+
+  std::size_t prefetch_bytes_, decompressed_bytes_;
   std::map<PartitionIndex, Partition> partitions_;
-  PartitionIndex turn_{-1};       // the partition that take() served last
-  std::vector<std::byte> given_;  // what take()'s records borrow from
+  PartitionIndex turn_{-1};  // the partition that take() served last
+  // What take()'s records borrow from.
+  std::shared_ptr<const std::vector<std::byte>> given_;
+  std::vector<RecordReader> readers_;
 };
 
 }  // namespace leat

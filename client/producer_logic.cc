@@ -46,7 +46,7 @@ PartitionIndex ProducerLogic::sticky_partition(std::int32_t partitions) {
 }
 
 void ProducerLogic::close(Batch& batch) {
-  batch.bytes = batch.builder.finish();
+  batch.bytes = batch.builder.take(options_.compression);
   batch.closed = true;
 }
 

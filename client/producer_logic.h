@@ -67,7 +67,7 @@ class ProducerLogic {
   struct Batch {
     BatchId id = 0;
     RecordBatchBuilder builder;
-    Bytes bytes;  // once closed
+    std::vector<std::byte> bytes;  // once closed
     std::vector<AckHandler> handlers;
     MonotonicTime created;
     std::size_t charge = 0;  // its part of buffered_bytes()

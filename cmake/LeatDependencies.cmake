@@ -2,6 +2,19 @@
 
 find_package(Threads REQUIRED)
 
+# What record batches are compressed with. RocksDB uses the same archives.
+add_library(leat_codecs INTERFACE)
+target_compile_definitions(leat_codecs INTERFACE ZLIB_CONST)
+foreach(codec snappy lz4 zstd z)
+  if(LEAT_STATIC_ROCKSDB)
+    find_library(LEAT_${codec}_ARCHIVE "lib${codec}.a" REQUIRED)
+    target_link_libraries(leat_codecs INTERFACE "${LEAT_${codec}_ARCHIVE}")
+  else()
+    find_library(LEAT_${codec}_SHARED "lib${codec}.so" REQUIRED)
+    target_link_libraries(leat_codecs INTERFACE "${LEAT_${codec}_SHARED}")
+  endif()
+endforeach()
+
 add_library(leat_rocksdb INTERFACE)
 if(LEAT_STATIC_ROCKSDB)
   foreach(archive rocksdb snappy lz4 zstd bz2 z)

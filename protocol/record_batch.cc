@@ -20,88 +20,12 @@ constexpr std::int16_t kTransactionalBit = 0x10;
 constexpr std::int16_t kControlBit = 0x20;
 constexpr std::int16_t kKnownAttributes =
     kCompressionMask | kLogAppendTimeBit | kTransactionalBit | kControlBit;
-constexpr std::size_t kMinHeaderBytes = 2;    // two lengths
 constexpr std::size_t kMaxVarint32Bytes = 5;  // of a value that fits into 32 bits
 constexpr std::size_t kMaxBatchBytes = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMaxTimestampMs = (std::int64_t{1} << 62) - 1;
 
-std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
-}
-
-bool read_varint(Bytes& rest, std::int64_t& value) {
-  const std::byte* const end = rest.data() + rest.size();
-  const std::byte* const next = get_varint(rest.data(), end, value);
-  if (next == nullptr) return false;
-  rest = Bytes(next, end);
-  return true;
-}
-
-// A length and so many bytes; length -1 is null.
-bool read_nullable(Bytes& rest, std::optional<Bytes>& out) {
-  std::int64_t length;
-  if (!read_varint(rest, length)) return false;
-  if (length == -1) {
-    out.reset();
-    return true;
-  }
-  if (length < 0 || static_cast<std::uint64_t>(length) > rest.size()) return false;
-  out = rest.first(static_cast<std::size_t>(length));
-  rest = rest.subspan(static_cast<std::size_t>(length));
-  return true;
-}
-
-bool read_header(Bytes& rest, RecordHeader& header) {
-  std::optional<Bytes> key;
-  if (!read_nullable(rest, key) || !key || !read_nullable(rest, header.value)) return false;
-  header.key = as_text(*key);
-  return true;
-}
-
-// A record as it lies in the batch: deltas not yet added, headers not yet read.
-struct RawRecord {
-  std::int64_t timestamp_delta = 0;
-  std::int64_t offset_delta = 0;
-  std::optional<Bytes> key;
-  std::optional<Bytes> value;
-  std::size_t header_count = 0;
-  Bytes headers;
-};
-
-// Takes one record off the front of `rest`; false where the bytes lie.
-bool read_record(Bytes& rest, RawRecord& record) {
-  std::int64_t length;
-  if (!read_varint(rest, length) || length < 1 || static_cast<std::uint64_t>(length) > rest.size())
-    return false;
-  Bytes body = rest.first(static_cast<std::size_t>(length)).subspan(1);  // behind unused attributes
-  rest = rest.subspan(static_cast<std::size_t>(length));
-  std::int64_t header_count;
-  if (!read_varint(body, record.timestamp_delta) || !read_varint(body, record.offset_delta) ||
-      !read_nullable(body, record.key) || !read_nullable(body, record.value) ||
-      !read_varint(body, header_count))
-    return false;
-  if (header_count < 0 || static_cast<std::uint64_t>(header_count) > body.size() / kMinHeaderBytes)
-    return false;
-  record.header_count = static_cast<std::size_t>(header_count);
-  record.headers = body;
-  return true;
-}
-
-// Whether the record's headers are as many as declared and fill it to its end.
-bool headers_fill(const RawRecord& record) {
-  Bytes rest = record.headers;
-  RecordHeader header;
-  for (std::size_t i = 0; i < record.header_count; ++i)
-    if (!read_header(rest, header)) return false;
-  return rest.empty();
-}
-
 tl::unexpected<Error> invalid(std::string what) {
   return fail(ErrorCode::kInvalidBatch, std::move(what));
-}
-
-tl::unexpected<Error> invalid_record(std::int32_t index, std::string_view what) {
-  return invalid("record " + std::to_string(index) + " " + std::string(what));
 }
 
 Result<> check_attributes(const RecordBatchView& batch) {
@@ -110,10 +34,10 @@ Result<> check_attributes(const RecordBatchView& batch) {
     return invalid("attributes " + std::to_string(attributes) + " have unknown bits");
   if ((attributes & (kTransactionalBit | kControlBit)) != 0)
     return invalid("transactional and control batches are not supported");
-  if (batch.compression() != Compression::kNone)
-    return fail(
-        ErrorCode::kUnsupportedCompression,
-        "type " + std::to_string(attributes & kCompressionMask) + "; send the batch uncompressed");
+  if (batch.compression() > Compression::kZstd)
+    return fail(ErrorCode::kUnsupportedCompression,
+                "type " + std::to_string(attributes & kCompressionMask) +
+                    "; use gzip, snappy, lz4, zstd or none");
   return {};
 }
 
@@ -126,26 +50,6 @@ Result<> check_range(const RecordBatchView& batch) {
   const std::int64_t base = batch.base_offset().value;
   if (base < 0 || base > std::numeric_limits<std::int64_t>::max() - delta)
     return invalid("base offset " + std::to_string(base));
-  return {};
-}
-
-Result<> check_records(const RecordBatchView& batch) {
-  Bytes rest = batch.bytes().subspan(kHeaderBytes);
-  const std::int64_t base_timestamp = batch.base_timestamp_ms();
-  const std::int32_t count = batch.record_count();
-  RawRecord record;
-  for (std::int32_t i = 0; i < count; ++i) {
-    if (!read_record(rest, record)) return invalid_record(i, "has lengths that do not fit");
-    if (record.offset_delta != i)
-      return invalid_record(i, "has offset delta " + std::to_string(record.offset_delta));
-    std::int64_t timestamp;
-    if (__builtin_add_overflow(base_timestamp, record.timestamp_delta, &timestamp))
-      return invalid_record(i, "has a timestamp that overflows");
-    if (!headers_fill(record)) return invalid_record(i, "has headers that do not fit");
-  }
-  if (!rest.empty())
-    return invalid(std::to_string(rest.size()) + " bytes behind the last of " +
-                   std::to_string(count) + " records");
   return {};
 }
 
@@ -177,27 +81,6 @@ std::size_t body_size(const RecordData& record, std::int64_t timestamp_delta,
 
 }  // namespace
 
-// ---- headers of a record ----
-
-RecordHeaders::Iterator::Iterator(Bytes rest, std::size_t left) : rest_(rest), left_(left) {
-  if (left_ > 0) read();
-}
-
-RecordHeaders::Iterator& RecordHeaders::Iterator::operator++() {
-  if (--left_ > 0) read();
-  return *this;
-}
-
-void RecordHeaders::Iterator::read() {
-  if (!read_header(rest_, current_)) left_ = 0;
-}
-
-std::optional<RecordHeader> RecordHeaders::find(std::string_view key) const {
-  for (const RecordHeader& header : *this)
-    if (header.key == key) return header;
-  return std::nullopt;
-}
-
 // ---- one batch, read in place ----
 
 Result<RecordBatchView> RecordBatchView::parse(Bytes bytes) {
@@ -213,14 +96,20 @@ Result<RecordBatchView> RecordBatchView::parse(Bytes bytes) {
   return RecordBatchView(bytes.first(static_cast<std::size_t>(total)));
 }
 
-Result<> RecordBatchView::validate() const {
+Result<> RecordBatchView::check() const {
   const std::uint32_t computed = crc32c(bytes_.subspan(kAttributes));
   if (computed != crc())
     return fail(ErrorCode::kCorruptBatch, "the header says " + std::to_string(crc()) +
                                               ", the bytes give " + std::to_string(computed));
   if (auto ok = check_attributes(*this); !ok) return ok;
-  if (auto ok = check_range(*this); !ok) return ok;
-  return check_records(*this);
+  return check_range(*this);
+}
+
+Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes) const {
+  if (auto ok = check(); !ok) return ok;
+  auto reader = RecordReader::open(*this, max_decompressed_bytes);
+  if (!reader) return fail(reader.error());
+  return {};
 }
 
 Offset RecordBatchView::base_offset() const {
@@ -266,32 +155,31 @@ std::int32_t RecordBatchView::record_count() const {
   return load_be<std::int32_t>(bytes_.data() + kRecordCount);
 }
 
-RecordBatchView::Iterator::Iterator(const RecordBatchView& batch)
-    : rest_(batch.bytes_.subspan(kHeaderBytes)),
-      left_(batch.compression() == Compression::kNone ? std::max(batch.record_count(), 0) : 0),
-      base_offset_(batch.base_offset()),
-      base_timestamp_ms_(batch.base_timestamp_ms()) {
-  if (batch.log_append_time()) append_time_ms_ = batch.max_timestamp_ms();
-  if (left_ > 0) read();
+RecordsBase RecordBatchView::records_base() const {
+  RecordsBase base{base_offset(), base_timestamp_ms(), std::nullopt};
+  if (log_append_time()) base.append_time_ms = max_timestamp_ms();
+  return base;
 }
 
-RecordBatchView::Iterator& RecordBatchView::Iterator::operator++() {
-  if (--left_ > 0) read();
-  return *this;
+Records RecordBatchView::records() const {
+  if (compression() != Compression::kNone) return {};
+  return {bytes_.subspan(kHeaderBytes), record_count(), records_base()};
 }
 
-void RecordBatchView::Iterator::read() {
-  RawRecord record;
-  if (!read_record(rest_, record)) {
-    left_ = 0;
-    return;
+Result<RecordReader> RecordReader::open(const RecordBatchView& batch,
+                                        std::size_t max_decompressed_bytes) {
+  RecordReader reader;
+  Bytes encoded = batch.bytes().subspan(kHeaderBytes);
+  if (batch.compression() != Compression::kNone) {
+    auto decompressed = decompress(batch.compression(), encoded, max_decompressed_bytes);
+    if (!decompressed) return fail(decompressed.error());
+    reader.decompressed_ = std::move(*decompressed);
+    encoded = reader.decompressed_.bytes();
   }
-  current_.offset = Offset(wrapping_add(base_offset_.value, record.offset_delta));
-  current_.timestamp_ms =
-      append_time_ms_.value_or(wrapping_add(base_timestamp_ms_, record.timestamp_delta));
-  current_.key = record.key;
-  current_.value = record.value;
-  current_.headers = RecordHeaders(record.headers, record.header_count);
+  if (auto ok = validate_records(encoded, batch.record_count(), batch.base_timestamp_ms()); !ok)
+    return fail(ok.error());
+  reader.records_ = Records(encoded, batch.record_count(), batch.records_base());
+  return reader;
 }
 
 void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch) {
@@ -342,31 +230,45 @@ std::size_t RecordBatchBuilder::max_record_size(const RecordData& record) {
   return n;
 }
 
-Bytes RecordBatchBuilder::finish() {
-  LEAT_ASSERT(count_ > 0);
-  std::byte* const batch = buffer_.data();
-  store_be<std::int64_t>(batch + kBaseOffset, 0);
-  store_be(batch + kBatchLength, static_cast<std::int32_t>(size_ - kLengthPrefixBytes));
-  store_be<std::int32_t>(batch + kLeaderEpoch, -1);
-  store_be(batch + kMagic, kMagicV2);
-  store_be<std::int16_t>(batch + kAttributes, 0);
-  store_be(batch + kLastOffsetDelta, count_ - 1);
-  store_be(batch + kBaseTimestamp, base_timestamp_ms_);
-  store_be(batch + kMaxTimestamp, max_timestamp_ms_);
-  store_be<std::int64_t>(batch + kProducerId, -1);
-  store_be<std::int16_t>(batch + kProducerEpoch, -1);
-  store_be<std::int32_t>(batch + kBaseSequence, -1);
-  store_be(batch + kRecordCount, count_);
-  const Bytes whole(batch, size_);
-  store_be(batch + kCrc, crc32c(whole.subspan(kAttributes)));
-  return whole;
+// Completes the header of `batch`, whose records are there.
+Bytes RecordBatchBuilder::seal(MutableBytes batch, Compression compression) const {
+  std::byte* const to = batch.data();
+  store_be<std::int64_t>(to + kBaseOffset, 0);
+  store_be(to + kBatchLength, static_cast<std::int32_t>(batch.size() - kLengthPrefixBytes));
+  store_be<std::int32_t>(to + kLeaderEpoch, -1);
+  store_be(to + kMagic, kMagicV2);
+  store_be(to + kAttributes, static_cast<std::int16_t>(compression));
+  store_be(to + kLastOffsetDelta, count_ - 1);
+  store_be(to + kBaseTimestamp, base_timestamp_ms_);
+  store_be(to + kMaxTimestamp, max_timestamp_ms_);
+  store_be<std::int64_t>(to + kProducerId, -1);
+  store_be<std::int16_t>(to + kProducerEpoch, -1);
+  store_be<std::int32_t>(to + kBaseSequence, -1);
+  store_be(to + kRecordCount, count_);
+  store_be(to + kCrc, crc32c(Bytes(batch).subspan(kAttributes)));
+  return batch;
 }
 
-std::vector<std::byte> RecordBatchBuilder::take() {
-  finish();
-  buffer_.resize(size_);
-  std::vector<std::byte> taken = std::move(buffer_);
-  buffer_.clear();
+// Into `compressed_`, behind room for the header; false where that makes nothing smaller.
+bool RecordBatchBuilder::compress_records(Compression compression) {
+  if (compression == Compression::kNone) return false;
+  compressed_.resize(kHeaderBytes);
+  compress(compression, Bytes(buffer_.data(), size_).subspan(kHeaderBytes), compressed_);
+  return compressed_.size() < size_;
+}
+
+Bytes RecordBatchBuilder::finish(Compression compression) {
+  LEAT_ASSERT(count_ > 0);
+  if (compress_records(compression)) return seal(compressed_, compression);
+  return seal(MutableBytes(buffer_).first(size_), Compression::kNone);
+}
+
+std::vector<std::byte> RecordBatchBuilder::take(Compression compression) {
+  const bool smaller = finish(compression).data() == compressed_.data();
+  if (!smaller) buffer_.resize(size_);
+  std::vector<std::byte> taken = std::move(smaller ? compressed_ : buffer_);
+  compressed_ = {};
+  buffer_ = {};
   clear();
   return taken;
 }

@@ -9,17 +9,18 @@
 //   Result<RecordBatchView> view = RecordBatchView::parse(bytes);   // lengths and header
 //   if (auto ok = view->validate(); !ok) ...                        // checksum and every record
 //   for (const RecordView& record : *view) use(record.offset, record.key, record.value);
+//   auto reader = RecordReader::open(*view);                        // the same, of a compressed
+//   one
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <span>
-#include <string_view>
 #include <vector>
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
+#include "protocol/compression.h"
+#include "protocol/record.h"
 
 namespace leat {
 
@@ -42,64 +43,6 @@ inline constexpr std::size_t kHeaderBytes = 61;
 inline constexpr std::size_t kLengthPrefixBytes = 12;  // base offset and length
 }  // namespace batch_layout
 
-enum class Compression : std::uint8_t { kNone = 0, kGzip = 1, kSnappy = 2, kLz4 = 3, kZstd = 4 };
-
-struct RecordHeader {
-  std::string_view key;
-  std::optional<Bytes> value;  // absent: null
-};
-
-// What a producer hands in: borrowed for the duration of the call.
-struct RecordData {
-  std::optional<Bytes> key;    // absent: null, which is not the same as empty
-  std::optional<Bytes> value;  // absent: null (a tombstone under compaction)
-  std::span<const RecordHeader> headers;
-};
-
-// Headers of a record, read in place.
-class RecordHeaders {
- public:
-  class Iterator {
-   public:
-    using value_type = RecordHeader;
-    using difference_type = std::ptrdiff_t;
-    const RecordHeader& operator*() const { return current_; }
-    const RecordHeader* operator->() const { return &current_; }
-    Iterator& operator++();
-    bool operator==(const Iterator& other) const { return left_ == other.left_; }
-
-   private:
-    friend class RecordHeaders;
-    Iterator(Bytes rest, std::size_t left);
-    void read();
-    Bytes rest_;
-    std::size_t left_;
-    RecordHeader current_;
-  };
-
-  RecordHeaders() = default;
-  RecordHeaders(Bytes encoded, std::size_t count) : encoded_(encoded), count_(count) {}
-  std::size_t size() const { return count_; }
-  bool empty() const { return count_ == 0; }
-  Iterator begin() const { return Iterator(encoded_, count_); }
-  Iterator end() const { return Iterator({}, 0); }
-  // The first header named `key`.
-  std::optional<RecordHeader> find(std::string_view key) const;
-
- private:
-  Bytes encoded_;
-  std::size_t count_ = 0;
-};
-
-// One record, borrowing the batch's bytes.
-struct RecordView {
-  Offset offset;
-  std::int64_t timestamp_ms = 0;
-  std::optional<Bytes> key;
-  std::optional<Bytes> value;
-  RecordHeaders headers;
-};
-
 // One batch, borrowing its bytes: the holder keeps them alive and unchanged. No allocation.
 class RecordBatchView {
  public:
@@ -108,12 +51,14 @@ class RecordBatchView {
   // Errors: kInvalidBatch.
   static Result<RecordBatchView> parse(Bytes bytes);
 
-  // Checks what a broker must know before it stores the batch: checksum, no unknown attribute (nor
-  // transactional or control, so far), record count > 0, lastOffsetDelta = count - 1, no overflow
-  // of offsets and timestamps, and every record's lengths, its offset delta, its headers and that
-  // nothing is left over.
-  // Errors: kCorruptBatch, kInvalidBatch, kUnsupportedCompression (any compression, so far).
-  Result<> validate() const;
+  // Checks the header alone: checksum, no unknown attribute or compression (nor transactional or
+  // control, so far), record count > 0, lastOffsetDelta = count - 1, no overflow of offsets.
+  // Errors: kCorruptBatch, kInvalidBatch, kUnsupportedCompression.
+  Result<> check() const;
+  // Checks what a broker must know before it stores the batch: check(), and then every record,
+  // decompressed where needed, in a buffer that is gone afterwards.
+  // Errors: those of check(), and kBatchTooLarge for more than `max_decompressed_bytes`.
+  Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes) const;
 
   Bytes bytes() const { return bytes_; }
   Offset base_offset() const;
@@ -132,41 +77,46 @@ class RecordBatchView {
   std::int32_t base_sequence() const;
   std::int32_t record_count() const;
 
-  // Iterates the records of an uncompressed batch that passed validate(); stops early, never runs
-  // past the end, where the bytes lie.
-  class Iterator {
-   public:
-    using value_type = RecordView;
-    using difference_type = std::ptrdiff_t;
-    const RecordView& operator*() const { return current_; }
-    const RecordView* operator->() const { return &current_; }
-    Iterator& operator++();
-    bool operator==(const Iterator& other) const { return left_ == other.left_; }
-
-   private:
-    friend class RecordBatchView;
-    Iterator() = default;  // the end
-    explicit Iterator(const RecordBatchView& batch);
-    void read();
-    Bytes rest_;
-    std::int32_t left_ = 0;
-    Offset base_offset_;
-    std::int64_t base_timestamp_ms_ = 0;
-    std::optional<std::int64_t> append_time_ms_;
-    RecordView current_;
-  };
-  Iterator begin() const { return Iterator(*this); }
-  Iterator end() const { return Iterator(); }
+  // The records of an uncompressed batch that passed validate(), in place; none of a compressed
+  // one, for which there is RecordReader.
+  Records records() const;
+  Records::Iterator begin() const { return records().begin(); }
+  Records::Iterator end() const { return Records().end(); }
 
  private:
+  friend class RecordReader;
+  RecordsBase records_base() const;
   explicit RecordBatchView(Bytes bytes) : bytes_(bytes) {}
   Bytes bytes_;
+};
+
+// The records of any batch, decompressed where needed, and the buffer they lie in: an uncompressed
+// batch's own bytes, which the holder keeps alive.
+//
+//   auto reader = RecordReader::open(batch);
+//   if (!reader) return fail(reader.error());
+//   for (const RecordView& record : *reader) use(record);
+class RecordReader {
+ public:
+  // Checks the records as validate() does, not the checksum. Errors: those of decompress(), and
+  // kInvalidBatch.
+  static Result<RecordReader> open(const RecordBatchView& batch,
+                                   std::size_t max_decompressed_bytes = kMaxDecompressedBytes);
+
+  Records::Iterator begin() const { return records_.begin(); }
+  Records::Iterator end() const { return records_.end(); }
+  // What the buffer has beside the batch's own bytes.
+  std::size_t decompressed_bytes() const { return decompressed_.bytes().size(); }
+
+ private:
+  DecompressedBytes decompressed_;
+  Records records_;
 };
 
 // Writes base offset and leader epoch into the batch at `batch`, as the broker does on append.
 void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch);
 
-// Builds one uncompressed batch in a buffer that is reused after clear(). One thread.
+// Builds one batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {
  public:
   // Copies the record. Timestamps may go backwards; beyond 2^62 ms either way they are clamped, so
@@ -180,17 +130,21 @@ class RecordBatchBuilder {
   static std::size_t max_record_size(const RecordData& record);
 
   // Completes the header (base offset 0) and returns the batch, valid until the next call that is
-  // not const. At least one record must have been appended.
-  Bytes finish();
+  // not const. At least one record must have been appended. Compressed, unless that makes it no
+  // smaller.
+  Bytes finish(Compression compression = Compression::kNone);
   // finish(), handing the buffer over; the builder is empty afterwards.
-  std::vector<std::byte> take();
+  std::vector<std::byte> take(Compression compression = Compression::kNone);
   void clear();
 
  private:
   std::byte* grow_by(std::size_t bytes);
+  Bytes seal(MutableBytes batch, Compression compression) const;
+  bool compress_records(Compression compression);
 
   std::vector<std::byte> buffer_;  // grown ahead of size_, so that appending does not zero it first
   std::size_t size_ = batch_layout::kHeaderBytes;
+  std::vector<std::byte> compressed_;  // what finish() returned, where it compressed
   std::int32_t count_ = 0;
   std::int64_t base_timestamp_ms_ = 0;
   std::int64_t max_timestamp_ms_ = 0;

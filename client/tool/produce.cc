@@ -18,6 +18,7 @@ struct Arguments {
   std::optional<std::string> key;
   std::vector<std::string> headers;
   std::optional<std::int32_t> partition;
+  std::string compression = "none";
 };
 
 // What became of the records, told by handlers on the client's thread.
@@ -115,7 +116,8 @@ int produce(const Context& context, const Arguments& arguments) {
   }
   auto client = context.connect();
   if (!client) return failed("produce", client.error());
-  auto producer = client->producer(Topic{arguments.topic});
+  auto producer = client->producer(
+      Topic{arguments.topic}, {.compression = compression_named(arguments.compression).value()});
   if (!producer) return failed("produce", producer.error());
   Sender sender(**producer, arguments);
   Result<> sent;
@@ -148,6 +150,9 @@ void add_produce(CLI::App& app, Context& context, Run& run) {
       ->allow_extra_args(false)
       ->check(check_header);
   verb->add_option("--partition", arguments->partition, "instead of the key's");
+  verb->add_option("--compression", arguments->compression,
+                   "of whole batches: none, gzip, snappy, lz4 or zstd (default: none)")
+      ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}));
   verb->callback(
       [&, arguments] { run = [&context, arguments] { return produce(context, *arguments); }; });
 }

@@ -126,7 +126,7 @@ Result<> Broker::check_batch(Bytes bytes) const {
   if (!batch) return fail(batch.error());
   if (batch->bytes().size() != bytes.size())
     return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
-  if (auto ok = batch->validate(); !ok) return ok;
+  if (auto ok = batch->validate(options_.decompressed_bytes); !ok) return ok;
   if (options_.max_stored_bytes > 0 &&
       storage_.stored_bytes() + bytes.size() > options_.max_stored_bytes)
     return fail(ErrorCode::kNoSpace, std::to_string(storage_.stored_bytes()) + " of " +

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "protocol/compression.h"
+
 namespace leat::broker {
 
 struct BrokerOptions {
@@ -19,6 +21,7 @@ struct BrokerOptions {
   std::size_t members_per_group = 1'000;
   std::size_t topics_per_member = 100;
   std::size_t batch_bytes = 8 << 20;
+  std::size_t decompressed_bytes = kMaxDecompressedBytes;  // of a batch
   std::size_t fetch_bytes = 16 << 20;
   std::chrono::milliseconds fetch_wait{60'000};
   std::size_t waiting_fetches_per_connection = 4'096;

@@ -153,7 +153,7 @@ TEST(ConsumerLogic, NeitherSkipsNorGoesBack) {
   logic.lost(PartitionIndex(0));
   EXPECT_EQ(logic.wanted().at(0).offset, Offset(12));
   ASSERT_TRUE(logic.fetched(PartitionIndex(0), batch_at(10, 5), Offset(15)));
-  const auto records = logic.take();
+  const auto records = logic.take().value();
   ASSERT_EQ(records.size(), 3u);  // the batch began below the position
   EXPECT_EQ(records[0].offset, Offset(12));
   EXPECT_EQ(as_text(*records[2].value), "14");
@@ -168,8 +168,75 @@ TEST(ConsumerLogic, PrefetchesWithinItsBound) {
   logic.wanted();
   ASSERT_TRUE(logic.fetched(PartitionIndex(0), batch_at(0, 20), Offset(40)));
   EXPECT_TRUE(logic.wanted().empty());
-  logic.take();
+  EXPECT_EQ(logic.take()->size(), 20u);
   EXPECT_EQ(logic.wanted().size(), 1u);
+}
+
+std::vector<std::byte> compressed_batch_at(std::int64_t base, std::size_t value_bytes) {
+  RecordBatchBuilder builder;
+  builder.append({{}, as_bytes(std::string(value_bytes, 'z')), {}}, 1);
+  auto bytes = builder.take(Compression::kZstd);
+  assign_offset(bytes, Offset(base), LeaderEpoch(0));
+  return bytes;
+}
+
+// Ten batches in one fetch, each far larger once decompressed: they come a few at a time.
+TEST(ConsumerLogic, CompressedFetchesAreTakenInPieces) {
+  constexpr std::size_t kValue = 100'000;
+  ConsumerLogic logic(2 * kValue);
+  logic.assign(PartitionIndex(0), Offset(0));
+  logic.wanted();
+  std::vector<std::byte> fetch;
+  for (std::int64_t base = 0; base < 10; ++base) {
+    const auto batch = compressed_batch_at(base, kValue);
+    ASSERT_LT(batch.size(), 1'000u);
+    fetch.insert(fetch.end(), batch.begin(), batch.end());
+  }
+  ASSERT_TRUE(logic.fetched(PartitionIndex(0), fetch, Offset(10)));
+  for (std::int64_t next = 0; next < 10;) {
+    ASSERT_TRUE(logic.holds_records());
+    const auto records = logic.take().value();
+    ASSERT_GE(records.size(), 1u);
+    ASSERT_LE(records.size(), 3u);
+    for (const ConsumedRecord& record : records) {
+      EXPECT_EQ(record.offset, Offset(next++));
+      EXPECT_EQ(as_text(*record.value), std::string(kValue, 'z'));
+    }
+    EXPECT_EQ(logic.position(PartitionIndex(0)), Offset(next));
+  }
+  EXPECT_FALSE(logic.holds_records());
+}
+
+// What stands before it is given out; then the error, and nothing beyond.
+TEST(ConsumerLogic, ABatchThatDecompressesToTooMuchStopsItsPartition) {
+  ConsumerLogic logic(1 << 20, 10'000);
+  logic.assign(PartitionIndex(0), Offset(0));
+  logic.wanted();
+  auto fetch = compressed_batch_at(0, 5'000);
+  const auto large = compressed_batch_at(1, 20'000);
+  fetch.insert(fetch.end(), large.begin(), large.end());
+  ASSERT_TRUE(logic.fetched(PartitionIndex(0), fetch, Offset(2)));
+  EXPECT_EQ(logic.take()->size(), 1u);
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_EQ(logic.take().error().code, ErrorCode::kBatchTooLarge);
+    EXPECT_EQ(logic.position(PartitionIndex(0)), Offset(1));
+  }
+}
+
+TEST(ProducerLogic, CompressesWhatGetsSmaller) {
+  for (const Compression type : {Compression::kNone, Compression::kLz4}) {
+    ProducerLogic logic({.linger = 5ms, .compression = type});
+    std::vector<ProducerLogic::Outcome> outcomes;
+    logic.append(PartitionIndex(0), {{}, as_bytes(std::string(10'000, 'c')), {}}, 1, {},
+                 MonotonicTime{1h});
+    logic.flush();
+    const auto out = logic.ready(MonotonicTime{1h});
+    ASSERT_EQ(out.size(), 1u);
+    EXPECT_EQ(RecordBatchView::parse(out[0].bytes)->compression(), type);
+    EXPECT_TRUE(RecordBatchView::parse(out[0].bytes)->validate());
+    logic.acknowledged(out[0].id, Offset(0), outcomes);
+    EXPECT_EQ(logic.buffered_bytes(), 0u);
+  }
 }
 
 TEST(RecordFormat, FormatsAndRefuses) {

@@ -114,8 +114,10 @@ TEST(HostileBatch, AttributesAreKnownOrRefused) {
     reseal(batch);
     return verdict(batch);
   };
-  EXPECT_EQ(with(0x08), ErrorCode::kOk);  // stamped at append
-  for (const int compression : {1, 2, 3, 4, 5, 7})
+  EXPECT_EQ(with(0x08), ErrorCode::kOk);      // stamped at append
+  for (const int compression : {1, 2, 3, 4})  // which these bytes are not
+    EXPECT_EQ(with(compression), ErrorCode::kInvalidBatch) << compression;
+  for (const int compression : {5, 6, 7})
     EXPECT_EQ(with(compression), ErrorCode::kUnsupportedCompression) << compression;
   EXPECT_EQ(with(0x10), ErrorCode::kInvalidBatch);  // transactional
   EXPECT_EQ(with(0x20), ErrorCode::kInvalidBatch);  // control
@@ -140,6 +142,74 @@ TEST(HostileBatch, ACompressedBatchIsNotIterated) {
   const auto batch = RecordBatchView::parse(bytes);
   ASSERT_TRUE(batch);
   EXPECT_EQ(batch->begin(), batch->end());
+}
+
+// ---- compressed batches ----
+
+constexpr Compression kCodecs[] = {Compression::kGzip, Compression::kSnappy, Compression::kLz4,
+                                   Compression::kZstd};
+
+// The batch with its records compressed, whatever they are.
+std::vector<std::byte> compress_batch(const std::vector<std::byte>& plain, Compression type) {
+  std::vector<std::byte> bytes(plain.begin(), plain.begin() + kHeaderBytes);
+  compress(type, Bytes(plain).subspan(kHeaderBytes), bytes);
+  store_be(&bytes[kBatchLength], static_cast<std::int32_t>(bytes.size() - kLengthPrefixBytes));
+  store_be(&bytes[kAttributes], static_cast<std::int16_t>(type));
+  reseal(bytes);
+  return bytes;
+}
+
+TEST(HostileBatch, CompressedBatchesAreCheckedAsOthers) {
+  Random random(9);
+  for (const Compression type : kCodecs) {
+    auto plain = sample_batch(random, 5);
+    ASSERT_EQ(verdict(compress_batch(plain, type)), ErrorCode::kOk) << name_of(type);
+    for (const std::int32_t lie : {0, -1, 4, 6, INT32_MAX}) {
+      auto lying = plain;
+      store_be(&lying[kRecordCount], lie);
+      store_be(&lying[kLastOffsetDelta], lie - 1);
+      EXPECT_EQ(verdict(compress_batch(lying, type)), ErrorCode::kInvalidBatch)
+          << name_of(type) << " " << lie;
+    }
+    auto longer = plain;
+    longer.push_back(std::byte{0});
+    EXPECT_EQ(verdict(compress_batch(longer, type)), ErrorCode::kInvalidBatch) << name_of(type);
+    plain.resize(plain.size() - 1);
+    EXPECT_EQ(verdict(compress_batch(plain, type)), ErrorCode::kInvalidBatch) << name_of(type);
+    const std::vector<std::byte> nothing(plain.begin(), plain.begin() + kHeaderBytes);
+    EXPECT_EQ(verdict(compress_batch(nothing, type)), ErrorCode::kInvalidBatch) << name_of(type);
+  }
+}
+
+TEST(HostileBatch, DamageInACompressedBatchIsFoundBeforeItIsDecompressed) {
+  Random random(10);
+  for (const Compression type : kCodecs) {
+    const auto intact = compress_batch(sample_batch(random, 3), type);
+    for (std::size_t at = kCrc; at < intact.size(); ++at) {
+      auto flipped = intact;
+      flipped[at] ^= std::byte{0x10};
+      EXPECT_EQ(verdict(flipped), ErrorCode::kCorruptBatch) << name_of(type) << " " << at;
+      if (at < kHeaderBytes) continue;
+      reseal(flipped);  // a lie, and not damage
+      const ErrorCode found = verdict(flipped);
+      EXPECT_TRUE(found == ErrorCode::kOk || found == ErrorCode::kInvalidBatch ||
+                  found == ErrorCode::kBatchTooLarge)
+          << name_of(type) << " " << at;
+    }
+  }
+}
+
+TEST(HostileBatch, ABatchThatDecompressesToTooMuchIsRefused) {
+  RecordBatchBuilder builder;
+  builder.append({{}, as_bytes(std::string(1 << 20, 'b')), {}}, 1);
+  for (const Compression type : kCodecs) {
+    const Bytes bytes = builder.finish(type);
+    const auto batch = RecordBatchView::parse(bytes);
+    ASSERT_EQ(batch->compression(), type);
+    EXPECT_TRUE(batch->validate());
+    EXPECT_EQ(batch->validate(1 << 20).error().code, ErrorCode::kBatchTooLarge);
+    EXPECT_EQ(RecordReader::open(*batch, 100).error().code, ErrorCode::kBatchTooLarge);
+  }
 }
 
 // ---- records written by hand ----

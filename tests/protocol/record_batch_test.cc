@@ -66,6 +66,51 @@ std::string hex(Bytes bytes) {
   return text;
 }
 
+TEST(RecordBatch, WhatIsCompressedIsReadBack) {
+  Random random(11);
+  for (const Compression type : {Compression::kNone, Compression::kGzip, Compression::kSnappy,
+                                 Compression::kLz4, Compression::kZstd}) {
+    for (int round = 0; round < 40; ++round) {
+      const auto records = random_records(random, random.below(200) + 1);
+      const std::string alike(4'000, 'a');  // so that it does get smaller
+      RecordBatchBuilder builder;
+      for (const Owned& record : records)
+        builder.append({bytes_of(record.key), as_bytes(alike), {}}, record.timestamp_ms);
+      const Bytes finished = builder.finish(type);
+      EXPECT_LE(finished.size(), builder.size());
+      const std::vector<std::byte> bytes(finished.begin(), finished.end());
+      EXPECT_EQ(builder.take(type), bytes);
+      EXPECT_TRUE(builder.empty());
+      const auto batch = RecordBatchView::parse(bytes);
+      ASSERT_TRUE(batch && batch->validate());
+      EXPECT_EQ(batch->compression(), type);
+      const auto reader = RecordReader::open(*batch);
+      ASSERT_TRUE(reader);
+      std::size_t i = 0;
+      for (const RecordView& record : *reader) {
+        EXPECT_EQ(record.offset, Offset(static_cast<std::int64_t>(i)));
+        EXPECT_EQ(record.timestamp_ms, records.at(i).timestamp_ms);
+        EXPECT_EQ(text_of(record.key), records.at(i).key);
+        EXPECT_EQ(text_of(record.value), alike);
+        ++i;
+      }
+      EXPECT_EQ(i, records.size());
+    }
+  }
+}
+
+TEST(RecordBatch, WhatWouldGetNoSmallerStaysAsItIs) {
+  RecordBatchBuilder builder;
+  for (int round = 0; round < 2; ++round) {
+    builder.append({as_bytes("k"), as_bytes("v"), {}}, 1);
+    const auto bytes = builder.take(Compression::kGzip);
+    const auto batch = RecordBatchView::parse(bytes);
+    ASSERT_TRUE(batch && batch->validate());
+    EXPECT_EQ(batch->compression(), Compression::kNone);
+    EXPECT_EQ(as_text(*batch->begin()->value), "v");
+  }
+}
+
 TEST(RecordBatch, WhatIsBuiltIsReadBack) {
   Random random(1);
   for (int round = 0; round < 200; ++round) {

@@ -74,6 +74,14 @@ exits 2 "" leat frobnicate
 exits 2 "KEY=VALUE" leat produce orders x --header nonsense
 exits 4 "cannot read" leat produce orders --file "$directory/none"
 
+exits 2 "--compression" leat produce orders x --compression brotli
+leat topic create squeezed >/dev/null
+for codec in none gzip snappy lz4 zstd; do
+  yes "$codec" | head -n 500 | leat produce squeezed --compression "$codec" 2>/dev/null
+done
+check "compressed records" "2500 none gzip snappy lz4 zstd" \
+  "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq | xargs)"
+
 leat produce orders one two --key k --header a=1 --header b=2 2>/dev/null
 check "format" $'orders 0 k one a=1,b=2\norders 1 k two a=1,b=2' \
   "$(leat consume orders --format '%t %o %k %v %h\n')"

@@ -1,0 +1,153 @@
+#include "protocol/record.h"
+
+#include <algorithm>
+#include <string>
+
+#include "protocol/base/varint.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kMinHeaderBytes = 2;  // two lengths
+
+bool read_varint(Bytes& rest, std::int64_t& value) {
+  const std::byte* const end = rest.data() + rest.size();
+  const std::byte* const next = get_varint(rest.data(), end, value);
+  if (next == nullptr) return false;
+  rest = Bytes(next, end);
+  return true;
+}
+
+// A length and so many bytes; length -1 is null.
+bool read_nullable(Bytes& rest, std::optional<Bytes>& out) {
+  std::int64_t length;
+  if (!read_varint(rest, length)) return false;
+  if (length == -1) {
+    out.reset();
+    return true;
+  }
+  if (length < 0 || static_cast<std::uint64_t>(length) > rest.size()) return false;
+  out = rest.first(static_cast<std::size_t>(length));
+  rest = rest.subspan(static_cast<std::size_t>(length));
+  return true;
+}
+
+bool read_header(Bytes& rest, RecordHeader& header) {
+  std::optional<Bytes> key;
+  if (!read_nullable(rest, key) || !key || !read_nullable(rest, header.value)) return false;
+  header.key = as_text(*key);
+  return true;
+}
+
+// A record as it lies in the batch: deltas not yet added, headers not yet read.
+struct RawRecord {
+  std::int64_t timestamp_delta = 0;
+  std::int64_t offset_delta = 0;
+  std::optional<Bytes> key;
+  std::optional<Bytes> value;
+  std::size_t header_count = 0;
+  Bytes headers;
+};
+
+// Takes one record off the front of `rest`; false where the bytes lie.
+bool read_record(Bytes& rest, RawRecord& record) {
+  std::int64_t length;
+  if (!read_varint(rest, length) || length < 1 || static_cast<std::uint64_t>(length) > rest.size())
+    return false;
+  Bytes body = rest.first(static_cast<std::size_t>(length)).subspan(1);  // behind unused attributes
+  rest = rest.subspan(static_cast<std::size_t>(length));
+  std::int64_t header_count;
+  if (!read_varint(body, record.timestamp_delta) || !read_varint(body, record.offset_delta) ||
+      !read_nullable(body, record.key) || !read_nullable(body, record.value) ||
+      !read_varint(body, header_count))
+    return false;
+  if (header_count < 0 || static_cast<std::uint64_t>(header_count) > body.size() / kMinHeaderBytes)
+    return false;
+  record.header_count = static_cast<std::size_t>(header_count);
+  record.headers = body;
+  return true;
+}
+
+// Whether the record's headers are as many as declared and fill it to its end.
+bool headers_fill(const RawRecord& record) {
+  Bytes rest = record.headers;
+  RecordHeader header;
+  for (std::size_t i = 0; i < record.header_count; ++i)
+    if (!read_header(rest, header)) return false;
+  return rest.empty();
+}
+
+tl::unexpected<Error> invalid_record(std::int32_t index, std::string_view what) {
+  return fail(ErrorCode::kInvalidBatch,
+              "record " + std::to_string(index) + " " + std::string(what));
+}
+
+}  // namespace
+
+Result<> validate_records(Bytes encoded, std::int32_t count, std::int64_t base_timestamp_ms) {
+  Bytes rest = encoded;
+  RawRecord record;
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (!read_record(rest, record)) return invalid_record(i, "has lengths that do not fit");
+    if (record.offset_delta != i)
+      return invalid_record(i, "has offset delta " + std::to_string(record.offset_delta));
+    std::int64_t timestamp;
+    if (__builtin_add_overflow(base_timestamp_ms, record.timestamp_delta, &timestamp))
+      return invalid_record(i, "has a timestamp that overflows");
+    if (!headers_fill(record)) return invalid_record(i, "has headers that do not fit");
+  }
+  if (!rest.empty())
+    return fail(ErrorCode::kInvalidBatch, std::to_string(rest.size()) +
+                                              " bytes behind the last of " + std::to_string(count) +
+                                              " records");
+  return {};
+}
+
+// ---- headers of a record ----
+
+RecordHeaders::Iterator::Iterator(Bytes rest, std::size_t left) : rest_(rest), left_(left) {
+  if (left_ > 0) read();
+}
+
+RecordHeaders::Iterator& RecordHeaders::Iterator::operator++() {
+  if (--left_ > 0) read();
+  return *this;
+}
+
+void RecordHeaders::Iterator::read() {
+  if (!read_header(rest_, current_)) left_ = 0;
+}
+
+std::optional<RecordHeader> RecordHeaders::find(std::string_view key) const {
+  for (const RecordHeader& header : *this)
+    if (header.key == key) return header;
+  return std::nullopt;
+}
+
+// ---- the records of a batch ----
+
+Records::Iterator::Iterator(const Records& records)
+    : rest_(records.encoded_), left_(std::max(records.count_, 0)), base_(records.base_) {
+  if (left_ > 0) read();
+}
+
+Records::Iterator& Records::Iterator::operator++() {
+  if (--left_ > 0) read();
+  return *this;
+}
+
+void Records::Iterator::read() {
+  RawRecord record;
+  if (!read_record(rest_, record)) {
+    left_ = 0;
+    return;
+  }
+  current_.offset = Offset(wrapping_add(base_.offset.value, record.offset_delta));
+  current_.timestamp_ms =
+      base_.append_time_ms.value_or(wrapping_add(base_.timestamp_ms, record.timestamp_delta));
+  current_.key = record.key;
+  current_.value = record.value;
+  current_.headers = RecordHeaders(record.headers, record.header_count);
+}
+
+}  // namespace leat

@@ -1,0 +1,115 @@
+// Compressed batches from a producer through a broker to a consumer, and after a restart.
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "client/client.h"
+#include "client/consumer.h"
+#include "client/producer.h"
+#include "protocol/native/codec.h"
+#include "server/server.h"
+#include "tests/raw_connection.h"
+#include "tests/temporary_directory.h"
+
+namespace leat {
+namespace {
+
+using namespace std::chrono_literals;
+
+class CompressionTest : public ::testing::Test {
+ protected:
+  void open() {
+    server.reset();
+    auto opened = Server::open({.data_dir = directory / "data", .listen = {"leat://127.0.0.1:0"}});
+    ASSERT_TRUE(opened) << opened.error().message();
+    server = std::move(*opened);
+    url = server->listeners().front();
+  }
+  Client connect() const { return Client::connect({.broker = url}).value(); }
+  static std::string value(int i) { return "value " + std::to_string(i) + std::string(500, '.'); }
+
+  test::TemporaryDirectory directory;
+  std::unique_ptr<Server> server;
+  std::string url;
+};
+
+// Every record, in order, as it was sent.
+void expect_records(Client& client, const std::string& topic, int count) {
+  auto consumer = client.consumer({.topic = topic}).value();
+  for (int next = 0; next < count;) {
+    const auto records = consumer->poll(30s);
+    ASSERT_TRUE(records) << records.error().message();
+    ASSERT_FALSE(records->empty()) << topic << " after " << next;
+    for (const ConsumedRecord& record : *records) {
+      EXPECT_EQ(record.offset, Offset(next));
+      ASSERT_EQ(as_text(*record.value), "value " + std::to_string(next) + std::string(500, '.'));
+      ++next;
+    }
+  }
+}
+
+// The types of the batches that the broker holds: stored as they came.
+std::set<Compression> stored_types(const std::string& url, const TopicId& topic) {
+  test::RawConnection connection(url);
+  connection.hello();
+  connection.send(native::Fetch{topic, PartitionIndex(0), Offset(0), 1 << 20, 0});
+  const native::Reply* reply = connection.receive();
+  std::set<Compression> types;
+  for (Bytes rest = std::get<native::FetchReply>(*reply).batches; !rest.empty();) {
+    const auto batch = RecordBatchView::parse(rest).value();
+    types.insert(batch.compression());
+    rest = rest.subspan(batch.bytes().size());
+  }
+  return types;
+}
+
+TEST_F(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
+  open();
+  constexpr int kRecords = 2'000;
+  constexpr Compression kTypes[] = {Compression::kNone, Compression::kGzip, Compression::kSnappy,
+                                    Compression::kLz4, Compression::kZstd};
+  {
+    Client client = connect();
+    for (const Compression type : kTypes) {
+      const std::string topic(name_of(type));
+      ASSERT_TRUE(client.create_topic(topic, 1));
+      auto producer = client.producer(Topic{topic}, {.compression = type}).value();
+      for (int i = 0; i < kRecords; ++i) {
+        const std::string text = value(i);
+        ASSERT_TRUE(producer->send({.value = as_bytes(text)},
+                                   [](const Result<Ack>& ack) { EXPECT_TRUE(ack); }));
+      }
+      ASSERT_TRUE(producer->flush());
+    }
+  }
+  for (const bool restarted : {false, true}) {
+    if (restarted) open();
+    Client client = connect();
+    for (const Compression type : kTypes) {
+      const std::string topic(name_of(type));
+      expect_records(client, topic, kRecords);
+      const auto id = client.describe_topic(topic)->id;
+      EXPECT_EQ(stored_types(url, id), std::set{type}) << topic;
+    }
+  }
+}
+
+TEST_F(CompressionTest, ABombIsRefusedAndNothingIsStored) {
+  open();
+  Client client = connect();
+  ASSERT_TRUE(client.create_topic("orders", 1));
+  RecordBatchBuilder builder;
+  const std::string zeros(70 << 20, '0');
+  builder.append({{}, as_bytes(zeros), {}}, 1);
+  const auto bomb = builder.take(Compression::kZstd);
+  ASSERT_LT(bomb.size(), 100'000u);
+  test::RawConnection connection(url);
+  connection.hello();
+  const TopicId id = client.describe_topic("orders")->id;
+  connection.send(native::Produce{id, PartitionIndex(0), bomb});
+  EXPECT_EQ(std::get<native::ErrorReply>(*connection.receive()).code, ErrorCode::kBatchTooLarge);
+  EXPECT_EQ(client.describe_topic("orders")->partitions[0].high_watermark, Offset(0));
+}
+
+}  // namespace
+}  // namespace leat
