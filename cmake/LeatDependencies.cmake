@@ -45,6 +45,7 @@ target_include_directories(leat_asio SYSTEM INTERFACE "${LEAT_ASIO_INCLUDE}")
 target_link_libraries(leat_asio INTERFACE Threads::Threads)
 
 find_path(LEAT_CLI11_INCLUDE CLI/CLI.hpp REQUIRED)
+find_path(LEAT_TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)
 find_path(LEAT_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 
 if(LEAT_BUILD_TESTS)

@@ -29,21 +29,25 @@ class Shard final : public Server,
   ~Shard() override { close(); }
 
   Result<> start() {
-    session_options_.server_name = "leatd " + std::string(version());
-    auto reactor = reactor::EpollReactor::create({}, clock_);
+    if (auto ok = check_limits(options_.limits); !ok) return ok;
+    options_.limits.session.server_name = "leatd " + std::string(version());
+    auto reactor = reactor::EpollReactor::create(options_.limits.reactor, clock_);
     if (!reactor) return fail(reactor.error());
     reactor_ = std::move(*reactor);
     if (auto ok = check_addresses(); !ok) return ok;
+    const ReplayLimits& replay = options_.limits.replay;
     auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
                                               .memory_bytes = options_.memory_bytes,
+                                              .max_unpersisted_bytes = replay.unpersisted_bytes,
+                                              .max_unpersisted_entries = replay.unpersisted_entries,
+                                              .journal_segment_bytes = replay.journal_segment_bytes,
                                               .at_point = options_.at_point},
                                              storage::real_file_io(), [this] { reactor_->wake(); });
     if (!opened) return fail(opened.error());
     storage_ = std::move(*opened);
     log_recovery();
-    broker_ = std::make_unique<broker::Broker>(
-        broker::BrokerOptions{.auto_create_topics = options_.auto_create_topics}, *storage_,
-        Random::from_system(), *this, clock_.now());
+    broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_,
+                                               Random::from_system(), *this, clock_.now());
     if (auto ok = listen(); !ok) return ok;
     thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
     return {};
@@ -104,8 +108,8 @@ class Shard final : public Server,
 
   // ---- reactor ----
   void on_accept(ConnectionId id, std::size_t) override {
-    auto session =
-        std::make_unique<session::NativeSession>(id, *broker_, *this, session_options_, clock_);
+    auto session = std::make_unique<session::NativeSession>(id, *broker_, *this,
+                                                            options_.limits.session, clock_);
     touch(id, *sessions_.emplace(id, std::move(session)).first->second);
     settle();
   }
@@ -249,7 +253,6 @@ class Shard final : public Server,
 
   ServerOptions options_;
   SystemClock clock_;
-  session::SessionOptions session_options_;
   std::vector<reactor::Address> addresses_;
   std::vector<std::string> urls_;
   std::atomic<bool> closing_{false};

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "server/limits.h"
 
 namespace leat {
 
@@ -21,8 +22,8 @@ struct ServerOptions {
   std::string data_dir;
   // leat://host:port (port 0: any free one) or unix:///path. An empty list means the default.
   std::vector<std::string> listen = {"leat://127.0.0.1:5328"};
-  bool auto_create_topics = false;
-  std::size_t memory_bytes = 384 << 20;
+  std::size_t memory_bytes = 384 << 20;  // for what lies between the journal and the disk
+  ServerLimits limits;
   // Allows addresses other than loopback, although there is no authentication yet.
   bool insecure = false;
   // Called on the server's threads; must not block. Empty: no log.
@@ -36,8 +37,8 @@ struct ServerOptions {
 class Server {
  public:
   // Opens the data directory, replays what a crash left, and listens.
-  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, and those of storage, each with what to
-  // do.
+  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, kUsage for limits that do not go together,
+  // and those of storage, each with what to do.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   virtual ~Server() = default;
 

@@ -1,5 +1,6 @@
 #include "storage/rocks.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fcntl.h>
@@ -45,20 +46,26 @@ bool takes_direct_io(const std::string& directory) {
   return fd >= 0;
 }
 
-rocksdb::BlockBasedTableOptions table_options() {
+// Blocks that cold reads brought; half a memtable, so that it keeps within the memory budget.
+std::shared_ptr<rocksdb::Cache> block_cache(std::size_t memtable_bytes) {
+  return rocksdb::NewLRUCache(std::min<std::size_t>(memtable_bytes / 2, 32 << 20));
+}
+
+rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
   table.block_size = 64 << 10;
   table.checksum = rocksdb::kXXH3;
-  table.block_cache = rocksdb::NewLRUCache(32 << 20);
+  table.block_cache = std::move(cache);
   return table;
 }
 
 // One memtable = one SST = one segment; files never overlap, so L0 to L1 is a trivial move and
 // nothing is written twice.
-rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes) {
+rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes,
+                                             std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::ColumnFamilyOptions options;
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options()));
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::move(cache))));
   options.compression = rocksdb::kNoCompression;
   options.write_buffer_size = memtable_bytes;
   options.max_write_buffer_number = 4;
@@ -77,11 +84,12 @@ rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes) {
   return options;
 }
 
-rocksdb::ColumnFamilyOptions small_family_options() {
+rocksdb::ColumnFamilyOptions small_family_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::ColumnFamilyOptions options;
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
   table.checksum = rocksdb::kXXH3;
+  table.block_cache = std::move(cache);
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = rocksdb::kNoCompression;
   options.write_buffer_size = 4 << 20;
@@ -121,12 +129,13 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 }
 
 Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
+  const auto cache = block_cache(options.memtable_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families{
-      {rocksdb::kDefaultColumnFamilyName, small_family_options()},
-      {keys::kRecordsFamily, records_options(options.memtable_bytes)},
-      {keys::kCatalogFamily, small_family_options()},
-      {keys::kOffsetsFamily, small_family_options()},
-      {keys::kProducersFamily, small_family_options()}};
+      {rocksdb::kDefaultColumnFamilyName, small_family_options(cache)},
+      {keys::kRecordsFamily, records_options(options.memtable_bytes, cache)},
+      {keys::kCatalogFamily, small_family_options(cache)},
+      {keys::kOffsetsFamily, small_family_options(cache)},
+      {keys::kProducersFamily, small_family_options(cache)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const auto status =

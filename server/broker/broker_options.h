@@ -1,4 +1,5 @@
-// What the broker allows: every queue, count and size has a limit, and a reply that says so.
+// What the broker allows: every queue, count and size has a limit, and a reply that says so. Each has
+// a row in the option table (server/options.cc).
 #pragma once
 
 #include <chrono>

@@ -10,6 +10,7 @@
 
 #include "protocol/native/codec.h"
 #include "server/broker/broker.h"
+#include "server/session/session_options.h"
 
 namespace leat::session {
 
@@ -24,15 +25,6 @@ class SessionOutput {
   virtual void close_when_drained(ConnectionId connection) = 0;
   // One line for the log about a peer that misbehaves.
   virtual void complain(ConnectionId connection, const std::string& what) = 0;
-};
-
-struct SessionOptions {
-  std::string server_name = "leatd";
-  native::FrameLimits limits;
-  std::size_t requests_in_flight = 4'096;
-  std::size_t output_bytes = 32 << 20;  // queued beyond this: no further request is taken
-  std::size_t push_bytes = 256 << 10;   // queued beyond this: pushes wait
-  Duration frame_deadline = std::chrono::seconds(10);  // for Hello, and for a frame once begun
 };
 
 class NativeSession {

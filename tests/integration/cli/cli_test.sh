@@ -47,6 +47,13 @@ if [ "$(id -u)" -ne 0 ]; then
   mkdir "$directory/readonly"; chmod 500 "$directory/readonly"
   exits 5 "write access" leatd --data-dir "$directory/readonly"
 fi
+exits 4 "none.toml" leatd --config "$directory/none.toml"
+printf 'data_dir = "%s/configured"\nlisten = ["leat://127.0.0.1:0"]\n\n[limits]\ntopcs = 1\n' \
+  "$directory" >"$directory/leat.toml"
+exits 2 "leat.toml:5:1: unknown key 'limits.topcs'; did you mean 'limits.topics'?" \
+  leatd --config "$directory/leat.toml"
+exits 2 "did you mean --data-dir?" leatd --data-dri x
+exits 2 "limits.batch_bytes" leatd --dev --limits-frame-bytes 1MiB
 exits 3 "is leatd running there" leat ping
 
 # ---- by hand ----
@@ -124,6 +131,16 @@ check "the follower goes on" after "$(timeout 60 grep -m 1 after <&"$followed")"
 kill -TERM "$follower"
 leat topic rm lines --yes
 exits 4 "'lines'" leat topic info lines
+
+# ---- a configuration file, and a flag that goes before it ----
+kill -TERM "$broker"; wait "$broker"
+sed -i s/topcs/topics/ "$directory/leat.toml"
+start --config "$directory/leat.toml"
+case "$ready" in *'"listeners":["'$LEAT_BROKER'"]'*"configured"*) ;; *) check "the flag's listener" "$LEAT_BROKER" "$ready" ;; esac
+leat topic create first >/dev/null || check "a topic within the limit" 0 $?
+exits 1 "1 topics" leat topic create second
+check "the printed configuration" "topics = 1" \
+  "$(leatd --config "$directory/leat.toml" --print-config | grep '^topics')"
 
 # ---- stopping ----
 kill -TERM "$broker"; wait "$broker"

@@ -1,0 +1,83 @@
+#include "server/config_text.h"
+
+namespace leat {
+namespace {
+
+constexpr std::string_view kIntroduction = R"(# Configuration
+
+<!-- Written by `leatd --help-config` from the option table, server/options.cc; a test holds them equal. -->
+
+Every option has one row here, one key in the configuration file and one flag:
+
+```
+leatd --config leat.toml --limits-topics 500
+```
+
+A flag goes before the file, the file before the defaults; `profile = "edge"` changes the defaults to
+those of its column. `leatd --print-config` writes what is in force as a file to begin with, and says
+what flags and file come to. Unknown keys, wrong types and values out of range are refused, with file,
+line and column.
+
+Sizes are text with a unit (`"64MiB"`; also KiB, GiB, TiB, and kB, MB, GB in thousands) or a number of
+bytes; durations are text with a unit (`"500ms"`, `"10s"`, `"5m"`, `"1h"`). A flag takes the same
+without quotes; `--insecure` and its like also take `=false`, and `--listen` may be repeated.
+)";
+
+std::string_view table_of(const Option& option) {
+  const std::size_t dot = option.key.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : option.key.substr(0, dot);
+}
+
+// A default may be a long list or hold a bar.
+std::string code(const std::string& text) {
+  return text.empty() ? "" : "`" + text + "`";
+}
+
+std::string row_of(const Option& option, const DaemonOptions& defaults, const DaemonOptions& edge) {
+  const std::string value = toml_of(option, value_of(option, defaults));
+  const std::string small = toml_of(option, value_of(option, edge));
+  return "| " + code(std::string(option.key)) + " | " + code(flag_of(option)) + " | " +
+         std::string(option.help) + " | " + code(value) + " | " +
+         code(option.edge.empty() ? "" : small) + " | " + range_of(option) + " | " +
+         code(std::string(option.kafka)) + " |\n";
+}
+
+}  // namespace
+
+std::string config_toml(const DaemonOptions& options) {
+  std::string text =
+      "# leatd's options and what they are; a flag goes before this file.\n"
+      "# docs/configuration.md says more.\n";
+  std::string_view table;
+  for (const Option& option : option_table()) {
+    if (table_of(option) != table) {
+      table = table_of(option);
+      text += "\n[" + std::string(table) + "]\n";
+    }
+    const std::string range = range_of(option);
+    text += "\n# " + std::string(option.help) + (range.empty() ? "" : " (" + range + ")") + "\n";
+    text += std::string(option.key.substr(table.empty() ? 0 : table.size() + 1)) + " = " +
+            toml_of(option, value_of(option, options)) + "\n";
+  }
+  return text;
+}
+
+std::string config_markdown() {
+  constexpr std::string_view kHead =
+      "\n| key | flag | what | default | edge | range | in Kafka "
+      "|\n|---|---|---|---|---|---|---|\n";
+  const DaemonOptions defaults = default_options("default"), edge = default_options("edge");
+  std::string text(kIntroduction);
+  text += kHead;
+  std::string_view table;
+  for (const Option& option : option_table()) {
+    if (table_of(option) != table) {
+      table = table_of(option);
+      text += "\n## [" + std::string(table) + "]\n" + std::string(kHead);
+    }
+    text += row_of(option, defaults, edge);
+  }
+  return text;
+}
+
+}  // namespace leat

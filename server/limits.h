@@ -1,0 +1,28 @@
+// The limits of a broker, part by part. The defaults stand where the parts are declared; each field
+// is a row of the option table (options.cc), by which leatd sets it.
+#pragma once
+
+#include "server/broker/broker_options.h"
+#include "server/reactor/reactor.h"
+#include "server/session/session_options.h"
+
+namespace leat {
+
+// What a restart may have to replay (rule 5).
+struct ReplayLimits {
+  std::uint64_t unpersisted_bytes = 384 << 20;
+  std::uint64_t unpersisted_entries = 500'000;
+  std::size_t journal_segment_bytes = 64 << 20;
+};
+
+struct ServerLimits {
+  broker::BrokerOptions broker;
+  session::SessionOptions session;
+  reactor::ReactorLimits reactor;
+  ReplayLimits replay;
+};
+
+// Whether they go together: a batch must fit into a frame, and so on. Error: kUsage.
+Result<> check_limits(const ServerLimits& limits);
+
+}  // namespace leat

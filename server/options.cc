@@ -1,0 +1,316 @@
+#include "server/options.h"
+
+#include <algorithm>
+
+#include "protocol/base/assert.h"
+
+// A row's field: LEAT_FIELD(server.limits.broker.topics).
+#define LEAT_FIELD(member) [](DaemonOptions& options) -> OptionField { return &options.member; }
+
+namespace leat {
+namespace {
+
+constexpr std::int64_t kKiB = 1 << 10, kMiB = 1 << 20, kGiB = 1 << 30;
+constexpr std::int64_t kSecond = 1'000, kHour = 3'600 * kSecond;
+constexpr std::int64_t kMostParts = 1'000'000;
+
+// Grouped as the file is: first what stands above any [table], then each table together.
+constexpr Option kTable[] = {
+    {.key = "data_dir",
+     .type = OptionType::kText,
+     .help = "where records are kept; made if missing",
+     .field = LEAT_FIELD(server.data_dir),
+     .kafka = "log.dirs"},
+    {.key = "listen",
+     .type = OptionType::kList,
+     .help = "leat://HOST:PORT (port 0: any free one) or unix:///PATH",
+     .field = LEAT_FIELD(server.listen),
+     .kafka = "listeners"},
+    {.key = "dev",
+     .type = OptionType::kFlag,
+     .help = "a temporary directory, removed at exit; topics are created on first use",
+     .field = LEAT_FIELD(dev)},
+    {.key = "insecure",
+     .type = OptionType::kFlag,
+     .help = "allow addresses other than loopback without authentication",
+     .field = LEAT_FIELD(server.insecure)},
+    {.key = "log_level",
+     .type = OptionType::kChoice,
+     .help = "the least that is logged, on stderr",
+     .field = LEAT_FIELD(log_level),
+     .choices = "debug|info|warning|error"},
+    {.key = "profile",
+     .type = OptionType::kChoice,
+     .help = "other defaults, for a small machine",
+     .field = LEAT_FIELD(profile),
+     .choices = "default|edge"},
+    {.key = "memory",
+     .type = OptionType::kSize,
+     .help = "budget for what lies between the journal and the disk, and for the newest records",
+     .field = LEAT_FIELD(server.memory_bytes),
+     .least = 8 * kMiB,
+     .most = 1'024 * kGiB,
+     .edge = "16MiB"},
+    {.key = "auto_create_topics",
+     .type = OptionType::kFlag,
+     .help = "create a topic when it is first used",
+     .field = LEAT_FIELD(server.limits.broker.auto_create_topics),
+     .kafka = "auto.create.topics.enable"},
+    {.key = "auto_create_partitions",
+     .type = OptionType::kCount,
+     .help = "partitions of a topic that is created so",
+     .field = LEAT_FIELD(server.limits.broker.auto_create_partitions),
+     .least = 1,
+     .most = kMostParts,
+     .kafka = "num.partitions"},
+
+    {.key = "limits.connections",
+     .type = OptionType::kCount,
+     .help = "open at once; a further one is closed",
+     .field = LEAT_FIELD(server.limits.reactor.connections),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "256",
+     .kafka = "max.connections"},
+    {.key = "limits.topics",
+     .type = OptionType::kCount,
+     .help = "topics in all",
+     .field = LEAT_FIELD(server.limits.broker.topics),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "1000"},
+    {.key = "limits.partitions_per_topic",
+     .type = OptionType::kCount,
+     .help = "partitions of one topic",
+     .field = LEAT_FIELD(server.limits.broker.partitions_per_topic),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "64"},
+    {.key = "limits.partitions",
+     .type = OptionType::kCount,
+     .help = "partitions of all topics",
+     .field = LEAT_FIELD(server.limits.broker.partitions),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "2000"},
+    {.key = "limits.groups",
+     .type = OptionType::kCount,
+     .help = "groups that have committed offsets",
+     .field = LEAT_FIELD(server.limits.broker.groups),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "1000"},
+    {.key = "limits.batch_bytes",
+     .type = OptionType::kSize,
+     .help = "a record batch as it is sent",
+     .field = LEAT_FIELD(server.limits.broker.batch_bytes),
+     .least = kKiB,
+     .most = 64 * kMiB,
+     .edge = "1MiB",
+     .kafka = "message.max.bytes"},
+    {.key = "limits.decompressed_bytes",
+     .type = OptionType::kSize,
+     .help = "a record batch once decompressed",
+     .field = LEAT_FIELD(server.limits.broker.decompressed_bytes),
+     .least = kKiB,
+     .most = kGiB,
+     .edge = "4MiB"},
+    {.key = "limits.frame_bytes",
+     .type = OptionType::kSize,
+     .help = "what a request carries beside its envelope",
+     .field = LEAT_FIELD(server.limits.session.limits.payload_bytes),
+     .least = kKiB,
+     .most = 64 * kMiB,
+     .edge = "2MiB",
+     .kafka = "socket.request.max.bytes"},
+    {.key = "limits.fetch_bytes",
+     .type = OptionType::kSize,
+     .help = "what a fetch brings, but at least one batch",
+     .field = LEAT_FIELD(server.limits.broker.fetch_bytes),
+     .least = kKiB,
+     .most = 64 * kMiB,
+     .edge = "1MiB",
+     .kafka = "fetch.max.bytes"},
+    {.key = "limits.fetch_wait",
+     .type = OptionType::kDuration,
+     .help = "how long a fetch waits for data at the most",
+     .field = LEAT_FIELD(server.limits.broker.fetch_wait),
+     .least = 0,
+     .most = kHour},
+    {.key = "limits.waiting_fetches",
+     .type = OptionType::kCount,
+     .help = "fetches of one connection that wait for data",
+     .field = LEAT_FIELD(server.limits.broker.waiting_fetches_per_connection),
+     .least = 1,
+     .most = kMostParts},
+    {.key = "limits.commits_per_request",
+     .type = OptionType::kCount,
+     .help = "offsets committed at once",
+     .field = LEAT_FIELD(server.limits.broker.commits_per_request),
+     .least = 1,
+     .most = kMostParts},
+    {.key = "limits.metadata_bytes",
+     .type = OptionType::kSize,
+     .help = "the text beside a committed offset",
+     .field = LEAT_FIELD(server.limits.broker.metadata_bytes),
+     .least = 0,
+     .most = kMiB,
+     .kafka = "offset.metadata.max.bytes"},
+    {.key = "limits.requests_in_flight",
+     .type = OptionType::kCount,
+     .help = "unanswered requests of one connection; then its socket is not read",
+     .field = LEAT_FIELD(server.limits.session.requests_in_flight),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "256"},
+    {.key = "limits.output_bytes",
+     .type = OptionType::kSize,
+     .help = "replies of one connection that wait to leave; then its socket is not read",
+     .field = LEAT_FIELD(server.limits.session.output_bytes),
+     .least = 64 * kKiB,
+     .most = kGiB,
+     .edge = "2MiB"},
+    {.key = "limits.frame_deadline",
+     .type = OptionType::kDuration,
+     .help = "for a peer to complete a frame that it began, and for its Hello",
+     .field = LEAT_FIELD(server.limits.session.frame_deadline),
+     .least = 1,
+     .most = kHour},
+    {.key = "limits.write_deadline",
+     .type = OptionType::kDuration,
+     .help = "without progress on replies, until the connection is closed",
+     .field = LEAT_FIELD(server.limits.reactor.write_deadline),
+     .least = 1,
+     .most = kHour},
+    {.key = "limits.unpersisted_bytes",
+     .type = OptionType::kSize,
+     .help = "of the journal, what a restart may have to replay",
+     .field = LEAT_FIELD(server.limits.replay.unpersisted_bytes),
+     .least = 2 * kMiB,
+     .most = 1'024 * kGiB,
+     .edge = "16MiB"},
+    {.key = "limits.unpersisted_entries",
+     .type = OptionType::kCount,
+     .help = "of the journal, how many entries a restart may have to replay",
+     .field = LEAT_FIELD(server.limits.replay.unpersisted_entries),
+     .least = 1'000,
+     .most = 100 * kMostParts,
+     .edge = "50000"},
+    {.key = "limits.journal_segment_bytes",
+     .type = OptionType::kSize,
+     .help = "a segment of the journal",
+     .field = LEAT_FIELD(server.limits.replay.journal_segment_bytes),
+     .least = kMiB,
+     .most = 4 * kGiB,
+     .edge = "8MiB"},
+};
+
+template <class... Case>
+struct Overloaded : Case... {
+  using Case::operator()...;
+};
+template <class... Case>
+Overloaded(Case...) -> Overloaded<Case...>;
+
+// Insertions, deletions, replacements and swaps of neighbours that turn one into the other.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> rows(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i)
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        rows[i][j] = i + j;
+        continue;
+      }
+      rows[i][j] = std::min({rows[i - 1][j] + 1, rows[i][j - 1] + 1,
+                             rows[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
+    }
+  return rows[a.size()][b.size()];
+}
+
+std::string_view last_part(std::string_view key) {
+  return key.substr(key.rfind('.') + 1);
+}
+
+}  // namespace
+
+std::span<const Option> option_table() {
+  return kTable;
+}
+
+const Option* find_option(std::string_view key) {
+  const auto* const found = std::ranges::find(kTable, key, &Option::key);
+  return found == std::end(kTable) ? nullptr : found;
+}
+
+std::string flag_of(const Option& option) {
+  std::string flag = "--" + std::string(option.key);
+  std::ranges::replace_if(
+      flag, [](char c) { return c == '.' || c == '_'; }, '-');
+  return flag;
+}
+
+OptionValue value_of(const Option& option, const DaemonOptions& options) {
+  DaemonOptions copy = options;  // the table leads to fields that can be changed
+  const OptionField field = option.field(copy);
+  return std::visit(
+      Overloaded{
+          [](const bool* value) -> OptionValue { return *value; },
+          [](const std::string* value) -> OptionValue { return *value; },
+          [](const std::vector<std::string>* value) -> OptionValue { return *value; },
+          [](const Duration* value) -> OptionValue {
+            return std::chrono::duration_cast<std::chrono::milliseconds>(*value).count();
+          },
+          [](const std::chrono::milliseconds* value) -> OptionValue {
+            return std::int64_t{value->count()};
+          },
+          [](const auto* number) -> OptionValue { return static_cast<std::int64_t>(*number); }},
+      field);
+}
+
+void set_value(const Option& option, const OptionValue& value, DaemonOptions& options) {
+  std::visit(Overloaded{[&](bool* field) { *field = std::get<bool>(value); },
+                        [&](std::string* field) { *field = std::get<std::string>(value); },
+                        [&](std::vector<std::string>* field) { *field = std::get<3>(value); },
+                        [&](Duration* field) {
+                          *field = std::chrono::milliseconds(std::get<std::int64_t>(value));
+                        },
+                        [&](std::chrono::milliseconds* field) {
+                          *field = std::chrono::milliseconds(std::get<std::int64_t>(value));
+                        },
+                        [&](auto* number) {
+                          *number = static_cast<std::remove_pointer_t<decltype(number)>>(
+                              std::get<std::int64_t>(value));
+                        }},
+             option.field(options));
+}
+
+DaemonOptions default_options(std::string_view profile) {
+  DaemonOptions options;
+  options.profile = profile;
+  if (profile != "edge") return options;
+  for (const Option& option : kTable) {
+    if (option.edge.empty()) continue;
+    const auto value = parse_value(option, option.edge);
+    LEAT_ASSERT(value);
+    set_value(option, *value, options);
+  }
+  return options;
+}
+
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> known) {
+  std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::optional<std::string> found;
+  for (const std::string& candidate : known) {
+    // A key may have been put into the wrong table, or into none.
+    const std::size_t distance = std::min(edit_distance(word, candidate),
+                                          1 + edit_distance(last_part(word), last_part(candidate)));
+    if (distance >= best) continue;
+    best = distance;
+    found = candidate;
+  }
+  return found;
+}
+
+}  // namespace leat
