@@ -135,7 +135,7 @@ class Parser {
     return std::nullopt;
   }
 
-  CLI::App app_{"leatd: a message broker the size of a library"};
+  CLI::App app_{"leatd: a message broker the size of a library", "leatd"};
   std::string config_;
   bool print_config_ = false, help_config_ = false;
   // CLI11 wants somewhere to put what was given; it is read from the options themselves.

@@ -13,6 +13,9 @@ namespace {
 constexpr std::int64_t kKiB = 1 << 10, kMiB = 1 << 20, kGiB = 1 << 30;
 constexpr std::int64_t kSecond = 1'000, kHour = 3'600 * kSecond;
 constexpr std::int64_t kMostParts = 1'000'000;
+// A list of all topics, with all their partitions, fits into what a client takes for an envelope.
+constexpr std::int64_t kMostTopics = 100'000;
+constexpr std::int64_t kMostListed = 10'000;  // a request's list (protocol/native/decode.cc)
 
 // Grouped as the file is: first what stands above any [table], then each table together.
 constexpr Option kTable[] = {
@@ -77,7 +80,7 @@ constexpr Option kTable[] = {
      .help = "topics in all",
      .field = LEAT_FIELD(server.limits.broker.topics),
      .least = 1,
-     .most = kMostParts,
+     .most = kMostTopics,
      .edge = "1000"},
     {.key = "limits.partitions_per_topic",
      .type = OptionType::kCount,
@@ -148,7 +151,7 @@ constexpr Option kTable[] = {
      .help = "offsets committed at once",
      .field = LEAT_FIELD(server.limits.broker.commits_per_request),
      .least = 1,
-     .most = kMostParts},
+     .most = kMostListed},
     {.key = "limits.metadata_bytes",
      .type = OptionType::kSize,
      .help = "the text beside a committed offset",

@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <limits>
 #include <map>
 
+#include <unistd.h>
+
+#include "client/tool/progress.h"
 #include "client/tool/record_format.h"
 #include "client/tool/tool.h"
 
@@ -96,29 +100,52 @@ class Reading {
   }
 
   int run() {
+    Progress progress(stderr, !::isatty(STDOUT_FILENO) && ::isatty(STDERR_FILENO), clock_, total());
+    auto result = read(progress);
+    progress.clear();
+    if (!result) return failed(doing_, result.error());
+    return output_failed_ ? 1 : interrupted();
+  }
+
+ private:
+  // How many records will come, where that is known.
+  std::optional<std::uint64_t> total() const {
+    if (arguments_.count > 0) return arguments_.count;
+    if (arguments_.follow) return std::nullopt;
+    std::uint64_t all = 0;
+    for (const auto& [partition, position] : consumer_.positions())
+      all += static_cast<std::uint64_t>(std::max<std::int64_t>(ends_.at(partition) - position, 0));
+    return all;
+  }
+
+  Result<> read(Progress& shown) {
     auto progress = std::chrono::steady_clock::now();
     while (!finished()) {
       auto records = consumer_.poll(kPollTime);
-      if (!records) return failed("consume", records.error());
+      if (!records) return fail(records.error());
       const auto now = std::chrono::steady_clock::now();
       if (!records->empty())
         progress = now;
       else if (!arguments_.follow && now - progress >= timeout_)
-        return failed("consume", {ErrorCode::kTimedOut,
-                                  "the broker holds more records, but none came; is it still up? "
-                                  "(--timeout waits longer, --follow for ever)"});
+        return fail(ErrorCode::kTimedOut,
+                    "the broker holds more records, but none came; is it still up? "
+                    "(--timeout waits longer, --follow for ever)");
       if (records->empty()) continue;
       const Offset next = print(*records);
-      if (!printer_.write()) return 1;
+      if (!printer_.write()) {
+        output_failed_ = true;  // and has been said
+        break;
+      }
+      shown.records(printed_, printed_);
       // Written out first, committed then: what was not shown is shown again.
-      if (!arguments_.group.empty())
-        if (auto ok = consumer_.commit(records->front().partition, next); !ok)
-          return failed("commit", ok.error());
+      if (arguments_.group.empty()) continue;
+      doing_ = "commit";
+      if (auto ok = consumer_.commit(records->front().partition, next); !ok) return ok;
+      doing_ = "consume";
     }
-    return interrupted();
+    return {};
   }
 
- private:
   // One poll's records are of one partition. Returns the offset behind the last one printed.
   Offset print(std::span<const ConsumedRecord> records) {
     Offset next = records.front().offset;
@@ -145,6 +172,9 @@ class Reading {
   Printer printer_;
   std::map<PartitionIndex, Offset> ends_;
   std::uint64_t printed_ = 0;
+  const char* doing_ = "consume";
+  bool output_failed_ = false;
+  SystemClock clock_;
 };
 
 int consume(const Context& context, const Arguments& arguments) {

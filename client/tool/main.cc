@@ -6,6 +6,7 @@
 
 #include <signal.h>
 
+#include "client/tool/color.h"
 #include "client/tool/tool.h"
 
 namespace {
@@ -19,12 +20,13 @@ namespace leat::tool {
 
 int failed(const std::string& doing, const Error& error) {
   std::cout.flush();
-  std::cerr << "leat: " << doing << ": " << error.message() << "\n";
+  std::cerr << colored(stderr, Color::kRed, "leat:") << " " << doing << ": " << error.message()
+            << "\n";
   return error_info(error.code).exit_status;
 }
 
 int usage_failed(const std::string& what) {
-  std::cerr << "leat: " << what << "; see leat --help\n";
+  std::cerr << colored(stderr, Color::kRed, "leat:") << " " << what << "; see leat --help\n";
   return 2;
 }
 
@@ -48,7 +50,7 @@ int main(int argc, char** argv) {
   ::sigaction(SIGTERM, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a closed stdout shows as a failed write
 
-  CLI::App app("leat: produce to, consume from and look after a Leat broker");
+  CLI::App app("leat: produce to, consume from and look after a Leat broker", "leat");
   app.set_version_flag("--version", LEAT_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
@@ -59,8 +61,11 @@ int main(int argc, char** argv) {
                  "leat://HOST:PORT or unix:///PATH (default: leat://127.0.0.1:5328)")
       ->envname("LEAT_BROKER");
   app.add_option("--timeout", timeout_ms, "for one request, e.g. 500ms or 10s (default: 10s)")
-      ->transform(CLI::AsNumberWithUnit(
-          std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1'000}, {"m", 60'000}}));
+      ->transform(durations())
+      ->type_name("TIME");
+  std::string color = "auto";
+  app.add_option("--color", color, "auto (on a terminal, unless NO_COLOR), always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
   app.footer(
       "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 not found, 5 not allowed, 6 timeout,\n"
       "7 conflict, 130 interrupted.");
@@ -68,6 +73,7 @@ int main(int argc, char** argv) {
   add_produce(app, context, run);
   add_consume(app, context, run);
   add_ping(app, context, run);
+  add_completion(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
@@ -75,6 +81,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_failed(error.what());
   }
+  choose_color(color == "auto"     ? ColorChoice::kAuto
+               : color == "always" ? ColorChoice::kAlways
+                                   : ColorChoice::kNever);
   context.timeout = std::chrono::milliseconds(timeout_ms);
   const int status = run();
   return flush_output() || status != 0 ? status : 1;

@@ -1,8 +1,10 @@
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <mutex>
 
+#include "client/tool/progress.h"
 #include "client/tool/tool.h"
 
 namespace leat::tool {
@@ -19,6 +21,8 @@ struct Arguments {
   std::vector<std::string> headers;
   std::optional<std::int32_t> partition;
   std::string compression = "none";
+  std::int64_t linger_ms = 5;
+  std::size_t batch_bytes = 256 << 10;
 };
 
 // What became of the records, told by handlers on the client's thread.
@@ -41,8 +45,8 @@ struct Outcome {
 
 class Sender {
  public:
-  Sender(Producer& producer, const Arguments& arguments)
-      : producer_(producer), arguments_(arguments) {
+  Sender(Producer& producer, const Arguments& arguments, std::optional<std::uint64_t> total_bytes)
+      : producer_(producer), arguments_(arguments), progress_(stderr, clock_, total_bytes) {
     for (const std::string& header : arguments.headers) {
       const std::size_t equals = header.find('=');
       headers_.push_back({std::string_view(header).substr(0, equals),
@@ -65,12 +69,15 @@ class Sender {
     record.headers = headers_;
     if (arguments_.partition) record.partition = PartitionIndex(*arguments_.partition);
     const std::uint64_t number = ++sent_;
+    sent_bytes_ += line.size() + 1;
+    progress_.records(sent_, sent_bytes_);
     return producer_.send(record,
                           [this, number](const Result<Ack>& ack) { outcome_.take(number, ack); });
   }
 
   int finish(const Result<>& sent) {
     const auto flushed = wait_for_acks();
+    progress_.clear();
     const std::lock_guard lock(outcome_.mutex);
     std::cerr << "leat: " << outcome_.acknowledged << " acknowledged";
     if (outcome_.failed > 0) std::cerr << ", " << outcome_.failed << " failed";
@@ -97,9 +104,19 @@ class Sender {
   Producer& producer_;
   const Arguments& arguments_;
   std::vector<RecordHeader> headers_;
-  std::uint64_t sent_ = 0;
+  std::uint64_t sent_ = 0, sent_bytes_ = 0;
+  SystemClock clock_;
+  Progress progress_;
   Outcome outcome_;
 };
+
+// What there is to send, where that is known: a file of a certain size.
+std::optional<std::uint64_t> bytes_in(const std::string& file) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return std::nullopt;
+  const auto bytes = std::filesystem::file_size(file, error);
+  return error ? std::nullopt : std::optional<std::uint64_t>(bytes);
+}
 
 Result<> send_lines(Sender& sender, std::istream& lines) {
   std::string line;
@@ -117,9 +134,11 @@ int produce(const Context& context, const Arguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("produce", client.error());
   auto producer = client->producer(
-      Topic{arguments.topic}, {.compression = compression_named(arguments.compression).value()});
+      Topic{arguments.topic}, {.linger = std::chrono::milliseconds(arguments.linger_ms),
+                               .batch_bytes = arguments.batch_bytes,
+                               .compression = compression_named(arguments.compression).value()});
   if (!producer) return failed("produce", producer.error());
-  Sender sender(**producer, arguments);
+  Sender sender(**producer, arguments, bytes_in(arguments.file));
   Result<> sent;
   for (const std::string& value : arguments.values)
     if (sent) sent = sender.send(value);
@@ -150,6 +169,14 @@ void add_produce(CLI::App& app, Context& context, Run& run) {
       ->allow_extra_args(false)
       ->check(check_header);
   verb->add_option("--partition", arguments->partition, "instead of the key's");
+  verb->add_option("--linger", arguments->linger_ms,
+                   "how long a batch waits for company, e.g. 20ms (default: 5ms)")
+      ->transform(durations())
+      ->type_name("TIME");
+  verb->add_option("--batch-bytes", arguments->batch_bytes,
+                   "of a batch before it is compressed, e.g. 64KiB (default: 256KiB)")
+      ->transform(sizes(64 << 20, "a size up to 64MiB, such as 64KiB"))
+      ->type_name("SIZE");
   verb->add_option("--compression", arguments->compression,
                    "of whole batches: none, gzip, snappy, lz4 or zstd (default: none)")
       ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}));

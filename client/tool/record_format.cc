@@ -68,22 +68,6 @@ char unescaped(char c) {
   }
 }
 
-void append_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out.append(1, '\\').append(1, c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\u%04x", c);
-      out += code;
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
 void append_value(std::string& out, const std::optional<Bytes>& bytes) {
   if (!bytes) {
     out += "null";
@@ -101,6 +85,22 @@ void append_value(std::string& out, const std::optional<Bytes>& bytes) {
 }
 
 }  // namespace
+
+void append_string(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out.append(1, '\\').append(1, c);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\u%04x", c);
+      out += code;
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
 
 Result<> check_format(std::string_view format) {
   for (std::size_t i = 0; i < format.size(); ++i) {

@@ -16,6 +16,9 @@ Result<> check_format(std::string_view format);
 void append_formatted(std::string& out, std::string_view format, std::string_view topic,
                       const ConsumedRecord& record);
 
+// A JSON string. `text` is UTF-8.
+void append_string(std::string& out, std::string_view text);
+
 // One JSON object and a newline. A key or value that is not UTF-8 is {"hex":"…"}; null is null.
 void append_json(std::string& out, std::string_view topic, const ConsumedRecord& record);
 

@@ -30,6 +30,11 @@ void add_topic(CLI::App& app, Context& context, Run& run);
 void add_produce(CLI::App& app, Context& context, Run& run);
 void add_consume(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
+void add_completion(CLI::App& app, Run& run);
+
+// Transform what a flag is given: "500ms", "10s" to milliseconds, "64KiB" to bytes.
+CLI::Validator durations();
+CLI::Validator sizes(std::int64_t most, const char* expected);
 
 // One line on stderr; returns the error's exit code.
 int failed(const std::string& doing, const Error& error);

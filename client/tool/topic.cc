@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "client/tool/color.h"
+#include "client/tool/record_format.h"
 #include "client/tool/tool.h"
 
 namespace leat::tool {
@@ -12,7 +14,7 @@ namespace {
 struct Arguments {
   std::string name;
   std::int32_t partitions = 1;
-  bool if_not_exists = false, yes = false;
+  bool if_not_exists = false, yes = false, json = false;
 };
 
 std::int64_t records_in(const TopicDescription& topic) {
@@ -32,13 +34,45 @@ int create(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
-int list(const Context& context) {
+// {"name":…,"id":…,"created_ms":…,"records":…,"partitions":[{"partition":0,"log_start":…,…}]}
+void append_topic(std::string& out, const TopicDescription& topic) {
+  out += "{\"name\":";
+  append_string(out, topic.name);
+  out += ",\"id\":\"" + topic.id.to_string() +
+         "\",\"created_ms\":" + std::to_string(topic.created_ms) +
+         ",\"records\":" + std::to_string(records_in(topic)) + ",\"partitions\":[";
+  for (std::size_t i = 0; i < topic.partitions.size(); ++i)
+    out += (i == 0 ? "" : ",") + ("{\"partition\":" + std::to_string(i)) +
+           ",\"log_start\":" + std::to_string(topic.partitions[i].log_start.value) +
+           ",\"high_watermark\":" + std::to_string(topic.partitions[i].high_watermark.value) + "}";
+  out += "]}";
+}
+
+// Scripts rely on it: fields may be added, and the version rises when one changes its meaning or
+// goes.
+int print_json(const char* name, const std::string& value) {
+  std::printf("{\"version\":1,\"%s\":%s}\n", name, value.c_str());
+  return 0;
+}
+
+int list_json(const std::vector<TopicDescription>& topics) {
+  std::string all = "[";
+  for (const auto& topic : topics) {
+    if (all.size() > 1) all += ",";
+    append_topic(all, topic);
+  }
+  return print_json("topics", all + "]");
+}
+
+int list(const Context& context, const Arguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("topic ls", client.error());
   auto topics = client->list_topics();
   if (!topics) return failed("topic ls", topics.error());
+  if (arguments.json) return list_json(*topics);
   for (const auto& topic : *topics)
-    std::printf("%s\t%zu partitions\t%lld records\n", topic.name.c_str(), topic.partitions.size(),
+    std::printf("%s\t%zu partitions\t%lld records\n",
+                colored(stdout, Color::kBold, topic.name).c_str(), topic.partitions.size(),
                 static_cast<long long>(records_in(topic)));
   return 0;
 }
@@ -48,6 +82,11 @@ int info(const Context& context, const Arguments& arguments) {
   if (!client) return failed("topic info", client.error());
   auto topic = client->describe_topic(arguments.name);
   if (!topic) return failed("topic info", topic.error());
+  if (arguments.json) {
+    std::string one;
+    append_topic(one, *topic);
+    return print_json("topic", one);
+  }
   const std::time_t created = topic->created_ms / 1000;
   char when[32] = "";
   std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&created));
@@ -89,11 +128,13 @@ void add_topic(CLI::App& app, Context& context, Run& run) {
                         "fine if it exists, whatever its partitions");
   create_verb->callback(
       [&, arguments] { run = [&context, arguments] { return create(context, *arguments); }; });
-  topic->add_subcommand("ls", "list the topics")->callback([&] {
-    run = [&context] { return list(context); };
-  });
+  auto* list_verb = topic->add_subcommand("ls", "list the topics");
+  list_verb->add_flag("--json", arguments->json, "for scripts");
+  list_verb->callback(
+      [&, arguments] { run = [&context, arguments] { return list(context, *arguments); }; });
   auto* info_verb = topic->add_subcommand("info", "describe a topic");
   info_verb->add_option("NAME", arguments->name)->required();
+  info_verb->add_flag("--json", arguments->json, "for scripts");
   info_verb->callback(
       [&, arguments] { run = [&context, arguments] { return info(context, *arguments); }; });
   auto* remove_verb = topic->add_subcommand("rm", "delete a topic and its records");

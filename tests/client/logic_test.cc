@@ -3,6 +3,8 @@
 
 #include "client/consumer_logic.h"
 #include "client/producer_logic.h"
+#include "client/tool/color.h"
+#include "client/tool/progress.h"
 #include "client/tool/record_format.h"
 #include "protocol/base/random.h"
 
@@ -237,6 +239,53 @@ TEST(ProducerLogic, CompressesWhatGetsSmaller) {
     logic.acknowledged(out[0].id, Offset(0), outcomes);
     EXPECT_EQ(logic.buffered_bytes(), 0u);
   }
+}
+
+TEST(Color, FollowsTheChoiceThenNoColorThenTheTerminal) {
+  using tool::ColorChoice, tool::wants_color;
+  EXPECT_TRUE(wants_color(ColorChoice::kAuto, nullptr, true));
+  EXPECT_TRUE(wants_color(ColorChoice::kAuto, "", true));
+  EXPECT_FALSE(wants_color(ColorChoice::kAuto, nullptr, false));
+  EXPECT_FALSE(wants_color(ColorChoice::kAuto, "1", true));
+  EXPECT_TRUE(wants_color(ColorChoice::kAlways, "1", false));
+  EXPECT_FALSE(wants_color(ColorChoice::kNever, nullptr, true));
+}
+
+struct StoppedClock final : Clock {
+  MonotonicTime time{1h};
+  MonotonicTime now() const override { return time; }
+  WallTime wall_now() const override { return {}; }
+};
+
+TEST(Progress, IsDrawnOnATerminalOnceItTakesLongAndClearedAtTheEnd) {
+  for (const bool terminal : {false, true}) {
+    StoppedClock clock;
+    char* text = nullptr;
+    std::size_t size = 0;
+    std::FILE* to = ::open_memstream(&text, &size);
+    {
+      tool::Progress progress(to, terminal, clock, 100);
+      progress.records(1, 1);
+      clock.time += 400ms;
+      progress.records(2, 2);
+      std::fflush(to);
+      EXPECT_EQ(size, 0u);
+      clock.time += 600ms;
+      progress.records(50, 25);
+      progress.records(51, 26);  // too soon after the last drawing
+    }
+    std::fclose(to);
+    EXPECT_EQ(std::string(text, size),
+              terminal ? "\r\033[K[#####...............]  25 %  50 records, 50/s\r\033[K" : "");
+    ::free(text);
+  }
+}
+
+TEST(Progress, SaysWhatIsKnown) {
+  EXPECT_EQ(tool::progress_line(7, 7, std::nullopt, 2s), "7 records, 3/s");
+  EXPECT_EQ(tool::progress_line(7, 7, 7, 1s), "[####################] 100 %  7 records, 7/s");
+  EXPECT_EQ(tool::progress_line(9, 9, 7, 1s), "[####################] 100 %  9 records, 9/s");
+  EXPECT_EQ(tool::progress_line(0, 0, 0, 0s), "0 records");
 }
 
 TEST(RecordFormat, FormatsAndRefuses) {

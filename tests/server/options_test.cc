@@ -201,7 +201,7 @@ TEST(ConfigFile, WrongTypesSayWhatWasExpected) {
 
 TEST(ConfigFile, RangesAreSaid) {
   EXPECT_EQ(config_error("[limits]\ntopics = 0"),
-            "leat.toml:2:10: limits.topics: 0 is out of range: 1 to 1000000");
+            "leat.toml:2:10: limits.topics: 0 is out of range: 1 to 100000");
   EXPECT_NE(config_error("limits.topics = -5").find("-5 is out of range"), std::string::npos);
   EXPECT_NE(config_error("memory = '1MiB'").find("1MiB is out of range: 8MiB to 1TiB"),
             std::string::npos);

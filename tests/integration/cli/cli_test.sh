@@ -82,12 +82,43 @@ exits 2 "KEY=VALUE" leat produce orders x --header nonsense
 exits 4 "cannot read" leat produce orders --file "$directory/none"
 
 exits 2 "--compression" leat produce orders x --compression brotli
+exits 2 "a duration up to 24h, such as 500ms" leat ping --timeout 5
+exits 2 "a size up to 64MiB" leat produce orders x --batch-bytes 1GiB
+exits 2 "sometimes" leat ping --color sometimes
 leat topic create squeezed >/dev/null
 for codec in none gzip snappy lz4 zstd; do
   yes "$codec" | head -n 500 | leat produce squeezed --compression "$codec" 2>/dev/null
 done
 check "compressed records" "2500 none gzip snappy lz4 zstd" \
   "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq | xargs)"
+
+check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
+  "$(leat topic info orders --json | sed -E 's/"id":"[0-9a-f-]*"/"id":"ID"/; s/"created_ms":[0-9]*/"created_ms":T/; s/\{"partition":1.*//')"
+check "json of all topics" '{"version":1,"topics":[{"name":"orders","records":0},{"name":"squeezed","records":2500}]}' \
+  "$(leat topic ls --json | sed -E 's/"id":"[0-9a-f-]*","created_ms":[0-9]*,//g; s/,"partitions":\[[^]]*\]//g')"
+check "no colour in a pipe" $'orders\t4 partitions\t0 records' "$(leat topic ls | head -n 1)"
+check "colour that is asked for" $'\033[1morders\033[0m\t4 partitions\t0 records' \
+  "$(leat topic ls --color always | head -n 1)"
+
+# ---- completion, as bash asks for it ----
+# shellcheck disable=SC1090
+source <(leat completion bash)
+completes() {  # completes EXPECTED WORD...: the last word is what stands before the cursor
+  local expected="$1"
+  shift
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _leat
+  check "completion of: $*" "$expected" "${COMPREPLY[*]}"
+}
+completes "topic" leat to
+completes "create ls info rm" leat topic ""
+completes "--partitions" leat topic create --part
+completes "--broker" leat --color never topic ls --b
+completes "consume completion" leat --broker x co
+for shell in bash zsh fish; do
+  case "$(leat completion "$shell")" in *--if-not-exists*|*"'if-not-exists'"*) ;; *) check "$shell" complete missing ;; esac
+done
+exits 2 "tcsh" leat completion tcsh
 
 leat produce orders one two --key k --header a=1 --header b=2 2>/dev/null
 check "format" $'orders 0 k one a=1,b=2\norders 1 k two a=1,b=2' \
