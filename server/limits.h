@@ -20,6 +20,7 @@ struct ServerLimits {
   session::SessionOptions session;
   reactor::ReactorLimits reactor;
   ReplayLimits replay;
+  std::size_t producers = 10'000;  // storage::StorageOptions::producers
 };
 
 // Whether they go together: a batch must fit into a frame, and so on. Error: kUsage.

@@ -41,6 +41,7 @@ class Shard final : public Server,
                                               .max_unpersisted_bytes = replay.unpersisted_bytes,
                                               .max_unpersisted_entries = replay.unpersisted_entries,
                                               .journal_segment_bytes = replay.journal_segment_bytes,
+                                              .producers = options_.limits.producers,
                                               .at_point = options_.at_point},
                                              storage::real_file_io(), [this] { reactor_->wake(); });
     if (!opened) return fail(opened.error());

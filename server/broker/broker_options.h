@@ -1,5 +1,5 @@
-// What the broker allows: every queue, count and size has a limit, and a reply that says so. Each has
-// a row in the option table (server/options.cc).
+// What the broker allows: every queue, count and size has a limit, and a reply that says so. Each
+// has a row in the option table (server/options.cc).
 #pragma once
 
 #include <chrono>
