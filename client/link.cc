@@ -165,6 +165,8 @@ void Link::came_up(const Result<const native::Reply*>& reply) {
       });
     return;
   }
+  if (const auto* hello = std::get_if<native::HelloReply>(*reply))
+    max_batch_bytes_ = hello->max_batch_bytes;
   up_ = true;
   connecting_ = false;
   backoff_ = options_.min_backoff;

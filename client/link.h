@@ -46,6 +46,8 @@ class Link {
   Result<> call(const native::Request& request, std::chrono::milliseconds timeout,
                 const std::function<void(const native::Reply&)>& take,
                 Repeat repeat = Repeat::kAgain);
+  // What the broker takes for one batch, as it said last.
+  std::size_t max_batch_bytes() const { return max_batch_bytes_; }
   bool on_own_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   // The link's thread.
@@ -90,6 +92,7 @@ class Link {
   std::chrono::milliseconds backoff_;
   bool up_ = false, connecting_ = false, stopped_ = false, writing_ = false;
   bool deadline_armed_ = false;
+  std::atomic<std::size_t> max_batch_bytes_{8 << 20};
   std::uint64_t next_correlation_ = 1;
   ConnectionLogic logic_;
   std::vector<std::byte> read_buffer_;

@@ -1,5 +1,6 @@
 #include "client/producer.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -10,12 +11,18 @@
 
 namespace leat {
 namespace {
-// What a broker takes by default, less the batch's header.
-constexpr std::size_t kMaxRecordBytes = (8 << 20) - 128;
+// No batch is larger than the broker takes it, even where it gets no smaller by compression.
+ProducerOptions within(ProducerOptions options, std::size_t max_batch_bytes) {
+  options.batch_bytes = std::min(options.batch_bytes, max_batch_bytes);
+  return options;
+}
 }  // namespace
 
 Producer::Core::Core(Link& link, TopicDescription topic, ProducerOptions options)
-    : link_(link), topic_(std::move(topic)), options_(options), logic_(options) {
+    : link_(link),
+      topic_(std::move(topic)),
+      options_(within(options, link.max_batch_bytes())),
+      logic_(options_) {
   link_.run([this] {
     timer_.emplace(link_.executor());
     link_.add(this);
@@ -49,9 +56,11 @@ Result<PartitionIndex> Producer::Core::partition_of(const OutgoingRecord& record
 
 Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) {
   const RecordData data{record.key, record.value, record.headers};
-  if (RecordBatchBuilder::max_record_size(data) > kMaxRecordBytes)
-    return fail(ErrorCode::kBatchTooLarge,
-                "a record has at most " + std::to_string(kMaxRecordBytes) + " bytes");
+  const std::size_t max_batch = link_.max_batch_bytes();
+  if (RecordBatchBuilder::max_record_size(data) + batch_layout::kHeaderBytes > max_batch)
+    return fail(ErrorCode::kBatchTooLarge, "a record and its batch have at most " +
+                                               std::to_string(max_batch) +
+                                               " bytes, says the broker (limits.batch_bytes)");
   const std::int64_t timestamp =
       record.timestamp_ms.value_or(clock_.wall_now().time_since_epoch().count());
   // The link's own thread makes room: it cannot wait for it.

@@ -1,6 +1,10 @@
 // The limits that a server is given reach the part that keeps them.
+#include <atomic>
+
 #include <gtest/gtest.h>
 
+#include "client/client.h"
+#include "client/producer.h"
 #include "protocol/record_batch.h"
 #include "server/server.h"
 #include "tests/raw_connection.h"
@@ -69,6 +73,24 @@ TEST_F(LimitsTest, LargeBatchesAreRefusedAndTheConnectionStays) {
       error_of(connection, Produce{id, PartitionIndex(0), builder.finish(Compression::kLz4)});
   EXPECT_EQ(bomb.code, ErrorCode::kBatchTooLarge);
   EXPECT_NE(bomb.detail.find("more than 2000"), std::string::npos) << bomb.detail;
+}
+
+TEST_F(LimitsTest, AClientKeepsToWhatTheBrokerTakes) {
+  open({.broker = {.batch_bytes = 4'000}});
+  auto client = Client::connect({.broker = url}).value();
+  ASSERT_TRUE(client.create_topic("orders", 1));
+  auto producer = client.producer(Topic{"orders"}).value();  // whose batches would be larger
+  std::atomic<int> acknowledged{0};
+  for (int i = 0; i < 1'000; ++i)
+    ASSERT_TRUE(producer->send({.value = as_bytes("forty bytes or so, to fill many batches.")},
+                               [&](const Result<Ack>& ack) { acknowledged += ack ? 1 : 0; }));
+  ASSERT_TRUE(producer->flush());
+  EXPECT_EQ(acknowledged, 1'000);
+  const std::string large(4'000, 'x');
+  const auto refused = producer->send({.value = as_bytes(large)}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kBatchTooLarge);
+  EXPECT_NE(refused.error().detail.find("4000"), std::string::npos) << refused.error().detail;
 }
 
 TEST_F(LimitsTest, FramesAreBounded) {
