@@ -27,6 +27,10 @@ else()
   target_link_libraries(leat_rocksdb INTERFACE "${LEAT_ROCKSDB_SHARED}" Threads::Threads)
 endif()
 
+find_library(LEAT_URING_ARCHIVE liburing.a REQUIRED)
+add_library(leat_uring INTERFACE)
+target_link_libraries(leat_uring INTERFACE "${LEAT_URING_ARCHIVE}")
+
 find_library(LEAT_FLATBUFFERS_ARCHIVE libflatbuffers.a REQUIRED)
 find_program(LEAT_FLATC flatc REQUIRED)
 

@@ -1,0 +1,44 @@
+// What containers do by default: io_uring_setup fails with EPERM. For tests, in a child process.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <functional>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace leat::test {
+
+// Whether this kernel lets anybody have a ring at all.
+inline bool io_uring_exists() {
+  return ::syscall(SYS_io_uring_setup, 0, nullptr) < 0 && errno != ENOSYS && errno != EPERM;
+}
+
+// For this process, from here on.
+inline bool forbid_io_uring() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{.len = sizeof program / sizeof program[0], .filter = program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+// What `check` returns in a child without io_uring; -1 if the child died.
+inline int without_io_uring(const std::function<int()>& check) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(forbid_io_uring() ? check() : 100);
+  int status = 0;
+  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+}  // namespace leat::test
