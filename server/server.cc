@@ -8,7 +8,7 @@
 #include "protocol/names.h"
 #include "server/broker/broker.h"
 #include "server/listen_url.h"
-#include "server/reactor/epoll_reactor.h"
+#include "server/reactor/open_reactor.h"
 #include "server/session/native_session.h"
 #include "storage/disk_storage.h"
 #include "storage/thread.h"
@@ -31,9 +31,7 @@ class Shard final : public Server,
   Result<> start() {
     if (auto ok = check_limits(options_.limits); !ok) return ok;
     options_.limits.session.server_name = "leatd " + std::string(version());
-    auto reactor = reactor::EpollReactor::create(options_.limits.reactor, clock_);
-    if (!reactor) return fail(reactor.error());
-    reactor_ = std::move(*reactor);
+    if (auto ok = open_reactor(); !ok) return ok;
     if (auto ok = check_addresses(); !ok) return ok;
     const ReplayLimits& replay = options_.limits.replay;
     auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
@@ -70,6 +68,18 @@ class Shard final : public Server,
   }
 
  private:
+  Result<> open_reactor() {
+    const auto kind = reactor::parse_reactor_kind(options_.reactor);
+    if (!kind) return fail(kind.error());
+    auto opened = reactor::open_reactor(*kind, options_.limits.reactor, clock_);
+    if (!opened) return fail(opened.error());
+    reactor_ = std::move(opened->reactor);
+    if (!opened->fallback.empty())
+      log(LogLevel::kInfo, "event=reactor name=" + std::string(reactor_->name()) + " reason='" +
+                               escaped(opened->fallback, 400) + "'");
+    return {};
+  }
+
   Result<> check_addresses() {
     if (options_.listen.empty()) options_.listen = ServerOptions().listen;
     for (const std::string& url : options_.listen) {

@@ -26,6 +26,8 @@ struct ServerOptions {
   ServerLimits limits;
   // Allows addresses other than loopback, although there is no authentication yet.
   bool insecure = false;
+  // "auto", "uring" or "epoll": auto takes io_uring where the kernel lets it, else epoll.
+  std::string reactor = "auto";
   // Called on the server's threads; must not block. Empty: no log.
   std::function<void(LogLevel level, std::string_view line)> log;
   // For tests: called at named points on storage's threads (storage/journal.h).
@@ -37,14 +39,15 @@ struct ServerOptions {
 class Server {
  public:
   // Opens the data directory, replays what a crash left, and listens.
-  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, kUsage for limits that do not go together,
-  // and those of storage, each with what to do.
+  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, kUnsupportedRequest (io_uring was asked for
+  // and is not to be had), kUsage (limits that do not go together, or no such reactor), and those of
+  // storage, each with what to do.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   virtual ~Server() = default;
 
   // URLs with the ports that were bound, in the order of ServerOptions::listen.
   virtual std::vector<std::string> listeners() const = 0;
-  virtual std::string reactor() const = 0;
+  virtual std::string reactor() const = 0;  // "uring" or "epoll"
   virtual std::uint64_t journal_syncs() const = 0;
 
   // Any thread, once: stops listening, answers what is pending within five seconds, closes the

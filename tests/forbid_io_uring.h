@@ -1,15 +1,14 @@
-// What containers do by default: io_uring_setup fails with EPERM. For tests, in a child process.
+// What containers do by default: io_uring_setup fails with EPERM. For good, so in a process of its
+// own: EXPECT_EXIT in the "threadsafe" style.
 #pragma once
 
 #include <cerrno>
 #include <cstddef>
-#include <functional>
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace leat::test {
@@ -30,15 +29,6 @@ inline bool forbid_io_uring() {
   const sock_fprog filter{.len = sizeof program / sizeof program[0], .filter = program};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
-// What `check` returns in a child without io_uring; -1 if the child died.
-inline int without_io_uring(const std::function<int()>& check) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(forbid_io_uring() ? check() : 100);
-  int status = 0;
-  if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
-  return WEXITSTATUS(status);
 }
 
 }  // namespace leat::test

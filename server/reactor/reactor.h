@@ -1,5 +1,5 @@
-// The reactor seam: bytes only. Accept, receive, send, one timer, wake; one thread. Behind it
-// stands epoll (epoll_reactor.h); io_uring comes beside it.
+// The reactor seam: bytes only. Accept, receive, send, one timer, wake; one thread. Behind it stand
+// io_uring (uring_reactor.h) and epoll (epoll_reactor.h); open_reactor.h picks.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ class Reactor {
  public:
   virtual ~Reactor() = default;
 
-  virtual const char* name() const = 0;  // "epoll"
+  virtual const char* name() const = 0;  // "uring" or "epoll"
   // Binds and listens; returns the address with the port that was bound.
   // Errors: kAddressInUse, kInvalidAddress, kNotAllowed.
   virtual Result<Address> listen(const Address& address) = 0;
@@ -75,7 +75,8 @@ class Reactor {
   // Any thread, also a signal handler's: on_wake() soon. Wakes coalesce.
   virtual void wake() = 0;
 
-  // Runs until stop(), which a handler calls.
+  // Runs until stop(), which a handler calls; always on the same thread. What was queued by then
+  // leaves as far as it can without waiting.
   virtual void run(ReactorHandler& handler) = 0;
   virtual void stop() = 0;
 };

@@ -54,6 +54,7 @@ exits 2 "leat.toml:5:1: unknown key 'limits.topcs'; did you mean 'limits.topics'
   leatd --config "$directory/leat.toml"
 exits 2 "did you mean --data-dir?" leatd --data-dri x
 exits 2 "limits.batch_bytes" leatd --dev --limits-frame-bytes 1MiB
+exits 2 "reactor" leatd --dev --reactor select
 exits 3 "is leatd running there" leat ping
 
 # ---- by hand ----

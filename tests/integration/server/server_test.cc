@@ -1,11 +1,13 @@
 // The broker over real sockets: the native protocol, bad input included.
 #include "server/server.h"
 
+#include <iostream>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "protocol/record_batch.h"
+#include "tests/forbid_io_uring.h"
 #include "tests/raw_connection.h"
 #include "tests/temporary_directory.h"
 
@@ -16,21 +18,27 @@ using test::RawConnection;
 using test::TemporaryDirectory;
 using namespace native;
 
-class ServerTest : public ::testing::TestWithParam<const char*> {
+// Over TCP and Unix sockets, on both reactors.
+class ServerTest : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
-  void SetUp() override { open(); }
+  void SetUp() override {
+    if (std::get<1>(GetParam()) == "uring" && !test::io_uring_exists())
+      GTEST_SKIP() << "this kernel has no io_uring, or forbids it";
+    open();
+  }
   void open() {
     server.reset();
     auto opened = Server::open(options());
     ASSERT_TRUE(opened) << opened.error().message();
     server = std::move(*opened);
+    EXPECT_EQ(server->reactor(), std::get<1>(GetParam()));
     url = server->listeners().front();
   }
   ServerOptions options() {
-    const std::string listen = GetParam() == std::string("unix")
-                                   ? "unix://" + (directory / "socket")
-                                   : "leat://127.0.0.1:0";
-    return {.data_dir = directory / "data", .listen = {listen}};
+    const auto& [socket, reactor] = GetParam();
+    const std::string listen =
+        socket == "unix" ? "unix://" + (directory / "socket") : "leat://127.0.0.1:0";
+    return {.data_dir = directory / "data", .listen = {listen}, .reactor = reactor};
   }
   // What a fresh, well-behaved connection gets for a request.
   template <class Expected>
@@ -66,8 +74,12 @@ class ServerTest : public ::testing::TestWithParam<const char*> {
   std::string url;
 };
 
-INSTANTIATE_TEST_SUITE_P(Sockets, ServerTest, ::testing::Values("tcp", "unix"),
-                         [](const auto& sockets) { return std::string(sockets.param); });
+INSTANTIATE_TEST_SUITE_P(Sockets, ServerTest,
+                         ::testing::Combine(::testing::Values("tcp", "unix"),
+                                            ::testing::Values("uring", "epoll")),
+                         [](const auto& test) {
+                           return std::get<0>(test.param) + "_" + std::get<1>(test.param);
+                         });
 
 TEST_P(ServerTest, ProducesAndFetches) {
   RawConnection connection(url);
@@ -296,6 +308,7 @@ TEST(ServerOpen, SaysWhatIsWrong) {
   EXPECT_EQ(open_error({.data_dir = directory / "a", .listen = {"leat://127.0.0.1:0"}}),
             ErrorCode::kDataDirLocked);
   EXPECT_EQ(open_error({.data_dir = directory / "x/y/z"}), ErrorCode::kDataDirMissing);
+  EXPECT_EQ(open_error({.data_dir = directory / "c", .reactor = "select"}), ErrorCode::kUsage);
   EXPECT_EQ(open_error({.data_dir = directory / "c", .listen = {"leat://0.0.0.0:0"}}),
             ErrorCode::kNotAllowed);
   for (const char* bad :
@@ -303,6 +316,27 @@ TEST(ServerOpen, SaysWhatIsWrong) {
     EXPECT_EQ(open_error({.data_dir = directory / "d", .listen = {bad}}),
               ErrorCode::kInvalidAddress)
         << bad;
+}
+
+[[noreturn]] void serve_without_io_uring() {
+  if (!test::forbid_io_uring()) ::_exit(1);
+  TemporaryDirectory directory;
+  std::string said;
+  auto server = Server::open({.data_dir = directory / "data",
+                              .listen = {"leat://127.0.0.1:0"},
+                              .log = [&](LogLevel, std::string_view line) { said += line; }});
+  if (!server || (*server)->reactor() != "epoll") ::_exit(2);
+  std::cerr << said;
+  RawConnection connection((*server)->listeners().front());
+  connection.hello();
+  (*server)->close();
+  ::_exit(::testing::Test::HasFailure() ? 3 : 0);
+}
+
+TEST(ServerOpen, WhereIoUringIsForbiddenItServesAndSaysWhy) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(serve_without_io_uring(), ::testing::ExitedWithCode(0),
+              "event=reactor name=epoll reason='io_uring cannot be used.*not permitted");
 }
 
 TEST(ServerOpen, SeveralServersRunInOneProcess) {
