@@ -86,8 +86,7 @@ struct UringReactor::GatheredSends {
 };
 
 UringReactor::UringReactor(ReactorLimits limits, const Clock& clock)
-    : SocketReactor(limits, clock),
-      gathered_(std::make_unique_for_overwrite<GatheredSends>()) {
+    : SocketReactor(limits, clock), gathered_(std::make_unique_for_overwrite<GatheredSends>()) {
   ring_.ring_fd = -1;
 }
 

@@ -24,10 +24,10 @@ class UringReactor final : public SocketReactor {
   // What an operation is for; completions carry it beside the connection or listener.
   enum class Operation : std::uint8_t { kIgnored, kAccept, kPoll, kWake, kReceive, kSend };
   struct UringConnection final : Connection {
-    bool armed = false;            // a multishot receive is with the kernel
-    bool cancelling = false;       // and was asked to end
-    bool ended = false;            // by the peer or an error; told once `held` is delivered
-    std::vector<std::byte> held;   // arrived while paused
+    bool armed = false;           // a multishot receive is with the kernel
+    bool cancelling = false;      // and was asked to end
+    bool ended = false;           // by the peer or an error; told once `held` is delivered
+    std::vector<std::byte> held;  // arrived while paused
   };
   struct GatheredSends;
 

@@ -371,7 +371,8 @@ Reactor* signalled = nullptr;
 TEST_P(ReactorTest, ASignalHandlerMayWakeIt) {
   Harness harness(GetParam());
   signalled = harness.reactor.get();
-  struct sigaction action{}, before{};
+  struct sigaction action {
+  }, before{};
   action.sa_handler = [](int) { signalled->wake(); };
   ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
   harness.start();
