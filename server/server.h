@@ -39,9 +39,9 @@ struct ServerOptions {
 class Server {
  public:
   // Opens the data directory, replays what a crash left, and listens.
-  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, kUnsupportedRequest (io_uring was asked for
-  // and is not to be had), kUsage (limits that do not go together, or no such reactor), and those of
-  // storage, each with what to do.
+  // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, kUnsupportedRequest (io_uring was asked
+  // for and is not to be had), kUsage (limits that do not go together, or no such reactor), and
+  // those of storage, each with what to do.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   virtual ~Server() = default;
 

@@ -60,7 +60,7 @@ exits 3 "is leatd running there" leat ping
 # ---- by hand ----
 start --data-dir "$directory/data"
 case "$ready" in
-  '{"pid":'$broker',"listeners":["'$LEAT_BROKER'"],"reactor":"epoll","version":"'*'}') ;;
+  '{"pid":'$broker',"listeners":["'$LEAT_BROKER'"],"reactor":"'*'","version":"'*'}') ;;
   *) check "the ready line" "JSON" "$ready" ;;
 esac
 exits 7 "in use" leatd --data-dir "$directory/data" --listen leat://127.0.0.1:0
@@ -172,7 +172,7 @@ case "$ready" in *'"listeners":["'$LEAT_BROKER'"]'*"configured"*) ;; *) check "t
 leat topic create first >/dev/null || check "a topic within the limit" 0 $?
 exits 1 "1 topics" leat topic create second
 check "the printed configuration" "topics = 1" \
-  "$(leatd --config "$directory/leat.toml" --print-config | grep '^topics')"
+  "$(leatd --config "$directory/leat.toml" --print-config | grep '^topics =')"
 
 # ---- stopping ----
 kill -TERM "$broker"; wait "$broker"
