@@ -8,10 +8,30 @@ namespace leat {
 namespace {
 
 TopicDescription description_of(const native::TopicState& state) {
-  TopicDescription topic{state.id, std::string(state.name), state.created_ms, {}};
+  TopicDescription topic{state.id, std::string(state.name), state.created_ms, {}, state.config};
   for (const auto& partition : state.partitions)
     topic.partitions.push_back({partition.log_start, partition.high_watermark});
   return topic;
+}
+
+GroupSummary summary_of(const native::GroupState& state) {
+  return {std::string(state.name), state.kind, state.epoch, state.members, state.settled};
+}
+
+GroupDescription description_of(const native::DescribeGroupReply& reply) {
+  GroupDescription group{summary_of(reply.group), {}, {}};
+  for (const auto& member : reply.members)
+    group.members.push_back({std::string(member.id),
+                             std::string(member.client_name),
+                             {member.topics.begin(), member.topics.end()}});
+  for (const auto& row : reply.partitions) {
+    GroupPartition partition{std::string(row.topic),  row.partition.partition,
+                             std::string(row.member), {},
+                             row.log_start,           row.high_watermark};
+    if (row.committed.value >= 0) partition.committed = row.committed;
+    group.partitions.push_back(std::move(partition));
+  }
+  return group;
 }
 
 }  // namespace
@@ -32,10 +52,11 @@ Result<std::chrono::nanoseconds> Client::ping() {
 }
 
 Result<TopicDescription> Client::create_topic(std::string_view name, std::int32_t partitions,
-                                              bool if_not_exists) {
+                                              bool if_not_exists, TopicConfig config) {
   TopicDescription topic;
   auto ok = link_->call(
-      native::CreateTopic{name, partitions, if_not_exists}, link_->options().request_timeout,
+      native::CreateTopic{name, partitions, if_not_exists, config},
+      link_->options().request_timeout,
       [&](const native::Reply& reply) {
         if (const auto* created = std::get_if<native::TopicReply>(&reply))
           topic = description_of(created->topic);
@@ -73,6 +94,56 @@ Result<TopicDescription> Client::describe_topic(std::string_view name, bool auto
                         });
   if (!ok) return fail(ok.error());
   return topic;
+}
+
+Result<Offset> Client::find_offset(const TopicDescription& topic, PartitionIndex partition,
+                                   std::int64_t timestamp_ms) {
+  Offset offset;
+  auto ok = link_->call(native::FindOffset{{topic.id, partition}, timestamp_ms},
+                        link_->options().request_timeout, [&](const native::Reply& reply) {
+                          if (const auto* found = std::get_if<native::FindOffsetReply>(&reply))
+                            offset = found->offset;
+                        });
+  if (!ok) return fail(ok.error());
+  return offset;
+}
+
+Result<std::vector<GroupSummary>> Client::list_groups() {
+  std::vector<GroupSummary> groups;
+  auto ok = link_->call(native::ListGroups{}, link_->options().request_timeout,
+                        [&](const native::Reply& reply) {
+                          const auto* found = std::get_if<native::ListGroupsReply>(&reply);
+                          if (!found) return;
+                          for (const auto& group : found->groups)
+                            groups.push_back(summary_of(group));
+                        });
+  if (!ok) return fail(ok.error());
+  return groups;
+}
+
+Result<GroupDescription> Client::describe_group(std::string_view name) {
+  GroupDescription group;
+  auto ok = link_->call(native::DescribeGroup{name}, link_->options().request_timeout,
+                        [&](const native::Reply& reply) {
+                          if (const auto* found = std::get_if<native::DescribeGroupReply>(&reply))
+                            group = description_of(*found);
+                        });
+  if (!ok) return fail(ok.error());
+  return group;
+}
+
+Result<> Client::delete_group(std::string_view group) {
+  return link_->call(
+      native::DeleteGroup{group}, link_->options().request_timeout, [](const auto&) {},
+      Link::Repeat::kOnce);
+}
+
+Result<> Client::commit_offsets(std::string_view group, const TopicDescription& topic,
+                                std::span<const std::pair<PartitionIndex, Offset>> offsets) {
+  native::CommitOffsets request{.group = group, .offsets = {}};
+  for (const auto& [partition, offset] : offsets)
+    request.offsets.push_back({topic.id, partition, offset, {}});
+  return link_->call(request, link_->options().request_timeout, [](const auto&) {});
 }
 
 Result<std::unique_ptr<Producer>> Client::producer(const Topic& topic, ProducerOptions options) {

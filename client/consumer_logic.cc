@@ -4,18 +4,37 @@
 
 namespace leat {
 
+void ConsumerLogic::assign(PartitionIndex index, Offset position) {
+  const bool paused = assigned(index) && partitions_.at(index).paused;
+  Partition& partition = partitions_[index] = {};
+  partition.fetch_from = partition.position = position;
+  partition.turn = ++turns_;
+  partition.paused = paused;
+}
+
 std::vector<ConsumerLogic::Fetch> ConsumerLogic::wanted() {
   std::vector<Fetch> fetches;
   for (auto& [index, partition] : partitions_) {
     if (partition.in_flight || partition.held_bytes >= prefetch_bytes_) continue;
     partition.in_flight = true;
-    fetches.push_back({index, partition.fetch_from});
+    fetches.push_back({index, partition.fetch_from, partition.epoch, partition.turn});
   }
   return fetches;
 }
 
-Result<> ConsumerLogic::fetched(PartitionIndex index, Bytes batches, Offset high_watermark) {
-  Partition& partition = partitions_.at(index);
+ConsumerLogic::Partition* ConsumerLogic::find(const Fetch& fetch) {
+  const auto it = partitions_.find(fetch.partition);
+  return it == partitions_.end() || it->second.turn != fetch.turn ? nullptr : &it->second;
+}
+
+void ConsumerLogic::lost(const Fetch& fetch) {
+  if (Partition* partition = find(fetch)) partition->in_flight = false;
+}
+
+Result<> ConsumerLogic::fetched(const Fetch& fetch, Bytes batches, Offset high_watermark) {
+  Partition* found = find(fetch);
+  if (!found) return {};
+  Partition& partition = *found;
   partition.in_flight = false;
   partition.high_watermark = high_watermark;
   Offset next = partition.fetch_from;
@@ -28,6 +47,7 @@ Result<> ConsumerLogic::fetched(PartitionIndex index, Bytes batches, Offset high
         batch->last_offset() < next)
       return fail(ErrorCode::kInvalidBatch, "fetched batches do not adjoin");
     next = batch->last_offset() + 1;
+    partition.epoch = batch->leader_epoch();
     rest = rest.subspan(batch->bytes().size());
   }
   if (batches.empty()) return {};
@@ -41,18 +61,18 @@ Result<> ConsumerLogic::fetched(PartitionIndex index, Bytes batches, Offset high
 
 bool ConsumerLogic::holds_records() const {
   for (const auto& [index, partition] : partitions_)
-    if (!partition.held.empty()) return true;
+    if (!partition.held.empty() && !partition.paused) return true;
   return false;
 }
 
 Result<ConsumerLogic::Records> ConsumerLogic::take() {
   Records records;
   readers_.clear();
-  auto it = partitions_.upper_bound(turn_);
+  auto it = partitions_.upper_bound(served_);
   for (std::size_t i = 0; i < partitions_.size(); ++i, ++it) {
     if (it == partitions_.end()) it = partitions_.begin();
-    if (it->second.held.empty()) continue;
-    turn_ = it->first;
+    if (it->second.held.empty() || it->second.paused) continue;
+    served_ = it->first;
     if (auto ok = take_from(it->first, it->second, records); !ok && records.empty())
       return fail(ok.error());
     break;

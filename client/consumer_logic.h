@@ -18,6 +18,8 @@ class ConsumerLogic {
   struct Fetch {
     PartitionIndex partition;
     Offset offset;
+    LeaderEpoch epoch{-1};   // of the record before `offset`
+    std::uint64_t turn = 0;  // of assign() and seek(): what comes for an earlier one is ignored
   };
   using Records = std::vector<ConsumedRecord>;
 
@@ -25,15 +27,20 @@ class ConsumerLogic {
                          std::size_t decompressed_bytes = kMaxDecompressedBytes)
       : prefetch_bytes_(prefetch_bytes), decompressed_bytes_(decompressed_bytes) {}
 
-  void assign(PartitionIndex partition, Offset position) {
-    partitions_[partition].fetch_from = partitions_[partition].position = position;
+  // Begins to read at `position`, or goes on there: what was held or under way is dropped.
+  void assign(PartitionIndex partition, Offset position);
+  void drop(PartitionIndex partition) { partitions_.erase(partition); }
+  bool assigned(PartitionIndex partition) const { return partitions_.contains(partition); }
+  // A paused partition is fetched no further than its prefetch, and take() passes it over.
+  void set_paused(PartitionIndex partition, bool paused) {
+    partitions_.at(partition).paused = paused;
   }
 
   // Fetches to send now, each marked as in flight until fetched() or lost().
   std::vector<Fetch> wanted();
   // Copies the batches. Error: what the broker sent is not whole, adjoining batches.
-  Result<> fetched(PartitionIndex partition, Bytes batches, Offset high_watermark);
-  void lost(PartitionIndex partition) { partitions_.at(partition).in_flight = false; }
+  Result<> fetched(const Fetch& fetch, Bytes batches, Offset high_watermark);
+  void lost(const Fetch& fetch);
 
   // Records of the next fetch, partitions in turn; empty when nothing is held. They borrow from the
   // logic until the next call. A fetch that holds much once decompressed comes in several calls:
@@ -58,17 +65,21 @@ class ConsumerLogic {
   };
   struct Partition {
     Offset position, fetch_from;
+    LeaderEpoch epoch{-1};  // of the last record fetched
+    std::uint64_t turn = 0;
     std::optional<Offset> high_watermark;
-    bool in_flight = false;
+    bool in_flight = false, paused = false;
     std::deque<Held> held;
     std::size_t held_bytes = 0;
   };
 
+  Partition* find(const Fetch& fetch);
   Result<> take_from(PartitionIndex index, Partition& partition, Records& records);
 
   std::size_t prefetch_bytes_, decompressed_bytes_;
   std::map<PartitionIndex, Partition> partitions_;
-  PartitionIndex turn_{-1};  // the partition that take() served last
+  std::uint64_t turns_ = 0;
+  PartitionIndex served_{-1};  // by take() last
   // What take()'s records borrow from.
   std::shared_ptr<const std::vector<std::byte>> given_;
   std::vector<RecordReader> readers_;

@@ -111,22 +111,53 @@ void Producer::Core::on_up() {
 
 void Producer::Core::on_down() {
   const std::lock_guard lock(mutex_);
+  identity_asked_ = false;
   logic_.disconnected();
+}
+
+void Producer::Core::init_producer() {
+  link_.request(native::InitProducer{}, link_.options().request_timeout,
+                [self = shared_from_this()](const auto& reply) { self->on_identity(reply); });
+}
+
+void Producer::Core::on_identity(const Result<const native::Reply*>& reply) {
+  if (!reply && reply.error().code == ErrorCode::kDisconnected) return;  // on_up() asks again
+  if (!reply && reply.error().retryable()) return link_.reset(reply.error());
+  const auto* issued = reply ? std::get_if<native::InitProducerReply>(*reply) : nullptr;
+  std::vector<ProducerLogic::Outcome> outcomes;
+  {
+    const std::lock_guard lock(mutex_);
+    identity_asked_ = false;
+    if (issued)
+      logic_.set_identity({issued->producer_id, issued->epoch});
+    else if (!reply && reply.error().code == ErrorCode::kUnsupportedRequest)
+      logic_.go_without_identity();  // an older broker: retries may duplicate
+    else
+      logic_.fail_all(
+          reply ? Error(ErrorCode::kMalformedFrame, "not a producer id") : reply.error(), outcomes);
+    ++tells_begun_;
+  }
+  tell_counted(outcomes);
+  pump();
 }
 
 void Producer::Core::pump() {
   std::vector<ProducerLogic::Outcome> outcomes;
   std::vector<ProducerLogic::Outgoing> outgoing;
+  bool ask = false;
   {
     const std::lock_guard lock(mutex_);
     pump_posted_ = false;
     if (closed_) return;
     logic_.expire(clock_.now(), outcomes);
     if (link_.up()) outgoing = logic_.ready(clock_.now());
+    ask = link_.up() && !logic_.idle() && logic_.needs_identity() && !identity_asked_;
+    if (ask) identity_asked_ = true;
     ++tells_begun_;
     arm_timer();
   }
   tell_counted(outcomes);
+  if (ask) init_producer();
   for (const auto& batch : outgoing)
     link_.request(native::Produce{topic_.id, batch.partition, batch.bytes},
                   link_.options().request_timeout,
@@ -145,7 +176,7 @@ void Producer::Core::on_reply(ProducerLogic::BatchId id,
     const std::lock_guard lock(mutex_);
     const auto* produced = reply ? std::get_if<native::ProduceReply>(*reply) : nullptr;
     if (produced)
-      logic_.acknowledged(id, produced->base_offset, outcomes);
+      logic_.acknowledged(id, *produced, outcomes);
     else
       logic_.failed(
           id, reply ? Error(ErrorCode::kMalformedFrame, "not a reply to a produce") : reply.error(),

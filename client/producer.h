@@ -6,8 +6,8 @@
 //                     [](const Result<Ack>& ack) { if (!ack) report(ack.error()); });
 //   (*producer)->flush();
 //
-// After a lost connection everything unacknowledged is sent again, in order, before anything newer:
-// duplicates are possible, reordering is not.
+// After a lost connection everything unacknowledged is sent again, in order, before anything newer;
+// the broker stores each batch once (ProducerOptions::idempotent).
 #pragma once
 
 #include <chrono>

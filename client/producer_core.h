@@ -25,6 +25,8 @@ class Producer::Core final : public Link::Listener, public std::enable_shared_fr
   void on_down() override;
   Result<PartitionIndex> partition_of(const OutgoingRecord& record);
   void pump();
+  void init_producer();
+  void on_identity(const Result<const native::Reply*>& reply);
   void on_reply(ProducerLogic::BatchId id, const Result<const native::Reply*>& reply);
   void tell(std::vector<ProducerLogic::Outcome>& outcomes);
   void tell_counted(std::vector<ProducerLogic::Outcome>& outcomes);
@@ -41,7 +43,7 @@ class Producer::Core final : public Link::Listener, public std::enable_shared_fr
   ProducerLogic logic_;
   std::uint64_t tells_begun_ = 0, tells_ended_ = 0;  // rounds of calling handlers
   std::optional<MonotonicTime> timer_at_;
-  bool pump_posted_ = false, closed_ = false;
+  bool pump_posted_ = false, identity_asked_ = false, closed_ = false;
 };
 
 }  // namespace leat

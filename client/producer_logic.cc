@@ -3,6 +3,66 @@
 #include <algorithm>
 
 namespace leat {
+namespace {
+
+constexpr std::size_t kRemembered = 5;  // batches that the broker knows again
+
+// Says that the broker has not stored the batch because it misses the one before, or its producer.
+bool is_gap(ErrorCode code) {
+  return code == ErrorCode::kOutOfSequence || code == ErrorCode::kUnknownProducer ||
+         code == ErrorCode::kProducerFenced;
+}
+
+}  // namespace
+
+ProducerLogic::ProducerLogic(const ProducerOptions& options) : options_(options) {
+  if (options_.idempotent) options_.max_in_flight = std::min(options_.max_in_flight, kRemembered);
+}
+
+// ---- identity ----
+
+bool ProducerLogic::Partition::under_way() const {
+  return std::ranges::any_of(batches, &Batch::sent);
+}
+
+bool ProducerLogic::needs_identity() const {
+  if (!options_.idempotent) return false;
+  if (!identity_) return true;
+  return std::ranges::any_of(partitions_, [](const auto& entry) {
+    return entry.second.in_doubt && !entry.second.batches.empty() && !entry.second.under_way();
+  });
+}
+
+void ProducerLogic::set_identity(ProducerIdentity identity) {
+  if (!identity_) {
+    identity_ = identity;
+    return;
+  }
+  for (auto& [index, partition] : partitions_)
+    if (partition.in_doubt && !partition.under_way()) renumber(partition, identity);
+}
+
+void ProducerLogic::renumber(Partition& partition, ProducerIdentity identity) {
+  partition.identity = identity;
+  partition.next_sequence = 0;
+  partition.in_doubt = false;
+  for (Batch& batch : partition.batches) {
+    batch.sequence.reset();
+    if (batch.closed) number(partition, batch);
+  }
+}
+
+// Gives a closed batch its place behind all before it.
+void ProducerLogic::number(Partition& partition, Batch& batch) {
+  if (!options_.idempotent || batch.sequence || !identity_ || partition.in_doubt) return;
+  if (!partition.identity) partition.identity = identity_;
+  batch.sequence = partition.next_sequence;
+  const auto records = static_cast<std::int32_t>(batch.handlers.size());
+  partition.next_sequence = next_sequence(partition.next_sequence, records);
+  assign_producer(batch.bytes, *partition.identity, *batch.sequence);
+}
+
+// ---- records ----
 
 bool ProducerLogic::append(PartitionIndex index, const RecordData& record,
                            std::int64_t timestamp_ms, AckHandler handler, MonotonicTime now) {
@@ -11,7 +71,7 @@ bool ProducerLogic::append(PartitionIndex index, const RecordData& record,
   bool changed = false;
   if (!partition.batches.empty() && !partition.batches.back().closed &&
       partition.batches.back().builder.size() + size > options_.batch_bytes)
-    close(partition.batches.back());
+    close(partition, partition.batches.back());
   if (partition.batches.empty() || partition.batches.back().closed) {
     Batch& fresh = partition.batches.emplace_back();
     fresh.id = ++last_id_;
@@ -45,14 +105,28 @@ PartitionIndex ProducerLogic::sticky_partition(std::int32_t partitions) {
   return PartitionIndex(sticky_);
 }
 
-void ProducerLogic::close(Batch& batch) {
+void ProducerLogic::close(Partition& partition, Batch& batch) {
+  const bool numbered =
+      options_.idempotent && identity_ && !partition.in_doubt &&
+      (partition.batches.size() == 1 || partition.batches[partition.batches.size() - 2].sequence);
+  if (numbered) {  // what number() would do, without a second checksum
+    if (!partition.identity) partition.identity = identity_;
+    batch.sequence = partition.next_sequence;
+    partition.next_sequence = next_sequence(partition.next_sequence, batch.builder.record_count());
+    batch.builder.set_producer(*partition.identity, *batch.sequence);
+  }
   batch.bytes = batch.builder.take(options_.compression);
   batch.closed = true;
+}
+
+bool ProducerLogic::may_send(const Partition& partition) const {
+  return !options_.idempotent || (identity_ && !partition.in_doubt);
 }
 
 std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
   std::vector<Outgoing> outgoing;
   for (auto& [index, partition] : partitions_) {
+    if (!may_send(partition)) continue;
     std::size_t in_flight = 0;
     for (Batch& batch : partition.batches) {
       if (in_flight >= options_.max_in_flight) break;
@@ -61,7 +135,8 @@ std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
       const bool due = batch.id <= flush_through_ || batch.created + options_.linger <= now ||
                        batch.builder.size() >= options_.batch_bytes;
       if (!batch.closed && !due) break;
-      if (!batch.closed) close(batch);
+      if (!batch.closed) close(partition, batch);
+      number(partition, batch);
       batch.sent = true;
       outgoing.push_back({batch.id, index, batch.bytes});
     }
@@ -69,17 +144,20 @@ std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
   return outgoing;
 }
 
-void ProducerLogic::settle(PartitionIndex index, std::size_t at, const Result<Offset>& base,
+void ProducerLogic::settle(PartitionIndex index, std::size_t at, const Told& told,
                            std::vector<Outcome>& outcomes) {
   auto& batches = partitions_.at(index).batches;
   Batch& batch = batches[at];
   for (std::size_t i = 0; i < batch.handlers.size(); ++i) {
     if (!batch.handlers[i]) continue;
     Result<Ack> result = fail(ErrorCode::kInternal);
-    if (base)
-      result = Ack{index, *base + static_cast<std::int64_t>(i)};
+    if (!told)
+      result = fail(told.error());
+    else if (told->base_offset.value < 0)
+      result = Ack{index, Offset(-1), told->durability, told->duplicate};
     else
-      result = fail(base.error());
+      result = Ack{index, told->base_offset + static_cast<std::int64_t>(i), told->durability,
+                   told->duplicate};
     outcomes.push_back({std::move(batch.handlers[i]), std::move(result)});
   }
   buffered_bytes_ -= batch.charge;
@@ -94,12 +172,24 @@ void ProducerLogic::find(BatchId id, Settle settle) {
       if (partition.batches[at].id == id) return settle(index, at);
 }
 
-void ProducerLogic::acknowledged(BatchId id, Offset base, std::vector<Outcome>& outcomes) {
-  find(id, [&](PartitionIndex index, std::size_t at) { settle(index, at, base, outcomes); });
+void ProducerLogic::acknowledged(BatchId id, const native::ProduceReply& reply,
+                                 std::vector<Outcome>& outcomes) {
+  find(id, [&](PartitionIndex index, std::size_t at) { settle(index, at, reply, outcomes); });
 }
 
 void ProducerLogic::failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes) {
-  find(id, [&](PartitionIndex index, std::size_t at) { settle(index, at, fail(error), outcomes); });
+  find(id, [&](PartitionIndex index, std::size_t at) {
+    Partition& partition = partitions_.at(index);
+    Batch& batch = partition.batches[at];
+    const bool numbered = batch.sequence.has_value();
+    if (numbered && error.code == ErrorCode::kDuplicateSequence)
+      return settle(index, at, native::ProduceReply{.base_offset = Offset(-1), .duplicate = true},
+                    outcomes);
+    if (numbered) partition.in_doubt = true;
+    batch.sent = false;
+    if (numbered && is_gap(error.code)) return;  // sent again under another id
+    settle(index, at, fail(error), outcomes);
+  });
 }
 
 void ProducerLogic::disconnected() {

@@ -1,6 +1,10 @@
 // The producer without threads, sockets or clock: gathers records into one batch per partition,
 // keeps a window of batches in flight, sends everything unacknowledged again, in order, before
-// anything newer. The owner serialises calls.
+// anything newer, each under the sequence numbers it had. The owner serialises calls.
+//
+// Idempotence: once a batch of a partition has failed for good, what follows it there cannot have
+// been stored, and is answered so. Such a partition waits until nothing of it is under way, takes a
+// producer id of its own and numbers what is left from 0.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +17,7 @@
 #include "client/config.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/result.h"
+#include "protocol/native/messages.h"
 
 namespace leat {
 
@@ -34,7 +39,13 @@ class ProducerLogic {
     Result<Ack> result;
   };
 
-  explicit ProducerLogic(const ProducerOptions& options) : options_(options) {}
+  explicit ProducerLogic(const ProducerOptions& options);
+
+  // Whether an id from the broker is waited for; nothing is sent without one.
+  bool needs_identity() const;
+  void set_identity(ProducerIdentity identity);
+  // The broker does not know such ids.
+  void go_without_identity() { options_.idempotent = false; }
 
   // Copies the record. `buffered_bytes()` is the owner's to bound. True when ready() has more to
   // see than before: a batch was begun, which lingers from `now`, or has become full.
@@ -47,7 +58,8 @@ class ProducerLogic {
   BatchId flush() { return flush_through_ = last_id_; }
   bool done_through(BatchId id) const;
 
-  void acknowledged(BatchId id, Offset base, std::vector<Outcome>& outcomes);
+  void acknowledged(BatchId id, const native::ProduceReply& reply, std::vector<Outcome>& outcomes);
+  // Refused: nothing of it is stored.
   void failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes);
   // The connection is lost: what was in flight will be sent again, in order.
   void disconnected();
@@ -72,18 +84,29 @@ class ProducerLogic {
     MonotonicTime created;
     std::size_t charge = 0;  // its part of buffered_bytes()
     bool closed = false, sent = false;
+    std::optional<std::int32_t> sequence;  // of its first record
   };
   struct Partition {
     std::deque<Batch> batches;  // oldest first; at most the last is open
+    std::optional<ProducerIdentity> identity;
+    std::int32_t next_sequence = 0;
+    bool in_doubt = false;  // sends nothing until it has an id of its own
+
+    bool under_way() const;
   };
 
-  void close(Batch& batch);
-  void settle(PartitionIndex partition, std::size_t at, const Result<Offset>& base,
+  void close(Partition& partition, Batch& batch);
+  void number(Partition& partition, Batch& batch);
+  void renumber(Partition& partition, ProducerIdentity identity);
+  bool may_send(const Partition& partition) const;
+  using Told = Result<native::ProduceReply>;
+  void settle(PartitionIndex partition, std::size_t at, const Told& told,
               std::vector<Outcome>& outcomes);
   template <class Settle>
   void find(BatchId id, Settle settle);
 
   ProducerOptions options_;
+  std::optional<ProducerIdentity> identity_;
   std::map<PartitionIndex, Partition> partitions_;
   BatchId last_id_ = 0, flush_through_ = 0;
   std::size_t buffered_bytes_ = 0, batches_ = 0;

@@ -188,6 +188,14 @@ void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch) {
   store_be(batch.data() + kLeaderEpoch, epoch.value);
 }
 
+void assign_producer(MutableBytes batch, ProducerIdentity producer, std::int32_t base_sequence) {
+  LEAT_ASSERT(batch.size() >= kHeaderBytes);
+  store_be(batch.data() + kProducerId, producer.id);
+  store_be(batch.data() + kProducerEpoch, producer.epoch);
+  store_be(batch.data() + kBaseSequence, base_sequence);
+  store_be(batch.data() + kCrc, crc32c(Bytes(batch).subspan(kAttributes)));
+}
+
 // ---- building ----
 
 std::byte* RecordBatchBuilder::grow_by(std::size_t bytes) {
@@ -241,9 +249,9 @@ Bytes RecordBatchBuilder::seal(MutableBytes batch, Compression compression) cons
   store_be(to + kLastOffsetDelta, count_ - 1);
   store_be(to + kBaseTimestamp, base_timestamp_ms_);
   store_be(to + kMaxTimestamp, max_timestamp_ms_);
-  store_be<std::int64_t>(to + kProducerId, -1);
-  store_be<std::int16_t>(to + kProducerEpoch, -1);
-  store_be<std::int32_t>(to + kBaseSequence, -1);
+  store_be(to + kProducerId, producer_.id);
+  store_be(to + kProducerEpoch, producer_.epoch);
+  store_be(to + kBaseSequence, base_sequence_);
   store_be(to + kRecordCount, count_);
   store_be(to + kCrc, crc32c(Bytes(batch).subspan(kAttributes)));
   return batch;
@@ -255,6 +263,11 @@ bool RecordBatchBuilder::compress_records(Compression compression) {
   compressed_.resize(kHeaderBytes);
   compress(compression, Bytes(buffer_.data(), size_).subspan(kHeaderBytes), compressed_);
   return compressed_.size() < size_;
+}
+
+void RecordBatchBuilder::set_producer(ProducerIdentity producer, std::int32_t base_sequence) {
+  producer_ = producer;
+  base_sequence_ = base_sequence;
 }
 
 Bytes RecordBatchBuilder::finish(Compression compression) {

@@ -116,6 +116,18 @@ class RecordReader {
 // Writes base offset and leader epoch into the batch at `batch`, as the broker does on append.
 void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch);
 
+// Who sent a batch, for the broker to store it once (KIP-98). Sequences count a producer's records
+// in a partition from 0 and wrap behind 2^31 - 1.
+struct ProducerIdentity {
+  std::int64_t id = -1;
+  std::int16_t epoch = -1;
+};
+constexpr std::int32_t next_sequence(std::int32_t base_sequence, std::int32_t records) {
+  return static_cast<std::int32_t>((std::int64_t{base_sequence} + records) & 0x7fffffff);
+}
+// Writes them into a finished batch, and its checksum anew.
+void assign_producer(MutableBytes batch, ProducerIdentity producer, std::int32_t base_sequence);
+
 // Builds one batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {
  public:
@@ -133,6 +145,8 @@ class RecordBatchBuilder {
   // not const. At least one record must have been appended. Compressed, unless that makes it no
   // smaller.
   Bytes finish(Compression compression = Compression::kNone);
+  // What the header says of its producer from the next finish() on; nobody, if never called.
+  void set_producer(ProducerIdentity producer, std::int32_t base_sequence);
   // finish(), handing the buffer over; the builder is empty afterwards.
   std::vector<std::byte> take(Compression compression = Compression::kNone);
   void clear();
@@ -148,6 +162,8 @@ class RecordBatchBuilder {
   std::int32_t count_ = 0;
   std::int64_t base_timestamp_ms_ = 0;
   std::int64_t max_timestamp_ms_ = 0;
+  ProducerIdentity producer_;
+  std::int32_t base_sequence_ = -1;
 };
 
 }  // namespace leat

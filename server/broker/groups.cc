@@ -341,7 +341,8 @@ void Groups::restore(MonotonicTime now) {
     const storage::Group* group = storage_.find_group(name);
     if (!group || group->members.empty()) continue;
     for (const auto& [id, member] : group->members) {
-      live_[name].members[id].expires = now + member.session_timeout;
+      live_[name].members[id].expires =
+          now + std::min<Duration>(member.session_timeout, kReconnectTime);
       schedule(name, id);
     }
     // Writing may have stopped: then things stay as they are.

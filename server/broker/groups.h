@@ -38,13 +38,13 @@ struct SyncRequest {
 
 class Groups {
  public:
-  // A member whose connection is gone has so long to come back.
+  // A member whose connection is gone, as all are after a restart, has so long to come back.
   static constexpr std::chrono::seconds kReconnectTime{2};
 
   Groups(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies)
       : options_(options), storage_(storage), replies_(replies) {}
 
-  // Members from before a restart have their session timeout to come back.
+  // Members from before a restart: as if their connections had just been lost.
   void restore(MonotonicTime now);
 
   void join(const RequestId& id, JoinRequest request, MonotonicTime now);

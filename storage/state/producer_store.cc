@@ -146,8 +146,12 @@ Result<std::optional<Offset>> ProducerStore::check(PartitionId partition,
     return fail(ErrorCode::kProducerFenced,
                 described(batch) + "; epoch " + std::to_string(epoch_of(id)) + " has begun");
   const auto it = states_.find(Key{partition, id});
-  // Unknown here: never seen, or forgotten because it was idle. It goes on where it is.
-  if (it == states_.end()) return std::optional<Offset>();
+  // Never seen here, or forgotten because it was idle. Were any number taken, what follows a
+  // refused first batch would be stored, and again when it is sent under another id.
+  if (it == states_.end() && batch.base_sequence() == 0) return std::optional<Offset>();
+  if (it == states_.end())
+    return fail(ErrorCode::kOutOfSequence,
+                described(batch) + "; unknown here, take a new id and begin with 0");
   const State& state = it->second;
   if (batch.producer_epoch() < state.epoch)
     return fail(ErrorCode::kProducerFenced,

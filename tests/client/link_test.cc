@@ -47,7 +47,8 @@ class ScriptedBroker {
     std::filesystem::remove_all(directory_);
   }
 
-  // `script` sees what is neither Hello nor DescribeTopic; it calls answer() and hang_up().
+  // `script` sees what is neither Hello, DescribeTopic nor InitProducer; it calls answer() and
+  // hang_up().
   void run(Script script) {
     script_ = std::move(script);
     thread_ = std::thread([this] {
@@ -93,6 +94,8 @@ class ScriptedBroker {
       answer(id, native::HelloReply{1, "scripted", 256 << 10, 16 << 20, 8 << 20});
     else if (std::holds_alternative<native::DescribeTopic>(request))
       answer(id, native::TopicReply{topic});
+    else if (std::holds_alternative<native::InitProducer>(request))
+      answer(id, native::InitProducerReply{++producers_, 0});
     else
       script_(id, request);
   }
@@ -100,6 +103,7 @@ class ScriptedBroker {
   std::string directory_;
   int listener_ = -1, connection_ = -1;
   Script script_;
+  std::int64_t producers_ = 0;
   std::thread thread_;
 };
 

@@ -1,4 +1,6 @@
 // The client's logic without sockets: order, resending, bounds.
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "client/consumer_logic.h"
@@ -7,6 +9,7 @@
 #include "client/tool/progress.h"
 #include "client/tool/record_format.h"
 #include "protocol/base/random.h"
+#include "storage/state/producer_store.h"
 
 namespace leat {
 namespace {
@@ -14,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(ProducerLogic, ABatchLingersForCompany) {
-  ProducerLogic logic({.linger = 5ms});
+  ProducerLogic logic({.linger = 5ms, .idempotent = false});
   const MonotonicTime start{1h};
   logic.append(PartitionIndex(0), {{}, as_bytes("a"), {}}, 1, {}, start);
   logic.append(PartitionIndex(0), {{}, as_bytes("b"), {}}, 1, {}, start + 1ms);
@@ -43,7 +46,7 @@ TEST(ProducerLogic, FailsWhatIsOlderThanTheDeliveryTimeout) {
 }
 
 TEST(ProducerLogic, CountsExactlyWhatIsUnacknowledged) {
-  ProducerLogic logic({.linger = 0ms});
+  ProducerLogic logic({.linger = 0ms, .idempotent = false});
   const MonotonicTime now{1h};
   const std::string large(10'000, 'x');
   logic.append(PartitionIndex(1), {{}, as_bytes(large), {}}, 1, {}, now);
@@ -52,13 +55,13 @@ TEST(ProducerLogic, CountsExactlyWhatIsUnacknowledged) {
   std::vector<ProducerLogic::Outcome> outcomes;
   for (int i = 0; i < 1'000; ++i) {
     logic.append(PartitionIndex(0), {{}, as_bytes("x"), {}}, 1, {}, now);
-    for (const auto& batch : logic.ready(now)) logic.acknowledged(batch.id, Offset(i), outcomes);
+    for (const auto& batch : logic.ready(now)) logic.acknowledged(batch.id, {Offset(i)}, outcomes);
   }
   EXPECT_EQ(logic.buffered_bytes(), unacknowledged);
 }
 
 TEST(ProducerLogic, AFlushCoversWhatWasAppendedBeforeIt) {
-  ProducerLogic logic({.linger = 1h});
+  ProducerLogic logic({.linger = 1h, .idempotent = false});
   const MonotonicTime now{1h};
   std::vector<ProducerLogic::Outcome> outcomes;
   EXPECT_TRUE(logic.append(PartitionIndex(0), {{}, as_bytes("a"), {}}, 1, {}, now));
@@ -68,7 +71,7 @@ TEST(ProducerLogic, AFlushCoversWhatWasAppendedBeforeIt) {
   ASSERT_EQ(out.size(), 1u);
   logic.append(PartitionIndex(0), {{}, as_bytes("later"), {}}, 1, {}, now);
   EXPECT_FALSE(logic.done_through(flushed));
-  logic.acknowledged(out[0].id, Offset(0), outcomes);
+  logic.acknowledged(out[0].id, {Offset(0)}, outcomes);
   EXPECT_TRUE(logic.done_through(flushed));
   EXPECT_TRUE(logic.ready(now).empty());  // the later one lingers
 }
@@ -78,7 +81,8 @@ TEST(ProducerLogic, AFlushCoversWhatWasAppendedBeforeIt) {
 TEST(ProducerLogic, BreaksNeverLoseNorReorder) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Random random(seed);
-    ProducerLogic logic({.linger = 2ms, .batch_bytes = 400, .max_in_flight = 3});
+    ProducerLogic logic(
+        {.linger = 2ms, .batch_bytes = 400, .idempotent = false, .max_in_flight = 3});
     MonotonicTime now{1h};
     std::vector<int> stored[2], acknowledged;
     std::deque<ProducerLogic::Outgoing> wire;
@@ -93,7 +97,7 @@ TEST(ProducerLogic, BreaksNeverLoseNorReorder) {
       const auto view = RecordBatchView::parse(batch.bytes);
       for (const RecordView& record : *view)
         log.push_back(std::stoi(std::string(as_text(*record.value))));
-      if (reply) logic.acknowledged(batch.id, Offset(base), outcomes);
+      if (reply) logic.acknowledged(batch.id, {Offset(base)}, outcomes);
     };
     for (int step = 0; step < 100'000 && (sent < kRecords || !logic.idle()); ++step) {
       now += 1ms;
@@ -137,6 +141,106 @@ TEST(ProducerLogic, BreaksNeverLoseNorReorder) {
   }
 }
 
+// As above with the broker's own table of producers: batches refused at random, connections that
+// break, replies that are lost, batches given up. Stored once each, and in order.
+TEST(ProducerLogic, WhateverBreaksNothingIsStoredTwiceOrOutOfOrder) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    Random random(seed);
+    ProducerLogic logic({.linger = 2ms, .batch_bytes = 300, .delivery_timeout = 400ms});
+    MonotonicTime now{1h};
+    storage::ProducerStore producers(100);
+    std::int64_t next_producer = 0, position = 0;
+    std::vector<int> stored;
+    std::set<int> settled;
+    struct OnTheWire {
+      ProducerLogic::BatchId id;
+      std::vector<std::byte> bytes;
+    };
+    std::deque<OnTheWire> wire;
+    std::deque<std::function<void()>> replies;
+    std::vector<ProducerLogic::Outcome> outcomes;
+    bool asked = false;
+    constexpr int kRecords = 150;
+    int sent = 0;
+    const auto arrive = [&] {
+      const OnTheWire batch = wire.front();
+      wire.pop_front();
+      const auto view = *RecordBatchView::parse(batch.bytes);
+      ASSERT_TRUE(view.validate());
+      const auto answer = [&](Error error) {
+        replies.push_back([&, id = batch.id, error] { logic.failed(id, error, outcomes); });
+      };
+      auto verdict = producers.check(PartitionId(1), view);
+      if (!verdict) return answer(verdict.error());
+      if (!*verdict && random.below(15) == 0) return answer(ErrorCode::kBatchTooLarge);
+      native::ProduceReply reply{Offset(static_cast<std::int64_t>(stored.size()))};
+      if (*verdict) {
+        reply = {**verdict, Durability::kSync, true};
+      } else {
+        std::vector<std::byte> copy(batch.bytes.begin(), batch.bytes.end());
+        assign_offset(copy, reply.base_offset, LeaderEpoch(1));
+        producers.apply(PartitionId(1), *RecordBatchView::parse(copy),
+                        JournalPosition(static_cast<std::uint64_t>(++position)));
+        for (const RecordView& record : view)
+          stored.push_back(std::stoi(std::string(as_text(*record.value))));
+      }
+      replies.push_back([&, id = batch.id, reply] { logic.acknowledged(id, reply, outcomes); });
+    };
+    for (int step = 0; step < 100'000 && (sent < kRecords || !logic.idle()); ++step) {
+      now += 1ms;
+      switch (random.below(6)) {
+        case 0:
+          if (!wire.empty()) arrive();
+          break;
+        case 1:
+          if (replies.empty()) break;
+          replies.front()();
+          replies.pop_front();
+          break;
+        case 2:
+          for (const auto& batch : logic.ready(now))
+            wire.push_back({batch.id, {batch.bytes.begin(), batch.bytes.end()}});
+          break;
+        case 3:
+          if (logic.needs_identity() && !asked) asked = true;
+          if (asked && random.below(2) == 0) {
+            producers.apply(storage::ProducerInitialized{storage::ProducerId(next_producer), 0});
+            logic.set_identity({next_producer++, 0});
+            asked = false;
+          }
+          break;
+        case 4:
+          if (random.below(20) != 0) break;
+          while (!wire.empty() && random.below(2)) arrive();
+          wire.clear();
+          replies.clear();
+          asked = false;
+          logic.disconnected();
+          break;
+        default: {
+          if (sent == kRecords) {
+            logic.expire(now, outcomes);
+            break;
+          }
+          const int number = sent++;
+          logic.append(
+              PartitionIndex(0), {{}, as_bytes(std::to_string(number)), {}}, 1,
+              [&settled, number](const Result<Ack>&) {
+                EXPECT_TRUE(settled.insert(number).second);
+              },
+              now);
+        }
+      }
+      for (auto& outcome : outcomes) outcome.handler(outcome.result);
+      outcomes.clear();
+    }
+    ASSERT_TRUE(logic.idle()) << "seed " << seed;
+    EXPECT_EQ(settled.size(), static_cast<std::size_t>(kRecords)) << "seed " << seed;
+    for (std::size_t i = 1; i < stored.size(); ++i)
+      ASSERT_LT(stored[i - 1], stored[i]) << "seed " << seed;  // no duplicate, no reordering
+  }
+}
+
 std::vector<std::byte> batch_at(std::int64_t base, int records) {
   RecordBatchBuilder builder;
   for (int i = 0; i < records; ++i) builder.append({{}, as_bytes(std::to_string(base + i)), {}}, 1);
@@ -152,23 +256,56 @@ TEST(ConsumerLogic, NeitherSkipsNorGoesBack) {
   ASSERT_EQ(wanted.size(), 1u);
   EXPECT_EQ(wanted[0].offset, Offset(12));
   EXPECT_TRUE(logic.wanted().empty());  // one in flight
-  logic.lost(PartitionIndex(0));
-  EXPECT_EQ(logic.wanted().at(0).offset, Offset(12));
-  ASSERT_TRUE(logic.fetched(PartitionIndex(0), batch_at(10, 5), Offset(15)));
+  logic.lost(wanted[0]);
+  wanted = logic.wanted();
+  EXPECT_EQ(wanted.at(0).offset, Offset(12));
+  ASSERT_TRUE(logic.fetched(wanted[0], batch_at(10, 5), Offset(15)));
   const auto records = logic.take().value();
   ASSERT_EQ(records.size(), 3u);  // the batch began below the position
   EXPECT_EQ(records[0].offset, Offset(12));
   EXPECT_EQ(as_text(*records[2].value), "14");
   EXPECT_EQ(logic.position(PartitionIndex(0)), Offset(15));
-  EXPECT_EQ(logic.wanted().at(0).offset, Offset(15));
-  EXPECT_FALSE(logic.fetched(PartitionIndex(0), batch_at(16, 2), Offset(18)));  // a gap
+  wanted = logic.wanted();
+  EXPECT_EQ(wanted.at(0).offset, Offset(15));
+  EXPECT_EQ(wanted[0].epoch, LeaderEpoch(0));  // of what was read before it
+  EXPECT_FALSE(logic.fetched(wanted[0], batch_at(16, 2), Offset(18)));  // a gap
+}
+
+TEST(ConsumerLogic, WhatComesForAnEarlierAssignmentIsIgnored) {
+  ConsumerLogic logic(1 << 20);
+  logic.assign(PartitionIndex(0), Offset(0));
+  const auto early = logic.wanted().at(0);
+  logic.assign(PartitionIndex(0), Offset(5));  // a seek
+  const auto late = logic.wanted().at(0);
+  ASSERT_TRUE(logic.fetched(early, batch_at(0, 5), Offset(9)));
+  logic.lost(early);
+  EXPECT_TRUE(logic.wanted().empty());  // the late one is still under way
+  EXPECT_FALSE(logic.holds_records());
+  ASSERT_TRUE(logic.fetched(late, batch_at(5, 2), Offset(9)));
+  EXPECT_EQ(logic.take()->at(0).offset, Offset(5));
+  logic.drop(PartitionIndex(0));
+  ASSERT_TRUE(logic.fetched(late, batch_at(7, 2), Offset(9)));
+  EXPECT_FALSE(logic.holds_records());
+  EXPECT_TRUE(logic.positions().empty());
+}
+
+TEST(ConsumerLogic, APausedPartitionIsPassedOver) {
+  ConsumerLogic logic(1 << 20);
+  for (const int partition : {0, 1}) logic.assign(PartitionIndex(partition), Offset(0));
+  for (const auto& fetch : logic.wanted())
+    ASSERT_TRUE(logic.fetched(fetch, batch_at(0, 2), Offset(2)));
+  logic.set_paused(PartitionIndex(0), true);
+  EXPECT_EQ(logic.take()->at(0).partition, PartitionIndex(1));
+  EXPECT_FALSE(logic.holds_records());
+  EXPECT_TRUE(logic.take()->empty());
+  logic.set_paused(PartitionIndex(0), false);
+  EXPECT_EQ(logic.take()->at(0).partition, PartitionIndex(0));
 }
 
 TEST(ConsumerLogic, PrefetchesWithinItsBound) {
   ConsumerLogic logic(100);
   logic.assign(PartitionIndex(0), Offset(0));
-  logic.wanted();
-  ASSERT_TRUE(logic.fetched(PartitionIndex(0), batch_at(0, 20), Offset(40)));
+  ASSERT_TRUE(logic.fetched(logic.wanted().at(0), batch_at(0, 20), Offset(40)));
   EXPECT_TRUE(logic.wanted().empty());
   EXPECT_EQ(logic.take()->size(), 20u);
   EXPECT_EQ(logic.wanted().size(), 1u);
@@ -187,14 +324,14 @@ TEST(ConsumerLogic, CompressedFetchesAreTakenInPieces) {
   constexpr std::size_t kValue = 100'000;
   ConsumerLogic logic(2 * kValue);
   logic.assign(PartitionIndex(0), Offset(0));
-  logic.wanted();
+  const auto wanted = logic.wanted().at(0);
   std::vector<std::byte> fetch;
   for (std::int64_t base = 0; base < 10; ++base) {
     const auto batch = compressed_batch_at(base, kValue);
     ASSERT_LT(batch.size(), 1'000u);
     fetch.insert(fetch.end(), batch.begin(), batch.end());
   }
-  ASSERT_TRUE(logic.fetched(PartitionIndex(0), fetch, Offset(10)));
+  ASSERT_TRUE(logic.fetched(wanted, fetch, Offset(10)));
   for (std::int64_t next = 0; next < 10;) {
     ASSERT_TRUE(logic.holds_records());
     const auto records = logic.take().value();
@@ -213,11 +350,11 @@ TEST(ConsumerLogic, CompressedFetchesAreTakenInPieces) {
 TEST(ConsumerLogic, ABatchThatDecompressesToTooMuchStopsItsPartition) {
   ConsumerLogic logic(1 << 20, 10'000);
   logic.assign(PartitionIndex(0), Offset(0));
-  logic.wanted();
+  const auto wanted = logic.wanted().at(0);
   auto fetch = compressed_batch_at(0, 5'000);
   const auto large = compressed_batch_at(1, 20'000);
   fetch.insert(fetch.end(), large.begin(), large.end());
-  ASSERT_TRUE(logic.fetched(PartitionIndex(0), fetch, Offset(2)));
+  ASSERT_TRUE(logic.fetched(wanted, fetch, Offset(2)));
   EXPECT_EQ(logic.take()->size(), 1u);
   for (int again = 0; again < 2; ++again) {
     EXPECT_EQ(logic.take().error().code, ErrorCode::kBatchTooLarge);
@@ -227,7 +364,7 @@ TEST(ConsumerLogic, ABatchThatDecompressesToTooMuchStopsItsPartition) {
 
 TEST(ProducerLogic, CompressesWhatGetsSmaller) {
   for (const Compression type : {Compression::kNone, Compression::kLz4}) {
-    ProducerLogic logic({.linger = 5ms, .compression = type});
+    ProducerLogic logic({.linger = 5ms, .compression = type, .idempotent = false});
     std::vector<ProducerLogic::Outcome> outcomes;
     logic.append(PartitionIndex(0), {{}, as_bytes(std::string(10'000, 'c')), {}}, 1, {},
                  MonotonicTime{1h});
@@ -236,7 +373,7 @@ TEST(ProducerLogic, CompressesWhatGetsSmaller) {
     ASSERT_EQ(out.size(), 1u);
     EXPECT_EQ(RecordBatchView::parse(out[0].bytes)->compression(), type);
     EXPECT_TRUE(RecordBatchView::parse(out[0].bytes)->validate());
-    logic.acknowledged(out[0].id, Offset(0), outcomes);
+    logic.acknowledged(out[0].id, {Offset(0)}, outcomes);
     EXPECT_EQ(logic.buffered_bytes(), 0u);
   }
 }
