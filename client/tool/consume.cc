@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <limits>
 #include <map>
@@ -19,42 +18,13 @@ struct Arguments {
   std::string topic, group, partitions, from, format = "%v\\n", output;
   bool follow = false;
   std::uint64_t count = 0;
+  std::optional<std::int64_t> since_ms;
 };
-
-Result<std::int64_t> number(std::string_view text, const char* what) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty())
-    return fail(ErrorCode::kUsage, std::string(what) + " '" + std::string(text) + "'");
-  return value;
-}
-
-// "0-3,7"
-Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text) {
-  std::vector<PartitionIndex> partitions;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view part = text.substr(0, comma);
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
-    const std::size_t dash = part.find('-');
-    auto first = number(part.substr(0, dash), "--partitions takes 0-3 or 0,2; not");
-    auto last = dash == std::string_view::npos
-                    ? first
-                    : number(part.substr(dash + 1), "--partitions takes 0-3 or 0,2; not");
-    if (!first) return fail(first.error());
-    if (!last) return fail(last.error());
-    if (*first < 0 || *last < *first || *last > 100'000)
-      return fail(ErrorCode::kUsage,
-                  "--partitions takes 0-3 or 0,2; not '" + std::string(part) + "'");
-    for (auto i = *first; i <= *last; ++i) partitions.emplace_back(static_cast<std::int32_t>(i));
-  }
-  return partitions;
-}
 
 Result<StartFrom> parse_from(std::string_view text) {
   if (text.empty() || text == "start") return StartFrom::earliest();
   if (text == "end") return StartFrom::latest();
-  auto value = number(text, "--from takes start, end, OFFSET or -N; not");
+  auto value = parse_number(text, "--from takes start, end, OFFSET or -N; not");
   if (!value) return fail(value.error());
   if (*value == std::numeric_limits<std::int64_t>::min()) return StartFrom::earliest();
   return *value < 0 ? StartFrom::last(-*value) : StartFrom::offset(*value);
@@ -140,7 +110,11 @@ class Reading {
       // Written out first, committed then: what was not shown is shown again.
       if (arguments_.group.empty()) continue;
       doing_ = "commit";
-      if (auto ok = consumer_.commit(records->front().partition, next); !ok) return ok;
+      auto ok = consumer_.commit(records->front().partition, next);
+      // The partition has gone to another member, and its records with it.
+      const bool moved = !ok && (ok.error().code == ErrorCode::kStaleEpoch ||
+                                 ok.error().code == ErrorCode::kUnknownMember);
+      if (!ok && !moved) return ok;
       doing_ = "consume";
     }
     return {};
@@ -183,11 +157,13 @@ int consume(const Context& context, const Arguments& arguments) {
   if (!partitions) return usage_failed(partitions.error().detail);
   auto start = parse_from(arguments.from);
   if (!start) return usage_failed(start.error().detail);
+  if (arguments.since_ms)
+    start = StartFrom::timestamp(SystemClock().wall_now().time_since_epoch().count() -
+                                 *arguments.since_ms);
   auto client = context.connect();
   if (!client) return failed("consume", client.error());
   ConsumerOptions options{.topic = arguments.topic, .partitions = *partitions, .start = *start};
   if (!arguments.group.empty()) options.group = Group{arguments.group};
-  options.ignore_committed = !arguments.from.empty();
   auto consumer = client->consumer(options);
   if (!consumer) return failed("consume", consumer.error());
   return Reading(**consumer, arguments, context.timeout).run();
@@ -200,10 +176,15 @@ void add_consume(CLI::App& app, Context& context, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   verb->add_option("TOPIC", arguments->topic)->required();
   verb->add_option("-g,--group", arguments->group,
-                   "begin where the group committed, commit what was written out");
+                   "be a member of the group: read the partitions it assigns, begin where it "
+                   "committed, commit what was written out; with --partitions, read those instead");
   verb->add_option("--partitions", arguments->partitions, "0-3 or 0,2 (default: all)");
-  verb->add_option("--from", arguments->from,
-                   "start, end, OFFSET or -N: the last N of each partition");
+  auto* from = verb->add_option("--from", arguments->from,
+                                "start, end, OFFSET or -N: the last N of each partition; for a "
+                                "group, where it has not committed");
+  verb->add_option("--since", arguments->since_ms, "instead: so long ago, e.g. 10m")
+      ->transform(durations())
+      ->excludes(from);
   verb->add_flag("--follow", arguments->follow, "go on waiting at the end");
   verb->add_option("-n,--count", arguments->count, "stop after so many records");
   verb->add_option("--format", arguments->format,

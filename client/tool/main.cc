@@ -30,6 +30,11 @@ int usage_failed(const std::string& what) {
   return 2;
 }
 
+int print_json(const char* name, const std::string& value) {
+  std::printf("{\"version\":1,\"%s\":%s}\n", name, value.c_str());
+  return 0;
+}
+
 bool flush_output() {
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return true;
   if (errno != EPIPE) std::cerr << "leat: standard output: " << std::strerror(errno) << "\n";
@@ -72,6 +77,7 @@ int main(int argc, char** argv) {
   add_topic(app, context, run);
   add_produce(app, context, run);
   add_consume(app, context, run);
+  add_group(app, context, run);
   add_ping(app, context, run);
   add_completion(app, run);
   try {

@@ -29,12 +29,24 @@ using Run = std::function<int()>;
 void add_topic(CLI::App& app, Context& context, Run& run);
 void add_produce(CLI::App& app, Context& context, Run& run);
 void add_consume(CLI::App& app, Context& context, Run& run);
+void add_group(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
 void add_completion(CLI::App& app, Run& run);
 
 // Transform what a flag is given: "500ms", "10s" to milliseconds, "64KiB" to bytes.
 CLI::Validator durations();
 CLI::Validator sizes(std::int64_t most, const char* expected);
+// A whole number; `what` begins the message of what is none. Error: kUsage.
+Result<std::int64_t> parse_number(std::string_view text, const char* what);
+// "0-3,7". Error: kUsage.
+Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text);
+// "sync", "memory", "interval=100ms". Error: kUsage.
+Result<TopicConfig> parse_durability(std::string_view text);
+std::string durability_text(const TopicConfig& config);
+
+// One line on stdout that scripts rely on: fields may be added, and the version rises when one
+// changes its meaning or goes.
+int print_json(const char* name, const std::string& value);
 
 // One line on stderr; returns the error's exit code.
 int failed(const std::string& doing, const Error& error);

@@ -12,7 +12,7 @@ namespace leat::tool {
 namespace {
 
 struct Arguments {
-  std::string name;
+  std::string name, durability = "sync";
   std::int32_t partitions = 1;
   bool if_not_exists = false, yes = false, json = false;
 };
@@ -25,9 +25,12 @@ std::int64_t records_in(const TopicDescription& topic) {
 }
 
 int create(const Context& context, const Arguments& arguments) {
+  auto config = parse_durability(arguments.durability);
+  if (!config) return usage_failed(config.error().detail);
   auto client = context.connect();
   if (!client) return failed("topic create", client.error());
-  auto topic = client->create_topic(arguments.name, arguments.partitions, arguments.if_not_exists);
+  auto topic =
+      client->create_topic(arguments.name, arguments.partitions, arguments.if_not_exists, *config);
   if (!topic) return failed("topic create", topic.error());
   std::printf("%s\t%zu partitions\t%s\n", topic->name.c_str(), topic->partitions.size(),
               topic->id.to_string().c_str());
@@ -39,20 +42,14 @@ void append_topic(std::string& out, const TopicDescription& topic) {
   out += "{\"name\":";
   append_string(out, topic.name);
   out += ",\"id\":\"" + topic.id.to_string() +
-         "\",\"created_ms\":" + std::to_string(topic.created_ms) +
+         "\",\"created_ms\":" + std::to_string(topic.created_ms) + ",\"durability\":\"" +
+         durability_text(topic.config) + "\"" +
          ",\"records\":" + std::to_string(records_in(topic)) + ",\"partitions\":[";
   for (std::size_t i = 0; i < topic.partitions.size(); ++i)
     out += (i == 0 ? "" : ",") + ("{\"partition\":" + std::to_string(i)) +
            ",\"log_start\":" + std::to_string(topic.partitions[i].log_start.value) +
            ",\"high_watermark\":" + std::to_string(topic.partitions[i].high_watermark.value) + "}";
   out += "]}";
-}
-
-// Scripts rely on it: fields may be added, and the version rises when one changes its meaning or
-// goes.
-int print_json(const char* name, const std::string& value) {
-  std::printf("{\"version\":1,\"%s\":%s}\n", name, value.c_str());
-  return 0;
 }
 
 int list_json(const std::vector<TopicDescription>& topics) {
@@ -90,8 +87,9 @@ int info(const Context& context, const Arguments& arguments) {
   const std::time_t created = topic->created_ms / 1000;
   char when[32] = "";
   std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&created));
-  std::printf("name\t%s\nid\t%s\ncreated\t%s\nrecords\t%lld\n", topic->name.c_str(),
-              topic->id.to_string().c_str(), when, static_cast<long long>(records_in(*topic)));
+  std::printf("name\t%s\nid\t%s\ncreated\t%s\ndurability\t%s\nrecords\t%lld\n", topic->name.c_str(),
+              topic->id.to_string().c_str(), when, durability_text(topic->config).c_str(),
+              static_cast<long long>(records_in(*topic)));
   for (std::size_t i = 0; i < topic->partitions.size(); ++i)
     std::printf("partition %zu\toffsets %lld to %lld\n", i,
                 static_cast<long long>(topic->partitions[i].log_start.value),
@@ -124,6 +122,9 @@ void add_topic(CLI::App& app, Context& context, Run& run) {
   auto* create_verb = topic->add_subcommand("create", "create a topic");
   create_verb->add_option("NAME", arguments->name)->required();
   create_verb->add_option("--partitions", arguments->partitions, "default: 1");
+  create_verb->add_option("--durability", arguments->durability,
+                          "sync (default): on disk before the ack; interval=100ms: within that; "
+                          "memory: may die with the broker");
   create_verb->add_flag("--if-not-exists", arguments->if_not_exists,
                         "fine if it exists, whatever its partitions");
   create_verb->callback(

@@ -93,10 +93,10 @@ done
 check "compressed records" "2500 none gzip snappy lz4 zstd" \
   "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq | xargs)"
 
-check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
+check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
   "$(leat topic info orders --json | sed -E 's/"id":"[0-9a-f-]*"/"id":"ID"/; s/"created_ms":[0-9]*/"created_ms":T/; s/\{"partition":1.*//')"
 check "json of all topics" '{"version":1,"topics":[{"name":"orders","records":0},{"name":"squeezed","records":2500}]}' \
-  "$(leat topic ls --json | sed -E 's/"id":"[0-9a-f-]*","created_ms":[0-9]*,//g; s/,"partitions":\[[^]]*\]//g')"
+  "$(leat topic ls --json | sed -E 's/"id":"[0-9a-f-]*","created_ms":[0-9]*,"durability":"sync",//g; s/,"partitions":\[[^]]*\]//g')"
 check "no colour in a pipe" $'orders\t4 partitions\t0 records' "$(leat topic ls | head -n 1)"
 check "colour that is asked for" $'\033[1morders\033[0m\t4 partitions\t0 records' \
   "$(leat topic ls --color always | head -n 1)"
@@ -112,6 +112,7 @@ completes() {  # completes EXPECTED WORD...: the last word is what stands before
   check "completion of: $*" "$expected" "${COMPREPLY[*]}"
 }
 completes "topic" leat to
+completes "ls info seek reset rm" leat group ""
 completes "create ls info rm" leat topic ""
 completes "--partitions" leat topic create --part
 completes "--broker" leat --color never topic ls --b
@@ -133,6 +134,45 @@ check "the last two" $'4999\n5000' "$(leat consume lines --from -2)"
 check "from an offset" 5000 "$(leat consume lines --from 4999)"
 check "count for a group" $'1\n2\n3' "$(leat consume lines -g g -n 3)"
 check "the group goes on" 4 "$(leat consume lines -g g -n 1)"
+check "since a time" 5000 "$(leat consume lines --since 1h | wc -l)"
+
+# ---- groups ----
+check "its lag" $'lines 0\tcommitted 4\tend 5000\tlag 4996\t-' "$(leat group info g | tail -n 1)"
+check "groups" $'g\tnone\t0 members' "$(leat group ls)"
+check "groups as json" '{"version":1,"groups":[{"name":"g","kind":"none","epoch":E,"members":0,"settled":true}]}' \
+  "$(leat group ls --json | sed -E 's/"epoch":[0-9]+/"epoch":E/')"
+check "a dry run" $'lines 0\t4 -> 2\t(dry run)' "$(leat group seek g lines --to 2 --dry-run)"
+check "after a dry run" 5 "$(leat consume lines -g g -n 1)"
+check "seek" $'lines 0\t5 -> 2' "$(leat group seek g lines --to 2)"
+check "after seek" 3 "$(leat consume lines -g g -n 1)"
+check "reset" $'lines 0\t3 -> 5000' "$(leat group reset g lines --to end)"
+check "after reset" "" "$(leat consume lines -g g)"
+leat group reset g lines --since 1h >/dev/null
+check "after reset to a time" 1 "$(leat consume lines -g g -n 1)"
+leat group seek g lines --to 4 >/dev/null
+exits 1 "holds 0 to 5000" leat group seek g lines --to 9999
+exits 4 "has partitions 0 to 0" leat group seek g lines --to 1 --partitions 3
+exits 4 "'none'" leat group info none
+exits 4 "'none'" leat group rm none --yes
+exits 2 "" leat group reset g lines --to middle
+leat topic create shared --partitions 2 >/dev/null
+for i in 1 2 3 4 5 6 7 8; do leat produce shared "$i" --key "$i" 2>/dev/null; done
+coproc MEMBER { exec leat consume shared -g team --follow 2>/dev/null; }
+member=$MEMBER_PID
+exec {membership}<&"${MEMBER[0]}"
+for i in 1 2 3 4 5 6 7 8; do read -r _ <&"$membership"; done
+case "$(leat group info team)" in *"partitioned"*"shared 1"*"lag 0"*) ;; *) check "a member's group" "lag 0" "$(leat group info team)" ;; esac
+exits 7 "stop" leat group rm team --yes
+exits 7 "stop" leat group seek team shared --to 0
+kill -TERM "$member"; wait "$member" 2>/dev/null
+check "a member that left" $'team\tnone\t0 members' "$(leat group ls | grep team)"
+leat group rm team --yes
+check "a group that is gone" "" "$(leat group ls | grep team)"
+
+# ---- durability ----
+leat topic create quick --durability interval=50ms >/dev/null
+check "durability" $'durability\tinterval=50ms' "$(leat topic info quick | grep durability)"
+exits 2 "interval=100ms" leat topic create x --durability sometimes
 printf 'a:1\nb:2\n' >"$directory/file"
 leat topic create keyed >/dev/null
 leat produce keyed --file "$directory/file" --key-delimiter : 2>/dev/null
