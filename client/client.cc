@@ -3,6 +3,7 @@
 #include "client/consumer_core.h"
 #include "client/link.h"
 #include "client/producer_core.h"
+#include "client/socket_transport.h"
 
 namespace leat {
 namespace {
@@ -39,7 +40,12 @@ GroupDescription description_of(const native::DescribeGroupReply& reply) {
 Result<Client> Client::connect(ClientOptions options) {
   auto address = parse_broker_url(options.broker);
   if (!address) return fail(address.error());
-  auto link = std::make_shared<Link>(std::move(options), std::move(*address));
+  auto connector = socket_connector(std::move(*address), options.broker);
+  return connect(std::move(options), std::move(connector));
+}
+
+Result<Client> Client::connect(ClientOptions options, std::unique_ptr<Connector> connector) {
+  auto link = std::make_shared<Link>(std::move(options), std::move(connector));
   if (auto ok = link->connect(); !ok) return fail(ok.error());
   return Client(std::move(link));
 }

@@ -19,12 +19,16 @@
 
 namespace leat {
 
+class Connector;
 class Link;
 
 class Client {
  public:
   // Errors: kInvalidAddress, kUnreachable, kUnsupportedVersion.
   static Result<Client> connect(ClientOptions options);
+  // Over another transport (client/transport.h) instead of `options.broker`. For a broker in this
+  // process: Server::connect_local().
+  static Result<Client> connect(ClientOptions options, std::unique_ptr<Connector> connector);
 
   // Round-trip time.
   Result<std::chrono::nanoseconds> ping();

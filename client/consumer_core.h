@@ -40,6 +40,7 @@ class Consumer::Core final : public Link::Listener, public std::enable_shared_fr
   // consumer_core.cc: the link's thread.
   void on_up() override { pump(); }
   void on_down() override;
+  void on_ended(const Error& why) override { fail_with(why); }
   void pump();
   void fetch();
   void on_fetched(const ConsumerLogic::Fetch& fetch, const Result<const native::Reply*>& reply);

@@ -1,17 +1,12 @@
 #include "client/link.h"
 
-#include <cerrno>
 #include <future>
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 namespace leat {
 namespace {
-
-constexpr std::size_t kReadBytes = 256 << 10;
 
 // A library's threads take no signals: those are the application's (rule 13).
 std::thread quiet_thread(asio::io_context& io) {
@@ -43,26 +38,29 @@ struct Link::Call {
   }
 };
 
-Link::Link(ClientOptions options, BrokerAddress address)
+Link::Link(ClientOptions options, std::unique_ptr<Connector> connector)
     : options_(std::move(options)),
-      address_(std::move(address)),
+      connector_(std::move(connector)),
+      broker_(connector_->name()),
       backoff_(options_.min_backoff),
-      read_buffer_(kReadBytes),
       thread_(quiet_thread(io_)) {}
 
 Link::~Link() {
   asio::post(io_, [this] {
     stopped_ = true;
     ++attempt_;
-    std::error_code ignored;
-    socket_.close(ignored);
-    resolver_.cancel();
+    if (transport_) transport_->close();
     retry_timer_.cancel();
     deadline_timer_.cancel();
     logic_.disconnected({ErrorCode::kClosed, "the client was destroyed"});
     work_.reset();
   });
   thread_.join();
+}
+
+void Link::add(Listener* listener) {
+  listeners_.push_back(listener);
+  if (ended_) listener->on_ended(*ended_);
 }
 
 void Link::run(const std::function<void()>& task) {
@@ -82,7 +80,7 @@ Result<> Link::connect() {
     deadline_timer_.expires_after(options_.connect_timeout);
     deadline_timer_.async_wait([this](std::error_code error) {
       if (!error && first_connect_)
-        lost({ErrorCode::kUnreachable, options_.broker + ": no answer within " +
+        lost({ErrorCode::kUnreachable, broker_ + ": no answer within " +
                                            std::to_string(options_.connect_timeout.count()) +
                                            " ms"});
     });
@@ -97,53 +95,11 @@ void Link::start_connecting() {
   if (stopped_ || connecting_) return;
   connecting_ = true;
   ++attempt_;
-  if (!address_.unix_path.empty()) {
-    if (address_.unix_path.size() >= 108)
-      return lost({ErrorCode::kInvalidAddress, address_.unix_path + ": path too long"});
-    return connect_to({asio::local::stream_protocol::endpoint(address_.unix_path)}, 0);
-  }
-  resolver_.async_resolve(
-      address_.host, address_.port,
-      [this, attempt = attempt_](std::error_code error, const auto& results) {
-        if (attempt != attempt_) return;
-        if (error) return lost({ErrorCode::kUnreachable, options_.broker + ": " + error.message()});
-        std::vector<Endpoint> endpoints;
-        for (const auto& result : results) endpoints.emplace_back(result.endpoint());
-        connect_to(std::move(endpoints), 0);
-      });
+  transport_ = connector_->open(io_, *this);
+  transport_->connect();
 }
 
-void Link::connect_to(std::vector<Endpoint> endpoints, std::size_t index) {
-  std::error_code ignored;
-  socket_.close(ignored);
-  const Endpoint endpoint = endpoints[index];
-  // Asio opens its sockets inheritable (rule 13).
-  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0)
-    return lost(
-        {ErrorCode::kUnreachable, options_.broker + ": " + std::generic_category().message(errno)});
-  std::error_code refused;
-  socket_.assign(endpoint.protocol(), fd, refused);
-  if (refused) {
-    ::close(fd);
-    return lost({ErrorCode::kUnreachable, options_.broker + ": " + refused.message()});
-  }
-  socket_.async_connect(endpoint, [this, attempt = attempt_, index,
-                                   endpoints = std::move(endpoints)](std::error_code error) {
-    if (attempt != attempt_) return;
-    if (error && index + 1 < endpoints.size()) return connect_to(endpoints, index + 1);
-    if (error)
-      return lost({ErrorCode::kUnreachable,
-                   options_.broker + ": " + error.message() + "; is leatd running there?"});
-    greet();
-  });
-}
-
-void Link::greet() {
-  if (address_.unix_path.empty()) {
-    std::error_code ignored;
-    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  }
+void Link::on_connected() {
   native::Hello hello;
   hello.client_name = options_.client_name;
   const CorrelationId correlation(next_correlation_++);
@@ -153,7 +109,6 @@ void Link::greet() {
       correlation, [this](const auto& reply) { came_up(reply); },
       clock_.now() + options_.connect_timeout);
   send(std::move(frame));
-  read();
   if (!first_connect_) arm_deadline();
 }
 
@@ -190,19 +145,28 @@ void Link::lost(const Error& why) {
   ++attempt_;
   const bool was_up = std::exchange(up_, false);
   connecting_ = writing_ = false;
-  std::error_code ignored;
-  socket_.close(ignored);
+  if (transport_) transport_->close();
   outgoing_.clear();
-  being_written_.clear();
   if (first_connect_) {  // the first attempt is the caller's to repeat
     deadline_timer_.cancel();
     logic_.disconnected({ErrorCode::kDisconnected});
     return std::exchange(first_connect_, nullptr)(fail(why));
   }
-  retry_later();
+  if (!ended_) retry_later();
   logic_.disconnected({ErrorCode::kDisconnected, why.message()});
   if (was_up)
     for (Listener* listener : std::vector(listeners_)) listener->on_down();
+}
+
+void Link::on_ended(const Error& why) {
+  ended_ = why;
+  lost(why);
+  for (const auto& call : std::exchange(waiting_, {})) call->finish(fail(why));
+  for (Listener* listener : std::vector(listeners_)) listener->on_ended(why);
+}
+
+Error Link::down() const {
+  return ended_.value_or(Error(ErrorCode::kDisconnected, "the broker cannot be reached"));
 }
 
 void Link::retry_later() {
@@ -219,7 +183,7 @@ void Link::retry_later() {
 
 void Link::request(const native::Request& request, std::chrono::milliseconds timeout,
                    ReplyHandler handler) {
-  if (!up_) return handler(fail(ErrorCode::kDisconnected, "the broker cannot be reached"));
+  if (!up_) return handler(fail(down()));
   const CorrelationId correlation(next_correlation_++);
   std::vector<std::byte> frame;
   native::encode(correlation, request, frame);
@@ -243,7 +207,7 @@ Result<> Link::call(const native::Request& request, std::chrono::milliseconds ti
     call->timer.async_wait([this, call](std::error_code error) {
       if (error) return;
       std::erase(waiting_, call);
-      call->finish(fail(ErrorCode::kTimedOut, "no answer from " + options_.broker));
+      call->finish(fail(ErrorCode::kTimedOut, "no answer from " + broker_));
     });
     attempt(call);
   });
@@ -252,6 +216,7 @@ Result<> Link::call(const native::Request& request, std::chrono::milliseconds ti
 
 void Link::attempt(const std::shared_ptr<Call>& call) {
   if (call->finished) return;
+  if (ended_) return call->finish(fail(*ended_));
   if (!up_) return waiting_.push_back(call);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock_.now());
   request(*call->request, std::max(left, std::chrono::milliseconds(1)),
@@ -277,30 +242,19 @@ void Link::send(std::vector<std::byte> frame) {
 
 void Link::write() {
   writing_ = true;
-  being_written_ = std::exchange(outgoing_, {});
-  std::vector<asio::const_buffer> buffers;
-  buffers.reserve(being_written_.size());
-  for (const auto& frame : being_written_) buffers.push_back(asio::buffer(frame));
-  asio::async_write(socket_, buffers,
-                    [this, attempt = attempt_, frames = std::move(being_written_)](
-                        std::error_code error, std::size_t) {
-                      if (attempt != attempt_) return;
-                      writing_ = false;
-                      if (error) return lost({ErrorCode::kDisconnected, error.message()});
-                      if (!outgoing_.empty()) write();
-                    });
+  transport_->send(std::exchange(outgoing_, {}));
 }
 
-void Link::read() {
-  socket_.async_read_some(asio::buffer(read_buffer_),
-                          [this, attempt = attempt_](std::error_code error, std::size_t n) {
-                            if (attempt != attempt_) return;
-                            if (error) return lost({ErrorCode::kDisconnected, error.message()});
-                            auto ok = logic_.received(Bytes(read_buffer_).first(n));
-                            if (attempt != attempt_) return;  // a handler gave the connection up
-                            if (!ok) return lost(ok.error());
-                            read();
-                          });
+void Link::on_sent() {
+  writing_ = false;
+  if (!outgoing_.empty()) write();
+}
+
+void Link::on_received(Bytes bytes) {
+  const auto attempt = attempt_;
+  auto ok = logic_.received(bytes);
+  if (attempt != attempt_) return;  // a handler gave the connection up
+  if (!ok) lost(ok.error());
 }
 
 // One timer for all requests; it may fire early, never late.
@@ -312,8 +266,7 @@ void Link::arm_deadline() {
   deadline_timer_.async_wait([this](std::error_code error) {
     if (error || stopped_) return;
     deadline_armed_ = false;
-    if (logic_.overdue(clock_.now()))
-      lost({ErrorCode::kTimedOut, "no answer from " + options_.broker});
+    if (logic_.overdue(clock_.now())) lost({ErrorCode::kTimedOut, "no answer from " + broker_});
     arm_deadline();
   });
 }

@@ -1,6 +1,6 @@
-// The Asio edge: one connection to one broker, kept up by one thread that also runs every handler.
-// Reconnects with back-off. Everything but post(), call() and the constructor happens on that
-// thread.
+// The Asio edge: one connection to one broker, over any transport, kept up by one thread that also
+// runs every handler. Reconnects with back-off. Everything but post(), call() and the constructor
+// happens on that thread.
 #pragma once
 
 #include <atomic>
@@ -12,14 +12,14 @@
 
 #include <asio.hpp>
 
-#include "client/broker_url.h"
 #include "client/config.h"
 #include "client/connection_logic.h"
+#include "client/transport.h"
 #include "protocol/base/random.h"
 
 namespace leat {
 
-class Link {
+class Link final : private TransportEvents {
  public:
   // Told when the connection comes up (greeted) and when it is lost.
   class Listener {
@@ -27,13 +27,19 @@ class Link {
     virtual ~Listener() = default;
     virtual void on_up() = 0;
     virtual void on_down() = 0;
+    // It will never come up again: the broker was in this process and is closed. At once when that
+    // happened before add().
+    virtual void on_ended(const Error&) {}
   };
 
-  Link(ClientOptions options, BrokerAddress address);
-  ~Link();
+  Link(ClientOptions options, std::unique_ptr<Connector> connector);
+  ~Link() override;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
 
   const ClientOptions& options() const { return options_; }
-  // Any thread. Waits for the first connection. Errors: kUnreachable, kUnsupportedVersion.
+  // Any thread. Waits for the first connection. Errors: kUnreachable, kUnsupportedVersion,
+  // kShuttingDown.
   Result<> connect();
   // Any thread: runs `task` on the link's thread.
   void post(std::function<void()> task) { asio::post(io_, std::move(task)); }
@@ -51,52 +57,52 @@ class Link {
   bool on_own_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   // The link's thread.
-  void add(Listener* listener) { listeners_.push_back(listener); }
+  void add(Listener* listener);
   void remove(Listener* listener) { std::erase(listeners_, listener); }
   bool up() const { return up_; }
   asio::any_io_executor executor() { return io_.get_executor(); }
-  // kDisconnected at once while the link is down.
+  // kDisconnected at once while the link is down, kShuttingDown when it has ended.
   void request(const native::Request& request, std::chrono::milliseconds timeout,
                ReplyHandler handler);
   // Gives up the connection, soon, and makes a new one: the way to try again in order.
   void reset(const Error& why);
 
  private:
-  using Socket = asio::generic::stream_protocol::socket;
-  using Endpoint = asio::generic::stream_protocol::endpoint;
-
   struct Call;
   void attempt(const std::shared_ptr<Call>& call);
   void start_connecting();
-  void connect_to(std::vector<Endpoint> endpoints, std::size_t index);
-  void greet();
+  void on_connected() override;
+  void on_received(Bytes bytes) override;
+  void on_sent() override;
+  void on_closed(const Error& why) override { lost(why); }
+  void on_ended(const Error& why) override;
   void came_up(const Result<const native::Reply*>& reply);
   void lost(const Error& why);
   void retry_later();
   void send(std::vector<std::byte> frame);
   void write();
-  void read();
   void arm_deadline();
+  Error down() const;
 
   ClientOptions options_;
-  BrokerAddress address_;
+  std::unique_ptr<Connector> connector_;
+  std::string broker_;  // for people
   SystemClock clock_;
   Random random_ = Random::from_system();
 
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
-  asio::ip::tcp::resolver resolver_{io_};
   asio::steady_timer retry_timer_{io_}, deadline_timer_{io_};
-  Socket socket_{io_};
-  std::uint64_t attempt_ = 0;  // handlers of an earlier connection are ignored
+  std::shared_ptr<Transport> transport_;  // the connection, or the attempt at one
+  std::uint64_t attempt_ = 0;             // what was posted for an earlier one is ignored
   std::chrono::milliseconds backoff_;
   bool up_ = false, connecting_ = false, stopped_ = false, writing_ = false;
   bool deadline_armed_ = false;
   std::atomic<std::size_t> max_batch_bytes_{8 << 20};
   std::uint64_t next_correlation_ = 1;
   ConnectionLogic logic_;
-  std::vector<std::byte> read_buffer_;
-  std::vector<std::vector<std::byte>> outgoing_, being_written_;
+  std::optional<Error> ended_;
+  std::vector<std::vector<std::byte>> outgoing_;
   std::vector<Listener*> listeners_;
   std::vector<std::shared_ptr<Call>> waiting_;  // for the link to come up
   std::function<void(Result<>)> first_connect_;

@@ -30,15 +30,11 @@ Producer::Core::Core(Link& link, TopicDescription topic, ProducerOptions options
 }
 
 void Producer::Core::close() {
-  std::vector<ProducerLogic::Outcome> outcomes;
-  link_.run([&] {
+  link_.run([this] {
     link_.remove(this);
     timer_.reset();
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    logic_.fail_all({ErrorCode::kClosed, "the producer was destroyed"}, outcomes);
+    on_ended({ErrorCode::kClosed, "the producer was destroyed"});
   });
-  tell(outcomes);
 }
 
 Result<PartitionIndex> Producer::Core::partition_of(const OutgoingRecord& record) {
@@ -71,7 +67,7 @@ Result<> Producer::Core::send(const OutgoingRecord& record, AckHandler handler) 
         return closed_ || logic_.buffered_bytes() < options_.buffer_bytes;
       }))
     return fail(ErrorCode::kQueueFull, "the producer's buffer stayed full; is the broker up?");
-  if (closed_) return fail(ErrorCode::kClosed);
+  if (closed_) return fail(*closed_);
   auto partition = partition_of(record);
   if (!partition) return fail(partition.error());
   const MonotonicTime now = clock_.now();
@@ -139,6 +135,17 @@ void Producer::Core::on_identity(const Result<const native::Reply*>& reply) {
   }
   tell_counted(outcomes);
   pump();
+}
+
+void Producer::Core::on_ended(const Error& why) {
+  std::vector<ProducerLogic::Outcome> outcomes;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) closed_ = why;
+    logic_.fail_all(why, outcomes);
+    ++tells_begun_;
+  }
+  tell_counted(outcomes);
 }
 
 void Producer::Core::pump() {

@@ -23,6 +23,7 @@ class Producer::Core final : public Link::Listener, public std::enable_shared_fr
  private:
   void on_up() override;
   void on_down() override;
+  void on_ended(const Error& why) override;
   Result<PartitionIndex> partition_of(const OutgoingRecord& record);
   void pump();
   void init_producer();
@@ -43,7 +44,8 @@ class Producer::Core final : public Link::Listener, public std::enable_shared_fr
   ProducerLogic logic_;
   std::uint64_t tells_begun_ = 0, tells_ended_ = 0;  // rounds of calling handlers
   std::optional<MonotonicTime> timer_at_;
-  bool pump_posted_ = false, identity_asked_ = false, closed_ = false;
+  bool pump_posted_ = false, identity_asked_ = false;
+  std::optional<Error> closed_;  // why nothing is sent any more
 };
 
 }  // namespace leat

@@ -2,7 +2,7 @@
 //
 //   auto server = Server::open({.data_dir = "/var/lib/collector"});
 //   if (!server) die(server.error().message());
-//   connect((*server)->listeners().front());
+//   auto client = (*server)->connect_local();   // the same Client as over TCP, and no socket
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/client.h"
 #include "protocol/base/result.h"
 #include "server/limits.h"
 
@@ -20,8 +21,9 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 struct ServerOptions {
   std::string data_dir;
-  // leat://host:port (port 0: any free one) or unix:///path. An empty list means the default.
-  std::vector<std::string> listen = {"leat://127.0.0.1:5328"};
+  // leat://host:port (port 0: any free one) or unix:///path. Empty: no socket at all; clients of
+  // this process use connect_local().
+  std::vector<std::string> listen;
   std::size_t memory_bytes = 384 << 20;  // for what lies between the journal and the disk
   ServerLimits limits;
   // Allows addresses other than loopback, although there is no authentication yet.
@@ -50,7 +52,14 @@ class Server {
   virtual std::string reactor() const = 0;  // "uring" or "epoll"
   virtual std::uint64_t journal_syncs() const = 0;
 
-  // Any thread, once: stops listening, answers what is pending within five seconds, closes the
+  // A client of this server by way of memory; opens no socket. `options.broker` is not used. Any
+  // thread. Clients may be closed before the server or after it, on any thread: when the server
+  // goes first, what they have pending and all later calls fail with kShuttingDown or
+  // kDisconnected.
+  // Errors: kShuttingDown, after close().
+  virtual Result<Client> connect_local(ClientOptions options = {}) = 0;
+
+  // Any thread: stops listening, answers what is pending within five seconds, closes the
   // connections and the storage. The destructor does the same.
   virtual void close() = 0;
 };

@@ -1,0 +1,311 @@
+#include "server/shard.h"
+
+#include "protocol/names.h"
+#include "server/listen_url.h"
+#include "server/reactor/open_reactor.h"
+#include "storage/thread.h"
+
+namespace leat {
+namespace {
+
+constexpr auto kDrainTime = std::chrono::seconds(5);
+constexpr auto kComplaintInterval = std::chrono::seconds(1);
+
+}  // namespace
+
+// ---- coming up and going down ----
+
+Result<> Shard::start() {
+  if (auto ok = check_limits(options_.limits); !ok) return ok;
+  options_.limits.session.server_name = "leatd " + std::string(version());
+  if (auto ok = open_reactor(); !ok) return ok;
+  local_ = std::make_unique<LocalConnections>([this] { reactor_->wake(); },
+                                              options_.limits.reactor, clock_);
+  if (auto ok = check_addresses(); !ok) return ok;
+  const ReplayLimits& replay = options_.limits.replay;
+  auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
+                                            .memory_bytes = options_.memory_bytes,
+                                            .max_unpersisted_bytes = replay.unpersisted_bytes,
+                                            .max_unpersisted_entries = replay.unpersisted_entries,
+                                            .journal_segment_bytes = replay.journal_segment_bytes,
+                                            .producers = options_.limits.producers,
+                                            .at_point = options_.at_point},
+                                           storage::real_file_io(), [this] { reactor_->wake(); });
+  if (!opened) return fail(opened.error());
+  storage_ = std::move(*opened);
+  log_recovery();
+  broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_,
+                                             Random::from_system(), *this, clock_.now());
+  if (auto ok = listen(); !ok) return ok;
+  thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
+  return {};
+}
+
+void Shard::close() {
+  std::call_once(closed_once_, [this] {
+    if (thread_.joinable()) stop();
+  });
+}
+
+void Shard::stop() {
+  closing_ = true;
+  reactor_->wake();
+  thread_.join();
+  local_->close();
+  sessions_.clear();
+  broker_.reset();
+  storage_.reset();
+  log(LogLevel::kInfo, "event=stopped");
+}
+
+Result<> Shard::open_reactor() {
+  const auto kind = reactor::parse_reactor_kind(options_.reactor);
+  if (!kind) return fail(kind.error());
+  auto opened = reactor::open_reactor(*kind, options_.limits.reactor, clock_);
+  if (!opened) return fail(opened.error());
+  reactor_ = std::move(opened->reactor);
+  if (!opened->fallback.empty())
+    log(LogLevel::kInfo, "event=reactor name=" + std::string(reactor_->name()) + " reason='" +
+                             escaped(opened->fallback, 400) + "'");
+  return {};
+}
+
+Result<> Shard::check_addresses() {
+  for (const std::string& url : options_.listen) {
+    auto address = parse_listen_url(url);
+    if (!address) return fail(address.error());
+    if (!is_loopback(*address) && !options_.insecure)
+      return fail(ErrorCode::kNotAllowed,
+                  url +
+                      " is not a loopback address and there is no authentication; "
+                      "say --insecure if that is wanted");
+    addresses_.push_back(*address);
+  }
+  return {};
+}
+
+Result<> Shard::listen() {
+  for (const reactor::Address& address : addresses_) {
+    auto bound = reactor_->listen(address);
+    if (!bound) return fail(bound.error());
+    urls_.push_back(listen_url(*bound));
+  }
+  return {};
+}
+
+void Shard::log(LogLevel level, std::string_view line) const {
+  if (options_.log) options_.log(level, line);
+}
+
+void Shard::log_recovery() const {
+  const auto found = storage_->stats().recovery;
+  log(found.torn_bytes > 0 ? LogLevel::kWarning : LogLevel::kInfo,
+      "event=opened data_dir='" + escaped(options_.data_dir) + "' incarnation=" +
+          std::to_string(found.incarnation) + " last_entry=" + std::to_string(found.last.value) +
+          " replayed=" + std::to_string(found.replayed) +
+          " torn_bytes=" + std::to_string(found.torn_bytes));
+}
+
+// Until what was appended is durable and its replies have left, or the time is up.
+void Shard::drain() {
+  if (!drain_until_) {
+    drain_until_ = clock_.now() + kDrainTime;
+    reactor_->stop_listening();
+    local_->stop_accepting();
+    log(LogLevel::kInfo, "event=stopping");
+  }
+  const bool durable = storage_->durable() >= storage_->reply_position();
+  if (!durable && clock_.now() < *drain_until_) return set_timer();
+  for (const auto& [id, session] : sessions_)
+    if (!LocalConnections::owns(id)) reactor_->close_when_drained(id);
+  reactor_->stop();
+}
+
+// ---- reactor ----
+
+void Shard::on_accept(ConnectionId id, std::size_t) {
+  on_local_accept(id);
+  settle();
+}
+
+void Shard::on_receive(ConnectionId id, Bytes bytes) {
+  on_local_receive(id, bytes);
+  settle();
+}
+
+void Shard::on_drained(ConnectionId id) {
+  on_local_drained(id);
+  settle();
+}
+
+void Shard::on_closed(ConnectionId id) {
+  forget(id);
+  settle();
+}
+
+void Shard::on_wake() {
+  storage_->poll(*broker_);
+  local_->poll(*this);
+  settle();
+  if (closing_) drain();
+}
+
+void Shard::on_timer() {
+  const MonotonicTime now = clock_.now();
+  broker_->on_time(now);
+  local_->on_time(now, *this);
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const ConnectionId id = deadlines_.begin()->second;
+    session::NativeSession& session = *sessions_.at(id);
+    session.on_deadline();
+    touch(id, session);
+  }
+  settle();
+  if (closing_) drain();
+}
+
+// ---- connections within the process; what leaves settle() to the caller ----
+
+void Shard::on_local_accept(ConnectionId id) {
+  auto session =
+      std::make_unique<session::NativeSession>(id, *broker_, *this,
+                                                          options_.limits.session, clock_);
+  touch(id, *sessions_.emplace(id, std::move(session)).first->second);
+}
+
+void Shard::on_local_receive(ConnectionId id, Bytes bytes) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return;
+  it->second->on_receive(bytes);
+  touch(id, *it->second);
+}
+
+void Shard::on_local_drained(ConnectionId id) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return;
+  it->second->proceed();
+  touch(id, *it->second);
+}
+
+// ---- session output ----
+
+void Shard::send(ConnectionId id, std::shared_ptr<const void> owner, Bytes bytes) {
+  if (LocalConnections::owns(id)) return local_->send(id, {std::move(owner), bytes});
+  reactor_->send(id, {std::move(owner), bytes});
+}
+
+std::size_t Shard::queued_bytes(ConnectionId id) const {
+  return LocalConnections::owns(id) ? local_->queued_bytes(id) : reactor_->queued_bytes(id);
+}
+
+void Shard::pause(ConnectionId id) {
+  LocalConnections::owns(id) ? local_->pause(id) : reactor_->pause(id);
+}
+
+void Shard::resume(ConnectionId id) {
+  LocalConnections::owns(id) ? local_->resume(id) : reactor_->resume(id);
+}
+
+void Shard::close_when_drained(ConnectionId id) {
+  broker_->on_connection_closed(id, clock_.now());
+  closed_.push_back(id);
+}
+
+void Shard::complain(ConnectionId id, const std::string& what) {
+  const MonotonicTime now = clock_.now();
+  if (now - last_complaint_ < kComplaintInterval) return;
+  last_complaint_ = now;
+  log(LogLevel::kWarning, "event=refused connection=" + std::to_string(id.value) + " reason='" +
+                              escaped(what, 400) + "'");
+}
+
+// ---- broker ----
+
+void Shard::on_reply(const broker::RequestId& request, broker::Reply reply) {
+  const auto it = sessions_.find(request.connection);
+  if (it == sessions_.end()) return;
+  it->second->on_reply(request.correlation, std::move(reply));
+  replied_.insert(request.connection);
+}
+
+void Shard::on_push_ready(ConnectionId id) {
+  replied_.insert(id);
+}
+
+void Shard::on_subscription_ended(ConnectionId id, std::uint32_t subscription, const Error& why) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return;
+  it->second->on_subscription_ended(subscription, why);
+  replied_.insert(id);
+}
+
+void Shard::on_room() {
+  for (auto& [id, session] : sessions_) replied_.insert(id);
+}
+
+void Shard::on_storage_failed(const Error& error) {
+  log(LogLevel::kError, "event=storage_failed reason='" + escaped(error.message(), 400) +
+                            "' action='writes are refused; mend the cause and restart'");
+}
+
+// ---- the shard's own ----
+
+void Shard::touch(ConnectionId id, const session::NativeSession& session) {
+  replied_.insert(id);
+  std::optional<MonotonicTime>& known = known_deadlines_[id];
+  if (known == session.deadline()) return;
+  if (known) deadlines_.erase({*known, id});
+  known = session.deadline();
+  if (known) deadlines_.insert({*known, id});
+}
+
+void Shard::forget(ConnectionId id) {
+  if (const auto known = known_deadlines_.find(id); known != known_deadlines_.end()) {
+    if (known->second) deadlines_.erase({*known->second, id});
+    known_deadlines_.erase(known);
+  }
+  broker_->on_connection_closed(id, clock_.now());
+  sessions_.erase(id);
+}
+
+// After each event: replies leave together, sessions that wait are let on, the timer is set.
+void Shard::settle() {
+  do {
+    let_replies_leave();
+    close_finished();
+  } while (local_->flush(*this));
+  set_timer();
+}
+
+void Shard::let_replies_leave() {
+  while (!replied_.empty()) {
+    const auto ids = std::exchange(replied_, {});
+    for (const ConnectionId id : ids) {
+      const auto it = sessions_.find(id);
+      if (it == sessions_.end()) continue;
+      it->second->flush();
+      it->second->proceed();
+      it->second->flush();
+    }
+  }
+}
+
+void Shard::close_finished() {
+  for (const ConnectionId id : std::exchange(closed_, {})) {
+    forget(id);
+    LocalConnections::owns(id) ? local_->close_when_drained(id) : reactor_->close_when_drained(id);
+  }
+}
+
+void Shard::set_timer() {
+  std::optional<MonotonicTime> next = broker_->next_deadline();
+  const auto earlier = [&](std::optional<MonotonicTime> when) {
+    if (when) next = next ? std::min(*next, *when) : when;
+  };
+  if (!deadlines_.empty()) earlier(deadlines_.begin()->first);
+  earlier(local_->next_deadline());
+  earlier(drain_until_);
+  reactor_->set_timer(next);
+}
+
+}  // namespace leat

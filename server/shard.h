@@ -1,0 +1,104 @@
+// The shard: reactor, sessions and broker on one thread, which owns all their state.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+#include "server/broker/broker.h"
+#include "server/local_connections.h"
+#include "server/reactor/reactor.h"
+#include "server/server.h"
+#include "server/session/native_session.h"
+#include "storage/disk_storage.h"
+
+namespace leat {
+
+class Shard final : public reactor::ReactorHandler,
+                    public LocalHandler,
+                    public session::SessionOutput,
+                    public broker::ReplySink {
+ public:
+  explicit Shard(ServerOptions options) : options_(std::move(options)) {}
+  ~Shard() override { close(); }
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  Result<> start();
+  // Any thread, any number of times.
+  void close();
+
+  const std::vector<std::string>& listeners() const { return urls_; }
+  std::string reactor() const { return reactor_->name(); }
+  std::uint64_t journal_syncs() const { return storage_->stats().journal.syncs; }
+  // Any thread, also after close(): then it leads nowhere and says so.
+  std::unique_ptr<Connector> connector() const { return local_->connector(); }
+
+ private:
+  Result<> open_reactor();
+  Result<> check_addresses();
+  Result<> listen();
+  void stop();
+  void log(LogLevel level, std::string_view line) const;
+  void log_recovery() const;
+
+  void on_accept(ConnectionId id, std::size_t listener) override;
+  void on_receive(ConnectionId id, Bytes bytes) override;
+  void on_drained(ConnectionId id) override;
+  void on_closed(ConnectionId id) override;
+  void on_wake() override;
+  void on_timer() override;
+
+  void on_local_accept(ConnectionId id) override;
+  void on_local_receive(ConnectionId id, Bytes bytes) override;
+  void on_local_drained(ConnectionId id) override;
+  void on_local_closed(ConnectionId id) override { forget(id); }
+
+  void send(ConnectionId id, std::shared_ptr<const void> owner, Bytes bytes) override;
+  std::size_t queued_bytes(ConnectionId id) const override;
+  void pause(ConnectionId id) override;
+  void resume(ConnectionId id) override;
+  void close_when_drained(ConnectionId id) override;
+  void complain(ConnectionId id, const std::string& what) override;
+
+  void on_reply(const broker::RequestId& request, broker::Reply reply) override;
+  void on_push_ready(ConnectionId id) override;
+  void on_subscription_ended(ConnectionId id, std::uint32_t subscription,
+                             const Error& why) override;
+  void on_room() override;
+  void on_storage_failed(const Error& error) override;
+
+  void touch(ConnectionId id, const session::NativeSession& session);
+  void forget(ConnectionId id);
+  void settle();
+  void let_replies_leave();
+  void close_finished();
+  void set_timer();
+  void drain();
+
+  ServerOptions options_;
+  SystemClock clock_;
+  std::vector<reactor::Address> addresses_;
+  std::vector<std::string> urls_;
+  std::atomic<bool> closing_{false};
+  std::once_flag closed_once_;
+
+  // The shard's thread, once it runs.
+  std::unique_ptr<reactor::Reactor> reactor_;
+  std::unique_ptr<LocalConnections> local_;
+  std::unique_ptr<storage::DiskStorage> storage_;
+  std::unique_ptr<broker::Broker> broker_;
+  std::unordered_map<ConnectionId, std::unique_ptr<session::NativeSession>> sessions_;
+  std::set<std::pair<MonotonicTime, ConnectionId>> deadlines_;
+  std::unordered_map<ConnectionId, std::optional<MonotonicTime>> known_deadlines_;
+  std::set<ConnectionId> replied_;
+  std::vector<ConnectionId> closed_;
+  std::optional<MonotonicTime> drain_until_;
+  MonotonicTime last_complaint_;
+
+  std::thread thread_;
+};
+
+}  // namespace leat
