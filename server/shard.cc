@@ -19,8 +19,8 @@ Result<> Shard::start() {
   if (auto ok = check_limits(options_.limits); !ok) return ok;
   options_.limits.session.server_name = "leatd " + std::string(version());
   if (auto ok = open_reactor(); !ok) return ok;
-  local_ = std::make_unique<LocalConnections>([this] { reactor_->wake(); },
-                                              options_.limits.reactor, clock_);
+  local_ = std::make_unique<LocalConnections>([this] { reactor_->wake(); }, options_.limits.reactor,
+                                              clock_);
   if (auto ok = check_addresses(); !ok) return ok;
   const ReplayLimits& replay = options_.limits.replay;
   auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
@@ -167,8 +167,7 @@ void Shard::on_timer() {
 // ---- connections within the process; what leaves settle() to the caller ----
 
 void Shard::on_local_accept(ConnectionId id) {
-  auto session =
-      std::make_unique<session::NativeSession>(id, *broker_, *this,
+  auto session = std::make_unique<session::NativeSession>(id, *broker_, *this,
                                                           options_.limits.session, clock_);
   touch(id, *sessions_.emplace(id, std::move(session)).first->second);
 }

@@ -12,6 +12,7 @@
 #include <rocksdb/table.h>
 
 #include "storage/keys.h"
+#include "storage/thread.h"
 
 namespace leat::storage {
 namespace {
@@ -138,6 +139,7 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
       {keys::kProducersFamily, small_family_options(cache)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
   const auto status =
       rocksdb::DB::Open(db_options(options), options.directory, families, &handles, &db);
   if (!status.ok()) return fail(from_status(status, "opening " + options.directory));

@@ -10,18 +10,30 @@
 
 namespace leat::storage {
 
+// While it lives, this thread blocks every signal, and so do the threads that begin meanwhile.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 // `name` at most 15 characters.
 template <class Function>
 std::thread start_thread(const char* name, Function run) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread([name, run = std::move(run)]() mutable {
+  const SignalsBlocked blocked;
+  return std::thread([name, run = std::move(run)]() mutable {
     pthread_setname_np(pthread_self(), name);
     run();
   });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
 }
 
 }  // namespace leat::storage

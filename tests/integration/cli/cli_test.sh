@@ -214,6 +214,10 @@ exits 1 "1 topics" leat topic create second
 check "the printed configuration" "topics = 1" \
   "$(leatd --config "$directory/leat.toml" --print-config | grep '^topics =')"
 
+# ---- inside a process ----
+check "the embedded example" $'stored 200 readings: yes\nforwarded 200\nstored 2000 more: no, it is full\nforwarded 640 more' \
+  "$(embedded "$directory/embedded")"
+
 # ---- stopping ----
 kill -TERM "$broker"; wait "$broker"
 check "SIGTERM" 0 $?
