@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::size_t kLargestMemtableBytes = 150 << 20;
 constexpr std::size_t kSmallestMemtableBytes = 2 << 20;
-constexpr std::size_t kMostDelayedBytes = 4 << 20;  // un-synced at most (rule 5)
+constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // each writer has a buffer for a group
+constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
 // A clean stop rolls when a restart would otherwise replay more than this.
 constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
 

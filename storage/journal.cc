@@ -4,6 +4,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
+#include <list>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -50,13 +52,13 @@ class Journal::Writer {
   ~Writer() { close(); }
 
   void close() {
-    if (!thread_.joinable()) return;
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
     changed_.notify_one();
-    thread_.join();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
   Result<JournalRecovery> open(FileIo& io, JournalPosition persisted, const Visitor& visit) {
@@ -104,28 +106,20 @@ class Journal::Writer {
     journal_id_ = manifest.journal_id;
     incarnation_ = manifest.incarnation;
     chain_ = replayed.chain;
-    appended_ = written_ = replayed.last;
+    appended_ = sealed_ = durable_ = replayed.last;
     segments_ = std::make_unique<JournalSegments>(
         JournalSegments::Options{options_.directory, options_.first_segment_bytes,
                                  options_.segment_bytes, options_.at_point},
         io, manifest, replayed.segments);
     auto first = segments_->start();
     if (!first) return fail(first.error());
-    segment_ = std::move(*first);
+    take(std::move(*first));
     // Everything replayed was synced: say so, so that its loss can be told from a torn tail.
-    if (auto ok = write_group({}); !ok) return ok;
-    thread_ = start_thread("leat-journal", [this] { run(); });
+    AlignedBuffer buffer;
+    if (auto ok = write_marker(buffer); !ok) return ok;
+    for (std::size_t i = 0; i < options_.writers; ++i)
+      threads_.push_back(start_thread("leat-journal", [this] { run(); }));
     return {};
-  }
-
-  void run() {
-    std::vector<JournalEntry> entries;
-    for (;;) {
-      const bool more = wait_for(entries);
-      if (auto ok = write(entries); !ok) return stop_for_good(ok.error());
-      entries.clear();
-      if (!more) return;
-    }
   }
 
   static SteadyTime due_of(Duration max_delay) {
@@ -134,85 +128,182 @@ class Journal::Writer {
     return std::chrono::steady_clock::now() + max_delay;
   }
 
-  // Takes what is pending once the first of it is due; nothing after `marker_after` of idleness,
-  // when a marker is due. False: the last round.
-  bool wait_for(std::vector<JournalEntry>& entries) {
+  // One group under way.
+  struct Flight {
+    std::vector<JournalEntry> entries;
+    JournalPosition last;
+    bool landed = false;
+    std::optional<Error> error;
+  };
+  struct Sealed {
+    std::shared_ptr<File> file;
+    std::uint64_t at = 0;
+    std::list<Flight>::iterator flight;
+  };
+  enum class Task : std::uint8_t { kWrite, kMark, kEnd };
+
+  // One of the writers. Who has the turn waits for entries and seals the next group, then lets the
+  // next one in and writes: groups are sealed in order, and written side by side.
+  void run() {
+    AlignedBuffer buffer;
+    std::vector<JournalEntry> entries;
+    for (;;) {
+      std::unique_lock turn(turn_mutex_);
+      switch (wait_for(entries)) {
+        case Task::kEnd:
+          return;
+        case Task::kMark:
+          if (auto ok = mark(buffer); !ok) return fly_and_fail({}, ok.error());
+          continue;
+        case Task::kWrite:
+          break;
+      }
+      auto sealed = seal(entries, buffer);
+      turn.unlock();
+      if (!sealed) return;
+      point("journal.before_write");
+      auto ok = sealed->file->write(sealed->at, buffer.bytes());
+      point("journal.after_write");
+      land(sealed->flight, ok);
+    }
+  }
+
+  // With the turn. Takes a group of what is pending once the first of it is due, or says that a
+  // marker is, `marker_after` of idleness behind the last group.
+  Task wait_for(std::vector<JournalEntry>& entries) {
     std::unique_lock lock(mutex_);
-    const SteadyTime marker_at =
-        unmarked_ ? std::chrono::steady_clock::now() + options_.marker_after : SteadyTime::max();
+    SteadyTime marker_at = SteadyTime::max();
+    if (unmarked_) marker_at = std::chrono::steady_clock::now() + options_.marker_after;
     for (;;) {
       const SteadyTime now = std::chrono::steady_clock::now();
-      if (stopping_ || due_ <= now) break;
-      if (marker_at <= now) return true;
+      if (failed_) return Task::kEnd;
+      if (due_ <= now || (stopping_ && !pending_.empty())) break;
+      if (stopping_ || marker_at <= now) return unmarked_ ? Task::kMark : Task::kEnd;
       const SteadyTime until = std::min(due_, marker_at);
       if (until == SteadyTime::max())
         changed_.wait(lock);
       else
         changed_.wait_until(lock, until);
     }
-    entries.swap(pending_);
-    pending_bytes_ = 0;
-    due_ = SteadyTime::max();
-    return !stopping_ || !entries.empty();
-  }
-
-  Result<> write(std::span<const JournalEntry> entries) {
-    if (entries.empty() && unmarked_) {
-      unmarked_ = false;
-      point("journal.marker");
-      return write_group({});
-    }
-    while (!entries.empty()) {
-      const auto group = entries.first(group_size(entries));
-      if (auto ok = write_group(group); !ok) return ok;
-      unmarked_ = true;
-      events_.on_durable(group);
-      point("journal.after_durable");
-      entries = entries.subspan(group.size());
-    }
-    return {};
+    take_group(entries);
+    return Task::kWrite;
   }
 
   // As many entries as fit into a group; at least one.
-  std::size_t group_size(std::span<const JournalEntry> entries) const {
-    std::size_t bytes = kGroupHeaderBytes, count = 0;
-    for (const JournalEntry& entry : entries) {
-      bytes += entry_bytes(entry.body.size());
-      if (count > 0 && bytes > options_.max_group_bytes) break;
-      ++count;
+  void take_group(std::vector<JournalEntry>& entries) {
+    entries.clear();
+    std::size_t bytes = kGroupHeaderBytes;
+    while (!pending_.empty()) {
+      const std::size_t body = pending_.front().body.size();
+      bytes += entry_bytes(body);
+      if (!entries.empty() && bytes > options_.max_group_bytes) break;
+      pending_bytes_ -= body;
+      entries.push_back(std::move(pending_.front()));
+      pending_.pop_front();
     }
-    return count;
+    due_ = pending_.empty() ? SteadyTime::max() : SteadyTime::min();
   }
 
-  Result<> write_group(std::span<const JournalEntry> entries) {
+  // With the turn: gives the group its place, in the file and in the chain. Nothing, when the next
+  // segment cannot be had.
+  std::optional<Sealed> seal(std::vector<JournalEntry>& entries, AlignedBuffer& buffer) {
+    const std::size_t bytes = group_bytes(entries);
+    if (auto ok = make_room(bytes); !ok) {
+      fly_and_fail(std::move(entries), ok.error());
+      return std::nullopt;
+    }
+    fill(entries, buffer);
+    unmarked_ = true;
+    const std::uint64_t at = used_.fetch_add(bytes);
+    if (used_ >= segment_bytes_ / 2) segments_->prepare_next();
+    return Sealed{file_, at, fly(std::move(entries))};
+  }
+
+  std::list<Flight>::iterator fly(std::vector<JournalEntry> entries) {
+    const std::lock_guard lock(flights_mutex_);
+    return flights_.insert(flights_.end(), {std::move(entries), sealed_, false, std::nullopt});
+  }
+
+  void fly_and_fail(std::vector<JournalEntry> entries, const Error& error) {
+    land(fly(std::move(entries)), fail(error));
+  }
+
+  // Tells what is durable now: all before the first group that is still under way. After a failed
+  // write or sync nothing may be assumed of the disk: no retry, and nothing behind it is told.
+  void land(std::list<Flight>::iterator flight, const Result<>& ok) {
+    if (!ok) stop_for_good();
+    {
+      const std::lock_guard lock(flights_mutex_);
+      flight->landed = true;
+      if (!ok) flight->error = ok.error();
+      while (!flights_.empty() && flights_.front().landed && !told_failure_) {
+        const Flight& first = flights_.front();
+        if (first.error) {
+          told_failure_ = true;
+          events_.on_failed(*first.error);
+          break;
+        }
+        durable_ = first.last;
+        events_.on_durable(first.entries);
+        flights_.pop_front();
+      }
+    }
+    landed_.notify_all();
+    if (ok) point("journal.after_durable");
+  }
+
+  // With the turn: everything sealed is durable, says the disk itself.
+  Result<> mark(AlignedBuffer& buffer) {
+    {
+      std::unique_lock lock(flights_mutex_);
+      landed_.wait(lock, [this] { return flights_.empty() || told_failure_; });
+      if (told_failure_) return {};
+    }
+    unmarked_ = false;
+    point("journal.marker");
+    return write_marker(buffer);
+  }
+
+  Result<> write_marker(AlignedBuffer& buffer) {
+    const std::size_t bytes = group_bytes({});
+    if (auto ok = make_room(bytes); !ok) return ok;
+    fill({}, buffer);
+    return file_->write(used_.fetch_add(bytes), buffer.bytes());
+  }
+
+  static std::size_t group_bytes(std::span<const JournalEntry> entries) {
+    return GroupHeader{.body_bytes = body_bytes(entries)}.group_bytes();
+  }
+  static std::uint32_t body_bytes(std::span<const JournalEntry> entries) {
     std::size_t body = 0;
     for (const JournalEntry& entry : entries) body += entry_bytes(entry.body.size());
-    const GroupHeader header{.crc = 0,
-                             .body_bytes = static_cast<std::uint32_t>(body),
-                             .entries = static_cast<std::uint32_t>(entries.size()),
-                             .incarnation = incarnation_,
-                             .first = written_ + 1,
-                             .durable = written_,
-                             .previous_crc = chain_,
-                             .journal_id = journal_id_};
-    if (auto ok = make_room(header.group_bytes()); !ok) return ok;
-    buffer_.resize(header.group_bytes());
-    copy_entries(entries);
-    const std::uint32_t crc = seal_group(buffer_.bytes(), header);
-    point("journal.before_write");
-    if (auto ok = segment_.file->write(used_, buffer_.bytes()); !ok) return ok;
-    point("journal.after_write");
-    chain_ = crc;
-    written_ = written_ + entries.size();
-    used_ += header.group_bytes();
-    groups_ += 1;
-    bytes_written_ += header.group_bytes();
-    if (used_ >= segment_.bytes / 2) segments_->prepare_next();
-    return {};
+    return static_cast<std::uint32_t>(body);
   }
 
-  void copy_entries(std::span<const JournalEntry> entries) {
-    std::byte* to = buffer_.bytes().data() + kGroupHeaderBytes;
+  void fill(std::span<const JournalEntry> entries, AlignedBuffer& buffer) {
+    JournalPosition durable;
+    {
+      const std::lock_guard lock(flights_mutex_);
+      durable = durable_;
+    }
+    const GroupHeader header{.crc = 0,
+                             .body_bytes = body_bytes(entries),
+                             .entries = static_cast<std::uint32_t>(entries.size()),
+                             .incarnation = incarnation_,
+                             .first = sealed_ + 1,
+                             .durable = durable,
+                             .previous_crc = chain_,
+                             .journal_id = journal_id_};
+    buffer.resize(header.group_bytes());
+    copy_entries(entries, buffer.bytes());
+    chain_ = seal_group(buffer.bytes(), header);
+    sealed_ = sealed_ + entries.size();
+    groups_ += 1;
+    bytes_written_ += header.group_bytes();
+  }
+
+  static void copy_entries(std::span<const JournalEntry> entries, MutableBytes group) {
+    std::byte* to = group.data() + kGroupHeaderBytes;
     for (const JournalEntry& entry : entries) {
       store_le<std::uint32_t>(to, static_cast<std::uint32_t>(entry.body.size()));
       store_le<std::uint16_t>(to + 4, entry.kind);
@@ -222,26 +313,28 @@ class Journal::Writer {
       std::fill(to + kEntryHeaderBytes + entry.body.size(), end, std::byte{0});
       to = end;
     }
-    std::fill(to, buffer_.bytes().data() + buffer_.bytes().size(), std::byte{0});
+    std::fill(to, group.data() + group.size(), std::byte{0});
   }
 
   Result<> make_room(std::size_t group_bytes) {
-    if (used_ + group_bytes <= segment_.bytes) return {};
-    auto next = segments_->roll(written_, group_bytes);
+    if (used_ + group_bytes <= segment_bytes_) return {};
+    auto next = segments_->roll(sealed_, group_bytes);
     if (!next) return fail(next.error());
-    segment_ = std::move(*next);
-    used_ = 0;
+    take(std::move(*next));
     return {};
   }
 
-  // After a failed write or sync nothing may be assumed of the disk: no retry, no further ack.
-  void stop_for_good(const Error& error) {
-    {
-      const std::lock_guard lock(mutex_);
-      failed_ = true;
-      pending_.clear();
-    }
-    events_.on_failed(error);
+  void take(OpenSegment segment) {
+    file_ = std::move(segment.file);  // groups under way keep the one before
+    segment_bytes_ = segment.bytes;
+    used_ = 0;
+  }
+
+  void stop_for_good() {
+    const std::lock_guard lock(mutex_);
+    failed_ = true;
+    pending_.clear();
+    changed_.notify_all();
   }
 
   void point(const char* name) const {
@@ -251,27 +344,35 @@ class Journal::Writer {
   JournalOptions options_;
   JournalEvents events_;
 
-  // The journal's thread.
+  // Whoever has the turn.
+  std::mutex turn_mutex_;
   std::unique_ptr<JournalSegments> segments_;
-  OpenSegment segment_;
-  AlignedBuffer buffer_;
+  std::shared_ptr<File> file_;
+  std::uint64_t segment_bytes_ = 0;
   std::uint64_t journal_id_ = 0, incarnation_ = 0;
   std::uint32_t chain_ = 0;
-  JournalPosition written_;  // and durable: each write is
-  bool unmarked_ = false;    // entries were written since the last marker
+  JournalPosition sealed_;  // of the last entry that has its place
+  bool unmarked_ = false;   // groups were sealed since the last marker
   std::atomic<std::uint64_t> used_{0}, groups_{0}, bytes_written_{0};
 
-  // The shard's thread and the journal's.
+  // The writers.
+  std::mutex flights_mutex_;
+  std::condition_variable landed_;
+  std::list<Flight> flights_;  // in order of sealing
+  JournalPosition durable_;    // and told
+  bool told_failure_ = false;
+
+  // The shard's thread and the writers.
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<JournalEntry> pending_;
+  std::deque<JournalEntry> pending_;
   std::size_t pending_bytes_ = 0;
   SteadyTime due_ = SteadyTime::max();  // when the first of what is pending must be written
   JournalPosition appended_;
   bool failed_ = false;
   bool stopping_ = false;
 
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 Journal::Journal(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}

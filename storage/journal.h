@@ -1,6 +1,7 @@
-// The journal: the one log of truth (rule 1). Entries get their position at once; a thread of the
-// journal's own writes them in groups, one durable write per group (group commit), and reports how
-// far they are durable. Format and recovery: rule 4, docs/disk_format.md, journal_format.h.
+// The journal: the one log of truth (rule 1). Entries get their position at once; threads of the
+// journal's own write them in groups, one durable write per group (group commit), several groups at
+// a time, and report, in order, how far they are durable. Format and recovery: rule 4,
+// docs/disk_format.md, journal_format.h.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ struct JournalOptions {
   std::size_t first_segment_bytes = 1 << 20;  // small: start-up is quick
   std::size_t segment_bytes = 64 << 20;       // pre-written in the background
   std::size_t max_group_bytes = 1 << 20;      // one larger entry makes a group of its own
+  std::size_t writers = 4;                    // groups under way at once
   std::size_t max_delayed_bytes = 4 << 20;    // entries that may wait are written beyond this
   Duration marker_after = std::chrono::milliseconds(10);  // idle time before the durable marker
   // For tests: called on the journal's threads at named points, "journal.before_write" and the
@@ -40,9 +42,9 @@ struct JournalOptions {
   std::function<void(const char* point)> at_point;
 };
 
-// Told on the journal's thread; must not block for long.
+// Told on the journal's threads, one call at a time; must not block for long.
 struct JournalEvents {
-  // These entries, in order, are durable; each entry is told exactly once.
+  // These entries, and all before them, are durable; each is told exactly once, in order.
   std::function<void(std::span<const JournalEntry>)> on_durable;
   // A write or sync failed: the journal has stopped for good.
   std::function<void(const Error&)> on_failed;
