@@ -45,9 +45,13 @@ Result<Client> Client::connect(ClientOptions options) {
 }
 
 Result<Client> Client::connect(ClientOptions options, std::unique_ptr<Connector> connector) {
-  auto link = std::make_shared<Link>(std::move(options), std::move(connector));
+  // In a forked child it is left alone: taking it apart would reach into the parent's sockets.
+  const std::shared_ptr<Link> link(new Link(std::move(options), std::move(connector)),
+                                   [](Link* made) {
+                                     if (made->check_process()) delete made;
+                                   });
   if (auto ok = link->connect(); !ok) return fail(ok.error());
-  return Client(std::move(link));
+  return Client(link);
 }
 
 Result<std::chrono::nanoseconds> Client::ping() {

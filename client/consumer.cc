@@ -340,18 +340,21 @@ void Consumer::Core::auto_commit() {
 Consumer::Consumer(std::shared_ptr<Link> link, std::shared_ptr<Core> core)
     : link_(std::move(link)), core_(std::move(core)) {}
 Consumer::~Consumer() {
-  core_->close();
+  if (link_->check_process()) core_->close();
 }
 const TopicDescription& Consumer::topic() const {
   return core_->topic();
 }
 Result<std::span<const ConsumedRecord>> Consumer::poll(std::chrono::milliseconds timeout) {
+  if (auto ok = link_->check_process(); !ok) return fail(ok.error());
   return core_->poll(timeout);
 }
 Result<> Consumer::commit() {
+  if (auto ok = link_->check_process(); !ok) return ok;
   return core_->commit(core_->positions());
 }
 Result<> Consumer::commit(PartitionIndex partition, Offset offset) {
+  if (auto ok = link_->check_process(); !ok) return ok;
   return core_->commit({{partition, offset}});
 }
 void Consumer::commit_async(std::function<void(const Result<>&)> handler) {

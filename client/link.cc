@@ -64,6 +64,7 @@ void Link::add(Listener* listener) {
 }
 
 void Link::run(const std::function<void()>& task) {
+  if (!process_.here()) return;  // its thread is not here
   std::promise<void> done;
   post([&] {
     task();
@@ -194,6 +195,7 @@ void Link::request(const native::Request& request, std::chrono::milliseconds tim
 
 Result<> Link::call(const native::Request& request, std::chrono::milliseconds timeout,
                     const std::function<void(const native::Reply&)>& take, Repeat repeat) {
+  if (auto ok = check_process(); !ok) return ok;
   if (on_own_thread())
     return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
   auto call = std::make_shared<Call>(io_);

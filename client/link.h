@@ -14,6 +14,7 @@
 
 #include "client/config.h"
 #include "client/connection_logic.h"
+#include "client/own_process.h"
 #include "client/transport.h"
 #include "protocol/base/random.h"
 
@@ -54,6 +55,8 @@ class Link final : private TransportEvents {
                 Repeat repeat = Repeat::kAgain);
   // What the broker takes for one batch, as it said last.
   std::size_t max_batch_bytes() const { return max_batch_bytes_; }
+  // Error: kNotAllowed in a child of the process that connected.
+  Result<> check_process() const { return process_.check(); }
   bool on_own_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   // The link's thread.
@@ -84,6 +87,7 @@ class Link final : private TransportEvents {
   void arm_deadline();
   Error down() const;
 
+  OwnProcess process_;
   ClientOptions options_;
   std::unique_ptr<Connector> connector_;
   std::string broker_;  // for people

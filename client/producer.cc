@@ -223,15 +223,17 @@ void Producer::Core::arm_timer() {
 Producer::Producer(std::shared_ptr<Link> link, std::shared_ptr<Core> core)
     : link_(std::move(link)), core_(std::move(core)) {}
 Producer::~Producer() {
-  core_->close();
+  if (link_->check_process()) core_->close();
 }
 const TopicDescription& Producer::topic() const {
   return core_->topic();
 }
 Result<> Producer::send(const OutgoingRecord& record, AckHandler handler) {
+  if (auto ok = link_->check_process(); !ok) return ok;
   return core_->send(record, std::move(handler));
 }
 Result<> Producer::flush(std::chrono::milliseconds timeout) {
+  if (auto ok = link_->check_process(); !ok) return ok;
   return core_->flush(timeout);
 }
 

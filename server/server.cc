@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <unistd.h>
+
 #include "server/shard.h"
 
 namespace leat {
@@ -9,16 +11,29 @@ namespace {
 class EmbeddedServer final : public Server {
  public:
   explicit EmbeddedServer(std::unique_ptr<Shard> shard) : shard_(std::move(shard)) {}
+  // In a forked child the shard is left alone: its threads and its files are the parent's.
+  ~EmbeddedServer() override {
+    if (!here()) [[maybe_unused]]
+      const auto* parents = shard_.release();
+  }
 
   std::vector<std::string> listeners() const override { return shard_->listeners(); }
   std::string reactor() const override { return shard_->reactor(); }
   std::uint64_t journal_syncs() const override { return shard_->journal_syncs(); }
   Result<Client> connect_local(ClientOptions options) override {
+    if (!here())
+      return fail(ErrorCode::kNotAllowed,
+                  "used in a child of the process that opened it; open another one there");
     return Client::connect(std::move(options), shard_->connector());
   }
-  void close() override { shard_->close(); }
+  void close() override {
+    if (here()) shard_->close();
+  }
 
  private:
+  bool here() const { return ::getpid() == process_; }
+
+  const pid_t process_ = ::getpid();
   std::unique_ptr<Shard> shard_;
 };
 

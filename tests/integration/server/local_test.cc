@@ -165,6 +165,45 @@ TEST(Local, EverythingIsOpenedCloseOnExec) {
   }
 }
 
+// A child gets an error from everything it inherits, ends without hanging, and the parent goes on.
+TEST(Local, UseAfterForkIsRefusedAndHarmsNobody) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "this sanitizer ends a child of a process with threads";
+#endif
+  const TemporaryDirectory directory;
+  auto server = open(directory / "data", {.listen = {"leat://127.0.0.1:0"}});
+  auto local = server->connect_local();
+  auto remote = Client::connect({.broker = server->listeners().front()});
+  ASSERT_TRUE(local && remote && local->create_topic("t", 1));
+  auto producer = remote->producer(Topic{"t"});
+  auto consumer = local->consumer({.topic = "t", .group = Group{"g"}});
+  ASSERT_TRUE(producer && consumer);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);  // a hang is a failure
+    const auto refused = [](const auto& result) {
+      return !result && result.error().code == ErrorCode::kNotAllowed;
+    };
+    const bool ok = refused(server->connect_local()) && refused(local->list_topics()) &&
+                    refused(remote->list_topics()) && refused((*producer)->flush()) &&
+                    refused((*producer)->send({.value = as_bytes("x")})) &&
+                    refused((*consumer)->poll(1s)) && refused((*consumer)->commit());
+    server->close();
+    producer->reset();
+    consumer->reset();
+    local = fail(ErrorCode::kClosed);
+    remote = fail(ErrorCode::kClosed);
+    server.reset();
+    ::_exit(ok ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  ASSERT_TRUE((*producer)->send_and_wait({.value = as_bytes("still here")}));
+  EXPECT_EQ((*consumer)->poll(60s)->size(), 1u);
+  EXPECT_EQ(Server::open({.data_dir = directory / "data"}).error(), ErrorCode::kDataDirLocked);
+}
+
 // A child that may not call socket(2) uses a broker nevertheless.
 TEST(Local, WorksWhereSocketsAreForbidden) {
   const TemporaryDirectory directory;
