@@ -16,7 +16,8 @@ namespace leat::storage {
 // O_DIRECT needs memory, offsets and lengths in multiples of this.
 inline constexpr std::size_t kBlockBytes = 4096;
 
-// An open file. One thread at a time. Destruction closes it.
+// An open file. One thread at a time, but that several may write to places of their own.
+// Destruction closes it.
 class File {
  public:
   virtual ~File() = default;
