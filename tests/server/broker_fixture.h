@@ -1,6 +1,8 @@
 // The broker on a storage that the test steers, with what it answered.
 #pragma once
 
+#include <deque>
+
 #include <gtest/gtest.h>
 
 #include "server/broker/broker.h"
@@ -19,7 +21,7 @@ struct RecordingSink final : ReplySink {
   void on_room() override { ++rooms; }
   void on_storage_failed(const Error&) override { ++failures; }
 
-  std::vector<std::pair<std::uint64_t, Reply>> replies;
+  std::deque<std::pair<std::uint64_t, Reply>> replies;  // references stay good while it grows
   std::set<ConnectionId> ready;
   std::vector<std::pair<std::uint32_t, ErrorCode>> ended;
   int rooms = 0, failures = 0;
