@@ -16,7 +16,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "server/server.h"
 
 namespace leat::bench {
@@ -104,8 +104,8 @@ class Load {
     auto admin = connect();
     const std::string topic = "single" + std::to_string(connections);
     must(admin.create_topic(topic, 8));
-    std::vector<Client> clients;
-    std::vector<std::unique_ptr<Producer>> producers;
+    std::vector<blocking::Client> clients;
+    std::vector<std::unique_ptr<blocking::Producer>> producers;
     for (int i = 0; i < connections; ++i) {
       clients.push_back(connect());
       producers.push_back(
@@ -127,7 +127,7 @@ class Load {
   void consume(const std::string& topic, const char* what, std::size_t bytes,
                std::uint64_t records) {
     auto client = connect();
-    auto consumer = must(client.consumer({.topic = topic}));
+    auto consumer = must(client.consumer({.topics = {topic}}));
     measure(std::string(what) + ", " + std::to_string(bytes) + " B", bytes, records, [&] {
       for (std::uint64_t seen = 0; seen < records;)
         seen += must(consumer->poll(std::chrono::seconds(30))).size();
@@ -135,7 +135,7 @@ class Load {
   }
 
  private:
-  Client connect() { return must(Client::connect({.broker = url_})); }
+  blocking::Client connect() { return must(blocking::Client::connect({.broker = url_})); }
 
   template <class Work>
   void measure(const std::string& what, std::size_t bytes, std::uint64_t records, Work work) {

@@ -15,7 +15,7 @@
 
 #include <stdlib.h>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "server/server.h"
 
 namespace leat::bench {
@@ -71,7 +71,9 @@ class Rebalance {
   }
 
  private:
-  Client connect() { return must(Client::connect({.broker = server_->listeners().front()})); }
+  blocking::Client connect() {
+    return must(blocking::Client::connect({.broker = server_->listeners().front()}));
+  }
 
   void produce() {
     auto client = connect();
@@ -88,8 +90,8 @@ class Rebalance {
     const int id = ++last_id_;
     members_.emplace_back([this, id] {
       auto client = connect();
-      auto consumer =
-          must(client.consumer({.topic = "t", .group = Group{"g"}, .start = StartFrom::latest()}));
+      auto consumer = must(
+          client.consumer({.topics = {"t"}, .group = Group{"g"}, .start = StartFrom::latest()}));
       while (!stop_) {
         const auto records = must(consumer->poll(100ms));
         const auto now = Clock::now();
@@ -141,7 +143,7 @@ class Rebalance {
   };
 
   std::unique_ptr<Server> server_;
-  Client admin_;
+  blocking::Client admin_;
   std::atomic<bool> stop_{false};
   int last_id_ = 0;
   std::mutex mutex_;

@@ -1,67 +1,85 @@
-// A broker, seen from an application: administration, producers, consumers. Thread-safe; producers
-// and consumers keep the connection alive beyond the client.
+// A broker, seen from an application that does not wait: every operation takes an Asio completion
+// token (client/async.h), by default one to co_await. For threads that wait: client/blocking.h.
 //
-//   auto client = Client::connect({.broker = "leat://127.0.0.1:5328"});
-//   if (!client) die(client.error().message());
-//   client->create_topic("orders", 8);
+//   asio::awaitable<void> run() {
+//     ClientOptions options{.broker = "leat://127.0.0.1:5328"};
+//     Client client = co_await Client::connect(options);           // throws std::system_error
+//     Producer producer = client.producer({.linger = 5ms});
+//     Ack ack = co_await producer.send({Topic{"orders"}, Key{"42"}, bytes("hello")});
+//     Consumer consumer = client.consumer(Group{"billing"}, {.topics = {"orders"}});
+//     auto [ec, record] = co_await consumer.next(as_tuple(asio::use_awaitable));
+//   }
 //
-// This is the blocking facade; a lost connection is made again by itself.
+// Failures are std::error_code of client/error_code.h, which also tells how to get at their detail.
+// A lost connection is made again by itself, with back-off; operations go on or fail as they say.
+// (GCC 12 destroys twice what is braced inside a co_await: name aggregates such as ClientOptions
+// before. The types of records.h are safe.)
 #pragma once
 
 #include <memory>
-#include <string_view>
-#include <vector>
+#include <utility>
 
+#include "client/admin.h"
+#include "client/async.h"
 #include "client/config.h"
 #include "client/consumer.h"
 #include "client/producer.h"
-#include "protocol/base/result.h"
 
 namespace leat {
 
-class Connector;
-class Link;
+// Any thread. Producers, consumers and admins keep the connection alive beyond the client, which
+// may be copied: it is the same one then.
+namespace blocking {
+class Client;
+}
 
 class Client {
  public:
-  // Errors: kInvalidAddress, kUnreachable, kUnsupportedVersion.
-  static Result<Client> connect(ClientOptions options);
-  // Over another transport (client/transport.h) instead of `options.broker`. For a broker in this
-  // process: Server::connect_local().
-  static Result<Client> connect(ClientOptions options, std::unique_ptr<Connector> connector);
+  Client() = default;  // none: only to be assigned to
 
-  // Round-trip time.
-  Result<std::chrono::nanoseconds> ping();
+  // Completes with a Client that is connected. Errors: kInvalidAddress, kUnreachable,
+  // kUnsupportedVersion.
+  template <class Token = asio::use_awaitable_t<>>
+  static auto connect(ClientOptions options, Token&& token = Token()) {
+    return connect_link(std::move(options), std::forward<Token>(token));
+  }
 
-  // Errors of all: kUnknownTopic, kTopicExists, kInvalidTopicName, kInvalidPartitionCount,
-  // kLimitReached, kTimedOut; kNotAllowed in a handler. Creating and deleting besides:
-  // kDisconnected, when the connection was lost before the reply; it may or may not have been done.
-  Result<TopicDescription> create_topic(std::string_view name, std::int32_t partitions,
-                                        bool if_not_exists = false, TopicConfig config = {});
-  Result<> delete_topic(std::string_view name);
-  Result<std::vector<TopicDescription>> list_topics();
-  // With `auto_create`, a broker that creates topics on first use does so.
-  Result<TopicDescription> describe_topic(std::string_view name, bool auto_create = false);
+  // Completes with the round-trip time. Errors: kTimedOut.
+  template <class Token = asio::use_awaitable_t<>>
+  auto ping(Token&& token = Token()) {
+    return async::initiate<std::chrono::nanoseconds>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done) { requests::ping(*link, std::move(done)); });
+  }
 
-  // The first record of the partition at or after a time, in ms since 1970; the end where none is.
-  Result<Offset> find_offset(const TopicDescription& topic, PartitionIndex partition,
-                             std::int64_t timestamp_ms);
+  // At once, without asking the broker; what fails, fails in what is sent or read.
+  Producer producer(const ProducerOptions& options = {}) const;
+  Consumer consumer(ConsumerOptions options) const;
+  Consumer consumer(Group group, ConsumerOptions options) const;
+  Admin admin() const { return Admin(link_); }
 
-  // Groups. Errors: kUnknownGroup, kGroupNotEmpty (deleting, or committing for it, while it has
-  // members), kInvalidGroupName.
-  Result<std::vector<GroupSummary>> list_groups();
-  Result<GroupDescription> describe_group(std::string_view group);
-  Result<> delete_group(std::string_view group);
-  // Commits for a group from outside: where its members will begin.
-  Result<> commit_offsets(std::string_view group, const TopicDescription& topic,
-                          std::span<const std::pair<PartitionIndex, Offset>> offsets);
-
-  Result<std::unique_ptr<Producer>> producer(const Topic& topic, ProducerOptions options = {});
-  // Errors besides: kUnknownPartition, kInvalidGroupName.
-  Result<std::unique_ptr<Consumer>> consumer(ConsumerOptions options);
+  // The client's thread, where handlers without an executor run.
+  asio::any_io_executor executor() const { return async::executor_of(*link_); }
 
  private:
+  friend class blocking::Client;
   explicit Client(std::shared_ptr<Link> link) : link_(std::move(link)) {}
+  static std::shared_ptr<Link> new_link(const ClientOptions& options);
+  static void start_link(std::shared_ptr<Link> link, ClientOptions options,
+                         Completion<Client> done);
+
+  template <class Token>
+  static auto connect_link(ClientOptions options, Token&& token) {
+    std::shared_ptr<Link> link = new_link(options);
+    Link& at = *link;
+    return async::initiate<Client>(
+        at, std::forward<Token>(token),
+        [link = std::move(link)](Completion<Client> done, ClientOptions given) mutable {
+          start_link(std::move(link), std::move(given), std::move(done));
+        },
+        std::move(options));
+  }
+
   std::shared_ptr<Link> link_;
 };
 

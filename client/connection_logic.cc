@@ -45,11 +45,17 @@ Result<> ConnectionLogic::answer(const native::FrameView& frame) {
   const auto* error = std::get_if<native::ErrorReply>(&reply->message);
   const auto it = pending_.find(reply->correlation);
   if (it == pending_.end()) {
+    const bool push = std::holds_alternative<native::Push>(reply->message) ||
+                      std::holds_alternative<native::PushEnd>(reply->message);
+    if (push && reply->correlation == CorrelationId()) {
+      if (push_) push_(reply->message);
+      return {};
+    }
     // Correlation 0: the broker gives up on the connection and says why.
     if (error) return fail(error->code, std::string(error->detail));
     return fail(ErrorCode::kMalformedFrame, "a reply to no request");
   }
-  const Pending pending = std::move(it->second);
+  Pending pending = std::move(it->second);
   deadlines_.erase({pending.deadline, it->first});
   pending_.erase(it);
   if (error)

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "client/completion.h"
 #include "protocol/base/clock.h"
 #include "protocol/native/codec.h"
 
@@ -16,7 +17,9 @@ namespace leat {
 
 // Gets the reply, or why there is none: kDisconnected, kTimedOut, or the broker's own error. Called
 // exactly once. The reply borrows; copy what must live on.
-using ReplyHandler = std::function<void(const Result<const native::Reply*>& reply)>;
+using ReplyHandler = OnceFunction<const Result<const native::Reply*>&>;
+// Takes what comes unasked: Push and PushEnd. Borrows as well.
+using PushHandler = std::function<void(const native::Reply& push)>;
 
 class ConnectionLogic {
  public:
@@ -25,6 +28,7 @@ class ConnectionLogic {
   // Feeds what arrived; calls the handlers of the replies in it. An error means the peer cannot be
   // understood: drop the connection.
   Result<> received(Bytes bytes);
+  void on_push(PushHandler handler) { push_ = std::move(handler); }
   // The connection is gone: every handler hears `why`.
   void disconnected(const Error& why);
 
@@ -43,6 +47,7 @@ class ConnectionLogic {
   std::set<std::pair<MonotonicTime, CorrelationId>> deadlines_;
   std::vector<std::byte> partial_;
   native::AlignedEnvelope aligned_;
+  PushHandler push_;
 };
 
 }  // namespace leat

@@ -1,70 +1,130 @@
-// Reads partitions of one topic: as a member of a group those that the broker assigns, else those
-// chosen by hand. One thread calls; fetching, and the member's heartbeat, go on behind it. A member
-// calls poll() within its rebalance timeout, for there it gives back what others are to read.
+// Reads topics: partitions chosen by hand, or as a member of a group, which shares them out. Any
+// thread, one next() or poll() at a time; see client/client.h for tokens and errors.
 //
-//   auto consumer = client->consumer({.topic = "orders", .group = Group{"billing"}});
+//   Consumer consumer = client.consumer(Group{"billing"}, {.topics = {"orders"}});
 //   for (;;) {
-//     auto records = (*consumer)->poll(1s);
-//     if (!records) return records.error();
-//     for (const ConsumedRecord& record : *records) handle(record);
-//     if (auto ok = (*consumer)->commit(); !ok) return ok.error();
+//     auto [ec, record] = co_await consumer.next(as_tuple(asio::use_awaitable));
+//     if (ec) break;                          // closed, cancelled, or told about one partition
+//     handle(record);
+//     co_await consumer.commit();
 //   }
+//
+// The broker pushes, within what the consumer has room for, and goes on so after a lost connection,
+// from the next position. Rebalance events of ConsumerOptions are told between records; whoever
+// asks for more has worked on what came before.
 #pragma once
 
-#include <chrono>
-#include <functional>
 #include <memory>
-#include <span>
 #include <utility>
 #include <vector>
 
+#include "client/async.h"
 #include "client/config.h"
-#include "protocol/base/result.h"
 
 namespace leat {
 
-class Link;
+class ConsumerCore;
 
 class Consumer {
  public:
-  class Core;
-  // A member leaves its group; its partitions go to the others at once.
+  Consumer() = default;  // none: only to be assigned to
+  Consumer(Consumer&&) noexcept = default;
+  Consumer& operator=(Consumer&& other) noexcept;
+  // close(), without waiting.
   ~Consumer();
 
-  const TopicDescription& topic() const;  // as it was when the consumer was made
+  // Completes with the next record, or with all that is at hand of one partition. Both share what
+  // they lie in, and are good as long as they live; nothing is copied. Can be cancelled by the
+  // handler's slot: operation_aborted, and no record is lost.
+  // Errors: kUnknownTopic, kOffsetOutOfRange, kCorruptBatch … of one partition, told once, after
+  // which the others go on; kLogTruncated, told once, after which it goes on from the log's end;
+  // kInconsistentGroup, kInvalidGroupName, kClosed: for good.
+  template <class Token = asio::use_awaitable_t<>>
+  auto next(Token&& token = Token()) {
+    return async::initiate_cancellable<SharedRecord>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<SharedRecord> done, auto on_cancel) {
+          const Wait wait = prepare(state);
+          on_cancel(wait.cancel());
+          start_next(*state, wait, std::move(done));
+        });
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto poll(Token&& token = Token()) {
+    return async::initiate_cancellable<SharedRecords>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<SharedRecords> done, auto on_cancel) {
+          const Wait wait = prepare(state);
+          on_cancel(wait.cancel());
+          start_poll(*state, wait, std::move(done));
+        });
+  }
 
-  // Waits for records, at most `timeout`; empty when none came. They borrow from the consumer until
-  // the next poll(). Goes on by itself after a lost connection, from the next position.
-  // Errors: kUnknownTopic (deleted meanwhile), kOffsetOutOfRange, kCorruptStorage …: final;
-  // kLogTruncated: a crash cut the log of a topic below `sync` under the reader; make a new
-  // consumer.
-  Result<std::span<const ConsumedRecord>> poll(std::chrono::milliseconds timeout);
+  // Commits, for the group, the positions behind what next() and poll() gave so far, or offsets,
+  // each of the next record to process. Done when durable; on a connection commits keep their
+  // order, so there is no need to wait for one before the next.
+  // Errors: kInvalidRequest (no group), kUnknownPartition (not assigned), kUnknownMember and
+  // kStaleEpoch (others have the partitions by now), kGroupNotEmpty (by hand, while the group has
+  // members), kTimedOut.
+  template <class Token = asio::use_awaitable_t<>>
+  auto commit(Token&& token = Token()) {
+    return async::initiate<void>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<> done) { start_commit(*state, std::move(done)); });
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto commit_offsets(std::vector<PartitionOffset> offsets, Token&& token = Token()) {
+    return async::initiate<void>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<> done, const std::vector<PartitionOffset>& given) {
+          start_commit(*state, given, std::move(done));
+        },
+        std::move(offsets));
+  }
 
-  // Commits, for the group, the positions behind what poll() returned so far; durable on return.
-  // Errors: kInvalidRequest (no group), kTimedOut, what the broker says: kStaleEpoch and
-  // kUnknownMember mean that another member reads the partition now.
-  Result<> commit();
-  // Commits `offset`, of the next record to process, in one partition.
-  Result<> commit(PartitionIndex partition, Offset offset);
+  // Commits what is to be committed by itself, leaves the group. What waits fails with kClosed.
+  template <class Token = asio::use_awaitable_t<>>
+  auto close(Token&& token = Token()) {
+    return async::initiate<void>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<> done) { start_close(*state, std::move(done)); });
+  }
 
-  // As commit(), without waiting. `handler` (may be empty) is called on the client's thread.
-  void commit_async(std::function<void(const Result<>&)> handler = {});
+  // At once. Error of all: kUnknownPartition (not assigned). A paused partition stays assigned; its
+  // records wait.
+  std::error_code seek(const TopicPartition& partition, Offset to);
+  std::error_code pause(const TopicPartition& partition);
+  std::error_code resume(const TopicPartition& partition);
 
-  // Goes on at `offset`; out of range shows at the next poll(). Error: kUnknownPartition.
-  Result<> seek(PartitionIndex partition, Offset offset);
-  // poll() passes the partition over until resume(); the consumer keeps it. Error:
-  // kUnknownPartition.
-  Result<> pause(PartitionIndex partition);
-  Result<> resume(PartitionIndex partition);
-
-  // The offset of the next record poll() will return, per assigned partition.
-  std::vector<std::pair<PartitionIndex, Offset>> positions() const;
+  // The offset of the next record, per assigned partition that knows it.
+  std::vector<PartitionOffset> positions() const;
+  std::vector<TopicPartition> assignment() const;
 
  private:
   friend class Client;
-  Consumer(std::shared_ptr<Link> link, std::shared_ptr<Core> core);
-  std::shared_ptr<Link> link_;
-  std::shared_ptr<Core> core_;
+  struct State {
+    std::shared_ptr<Link> link;
+    std::shared_ptr<ConsumerCore> core;
+  };
+  // One next() or poll(), known before it starts so that it can be cancelled from then on.
+  struct Wait {
+    std::weak_ptr<State> state;
+    std::uint64_t id;
+    auto cancel() const {
+      return [wait = *this] { Consumer::cancel(wait); };
+    }
+  };
+  explicit Consumer(State state);
+  static Wait prepare(const std::shared_ptr<State>& state);
+  static void start_next(State& state, const Wait& wait, Completion<SharedRecord> done);
+  static void start_poll(State& state, const Wait& wait, Completion<SharedRecords> done);
+  static void start_commit(State& state, Completion<> done);
+  static void start_commit(State& state, const std::vector<PartitionOffset>& offsets,
+                           Completion<> done);
+  static void start_close(State& state, Completion<> done);
+  static void cancel(const Wait& wait);
+
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace leat

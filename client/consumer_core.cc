@@ -1,141 +1,296 @@
-// The consumer on the link's thread: fetching, and the group's heartbeat.
 #include "client/consumer_core.h"
 
 #include <algorithm>
 
+#include "client/call.h"
+#include "client/requests.h"
+
 namespace leat {
 namespace {
 
-void append(Consumer::Core::Partitions& to, const Consumer::Core::Partitions& more) {
-  to.insert(to.end(), more.begin(), more.end());
+std::vector<TopicPartition> named(const GroupLogic::Partitions& partitions) {
+  std::vector<TopicPartition> names;
+  for (const auto& [key, topic] : partitions) names.push_back({*topic, key.partition});
+  return names;
+}
+
+Error not_assigned(const TopicPartition& partition) {
+  return {ErrorCode::kUnknownPartition, "partition " + std::to_string(partition.partition.value) +
+                                            " of '" + partition.topic +
+                                            "' is not assigned to this consumer"};
 }
 
 }  // namespace
 
-void Consumer::Core::on_down() {
-  const std::lock_guard lock(mutex_);
-  if (group_) group_->disconnected();
+ConsumerCore::ConsumerCore(Link& link, ConsumerOptions options)
+    : link_(link),
+      options_(std::move(options)),
+      logic_(options_, [&link] { return link.next_subscription(); }) {
+  if (options_.joins()) group_.emplace(options_.session_timeout, Random::from_system());
 }
 
-void Consumer::Core::pump() {
-  if (!link_.up()) return;
-  take_part();
-  fetch();
-}
-
-void Consumer::Core::fail_with(const Error& error) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!error_) error_ = error;
-  }
-  arrived_.notify_all();
+void ConsumerCore::post_pump() {
+  if (std::exchange(pump_posted_, true)) return;
+  link_.post([self = shared_from_this()] { self->pump(); });
 }
 
 // ---- records ----
 
-void Consumer::Core::fetch() {
-  std::vector<ConsumerLogic::Fetch> fetches;
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_ || error_) return;
-    fetches = logic_.wanted();
+Result<SharedRecords> ConsumerCore::poll(std::chrono::milliseconds timeout) {
+  if (auto ok = link_.check_process(); !ok) return fail(ok.error());
+  if (link_.on_own_thread())
+    return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
+  const MonotonicTime deadline = clock_.now() + timeout;
+  std::unique_lock lock(mutex_);
+  logic_.came_for_more();
+  for (bool woken = true; woken;) {
+    tell_events(lock);
+    if (closed_) return fail(ErrorCode::kClosed);
+    if (logic_.holds_something() || error_) break;
+    woken = arrived_.wait_until(lock, deadline, [this] {
+      return logic_.holds_something() || error_ || closed_ || (group_ && group_->has_events());
+    });
   }
-  for (const auto& fetch : fetches)
-    link_.request(
-        native::Fetch{.topic = topic_.id,
-                      .partition = fetch.partition,
-                      .offset = fetch.offset,
-                      .max_bytes = options_.fetch_bytes,
-                      .max_wait_ms = static_cast<std::uint32_t>(options_.fetch_wait.count()),
-                      .leader_epoch = fetch.epoch.value},
-        options_.fetch_wait + link_.options().request_timeout,
-        [self = shared_from_this(), fetch](const auto& reply) { self->on_fetched(fetch, reply); });
+  auto taken = logic_.take();
+  if (taken && taken->records.empty() && error_) return fail(*error_);
+  if (logic_.made_room()) post_pump();
+  return taken;
 }
 
-void Consumer::Core::on_fetched(const ConsumerLogic::Fetch& fetch,
-                                const Result<const native::Reply*>& reply) {
+ConsumerCore::WaitId ConsumerCore::new_wait() {
+  const std::lock_guard lock(mutex_);
+  return ++last_wait_;
+}
+
+void ConsumerCore::wait(WaitId id, Wait wait) {
+  std::unique_lock lock(mutex_);
+  const auto here = link_.check_process();
+  if (closed_ || wait_ || !here) {
+    const Error why = !here ? here.error()
+                      : closed_
+                          ? Error(ErrorCode::kClosed)
+                          : Error(ErrorCode::kInvalidRequest, "one poll() or next() at a time");
+    lock.unlock();
+    return std::visit([&](auto& done) { done(fail(why)); }, wait);
+  }
+  logic_.came_for_more();
+  wait_.emplace(id, std::move(wait));
+  const bool events = telling_ || (group_ && group_->has_events());
+  if (events || !give(lock)) link_.post([self = shared_from_this()] { self->serve(); });
+}
+
+void ConsumerCore::cancel(WaitId id) {
+  std::unique_lock lock(mutex_);
+  if (!wait_ || wait_->first != id) return;
+  Wait wait = std::move(wait_->second);
+  wait_.reset();
+  lock.unlock();
+  std::visit([](auto& done) { done(fail(ErrorCode::kClosed, "cancelled")); }, wait);
+}
+
+// Gives who waits what is there; false when nothing is, and the lock is still held.
+bool ConsumerCore::give(std::unique_lock<std::mutex>& lock) {
+  if (!wait_ || (!logic_.holds_something() && !error_)) return false;
+  Wait& wait = wait_->second;
+  Result<SharedRecords> records;
+  Result<std::optional<SharedRecord>> record;
+  const bool many = std::holds_alternative<Completion<SharedRecords>>(wait);
+  if (many)
+    records = logic_.take();
+  else
+    record = logic_.next();
+  const bool nothing = many ? records && records->records.empty() : record && !*record;
+  if (nothing && !error_) return false;
+  if (nothing && many) records = fail(*error_);
+  if (nothing && !many) record = fail(*error_);
+  if (logic_.made_room()) post_pump();
+  Wait done = std::move(wait);
+  wait_.reset();
+  lock.unlock();
+  if (many)
+    std::get<0>(done)(std::move(records));
+  else if (record)
+    std::get<1>(done)(std::move(**record));
+  else
+    std::get<1>(done)(fail(record.error()));
+  return true;
+}
+
+void ConsumerCore::serve() {
+  std::unique_lock lock(mutex_);
+  if (!wait_ || closed_) return;
+  tell_events(lock);
+  if (wait_ && !closed_) give(lock);
+}
+
+// ---- rebalance events ----
+
+// With the lock, which is let go of for the callbacks.
+void ConsumerCore::tell_events(std::unique_lock<std::mutex>& lock) {
+  while (group_ && !telling_ && !closed_) {
+    const auto event = group_->next_event();
+    if (!event) return;
+    telling_ = true;
+    apply(*event, lock);
+    telling_ = false;
+  }
+}
+
+void ConsumerCore::apply(const GroupLogic::Event& event, std::unique_lock<std::mutex>& lock) {
+  using Kind = GroupLogic::Event::Kind;
+  const auto& callback = event.kind == Kind::kAssigned  ? options_.on_assigned
+                         : event.kind == Kind::kRevoked ? options_.on_revoked
+                                                        : options_.on_lost;
+  lock.unlock();
+  if (callback) callback(named(event.partitions));
+  lock.lock();
+  if (event.kind == Kind::kAssigned)
+    for (const auto& [key, topic] : event.partitions) logic_.assign(key, topic);
+  if (event.kind == Kind::kRevoked) {
+    if (options_.auto_commit.count() > 0) {
+      const auto positions = take_uncommitted();
+      lock.unlock();
+      send_commit(positions, {});  // before the SyncGroup that gives the partitions back
+      lock.lock();
+    }
+    for (const auto& [key, topic] : event.partitions) {
+      logic_.remove(key);
+      committed_.erase(key);
+    }
+    group_->released(event.partitions);
+  }
+  post_pump();
+}
+
+// ---- positions ----
+
+void ConsumerCore::commit(Completion<> done) {
+  std::vector<Position> positions;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return;
-    const auto* fetched = reply ? std::get_if<native::FetchReply>(*reply) : nullptr;
-    if (fetched) {
-      if (auto ok = logic_.fetched(fetch, fetched->batches, fetched->high_watermark); !ok)
-        error_ = ok.error();
-    } else {
-      logic_.lost(fetch);
-      if (!reply && reply.error().code == ErrorCode::kDisconnected) return;  // on_up() goes on
-      const bool reset = !reply && reply.error().code == ErrorCode::kOffsetOutOfRange &&
-                         options_.on_out_of_range != OutOfRange::kError;
-      if (reset && logic_.assigned(fetch.partition)) {
-        logic_.drop(fetch.partition);
-        out_of_range_.push_back(fetch.partition);
-      } else if (!reset) {
-        error_ =
-            reply ? Error(ErrorCode::kMalformedFrame, "not a reply to a fetch") : reply.error();
+    positions = logic_.positions();
+  }
+  send_commit(positions, std::move(done));
+}
+
+void ConsumerCore::commit(const std::vector<PartitionOffset>& offsets, Completion<> done) {
+  std::vector<Position> positions;
+  {
+    std::unique_lock lock(mutex_);
+    for (const PartitionOffset& offset : offsets) {
+      const TopicPartition partition{offset.topic, offset.partition};
+      const auto key = logic_.find(partition);
+      if (!key) {
+        lock.unlock();
+        return done(fail(not_assigned(partition)));
       }
+      positions.push_back({*key, nullptr, {offset.offset, -1}, true});
     }
   }
-  arrived_.notify_all();
-  pump();
+  send_commit(positions, std::move(done));
 }
 
-// ---- the group ----
-
-void Consumer::Core::take_part() {
-  std::optional<native::Request> request;
-  std::chrono::milliseconds timeout = link_.options().request_timeout;
-  {
+void ConsumerCore::send_commit(const std::vector<Position>& positions, Completion<> done) {
+  const auto finish = [](Completion<>& completion, Result<> result) {
+    if (completion) completion(std::move(result));
+  };
+  if (!options_.group)
+    return finish(done, fail(ErrorCode::kInvalidRequest,
+                             "a consumer without a group has nothing to commit to"));
+  if (positions.empty()) return finish(done, {});
+  std::vector<native::CommittedOffset> offsets;
+  for (const Position& at : positions)
+    offsets.push_back(
+        {at.key.topic, at.key.partition, at.position.offset, {}, at.position.leader_epoch});
+  std::string member;
+  std::int32_t epoch = -1;
+  if (group_) {
     const std::lock_guard lock(mutex_);
-    if (!group_ || closed_ || error_) return;
-    switch (group_->next(clock_.now())) {
-      case GroupLogic::Step::kNothing:
-        return arm_timer();
-      case GroupLogic::Step::kJoin:
-        request = group_->join_request();
-        break;
-      case GroupLogic::Step::kSync:
-        request = group_->sync_request();
-        timeout += options_.session_timeout / 3;
-        break;
+    member = group_->member();
+    epoch = group_->epoch();
+  }
+  if (!done) done = [](const Result<>&) {};
+  call(
+      link_,
+      [group = options_.group->name, offsets = std::move(offsets), member = std::move(member),
+       epoch] {
+        return native::CommitOffsets{group, offsets, member, epoch};
+      },
+      link_.options().request_timeout, expect<native::CommitOffsetsReply>(std::move(done)));
+}
+
+// What was worked on since the last time, and counts as committed from now on.
+std::vector<ConsumerCore::Position> ConsumerCore::take_uncommitted() {
+  std::vector<Position> positions = logic_.positions(true);
+  std::erase_if(positions, [this](const Position& at) {
+    const auto it = committed_.find(at.key);
+    return it == committed_.end() ? !at.moved : it->second == at.position.offset;
+  });
+  for (const Position& at : positions) committed_[at.key] = at.position.offset;
+  return positions;
+}
+
+Result<> ConsumerCore::seek(const TopicPartition& partition, Offset to) {
+  const std::lock_guard lock(mutex_);
+  const auto key = logic_.find(partition);
+  if (!key) return fail(not_assigned(partition));
+  if (to.value < 0)
+    return fail(ErrorCode::kOffsetOutOfRange, std::to_string(to.value) + "; offsets begin at 0");
+  logic_.seek(*key, to);
+  post_pump();
+  return {};
+}
+
+Result<> ConsumerCore::pause(const TopicPartition& partition, bool paused) {
+  const std::lock_guard lock(mutex_);
+  const auto key = logic_.find(partition);
+  if (!key) return fail(not_assigned(partition));
+  logic_.pause(*key, paused);
+  if (!paused) post_pump();
+  arrived_.notify_all();
+  return {};
+}
+
+std::vector<PartitionOffset> ConsumerCore::positions() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<PartitionOffset> all;
+  for (const Position& at : logic_.positions())
+    all.push_back({*at.topic, at.key.partition, at.position.offset});
+  return all;
+}
+
+std::vector<TopicPartition> ConsumerCore::assignment() const {
+  const std::lock_guard lock(mutex_);
+  return named(logic_.assigned());
+}
+
+// ---- the end ----
+
+void ConsumerCore::close(Completion<> done) {
+  if (auto ok = link_.check_process(); !ok) return done(fail(ok.error()));
+  auto held = std::make_shared<Completion<>>(std::move(done));
+  link_.run([self = shared_from_this(), held] {
+    std::unique_lock lock(self->mutex_);
+    if (std::exchange(self->closed_, true)) {
+      lock.unlock();
+      return (*held)(Result<>());
     }
-  }
-  // The request borrows a member id that only this thread changes.
-  link_.request(*request, timeout,
-                [self = shared_from_this()](const auto& reply) { self->on_group(reply); });
-}
-
-void Consumer::Core::on_group(const Result<const native::Reply*>& reply) {
-  if (!reply && reply.error().code == ErrorCode::kDisconnected) return;  // on_down() knows
-  if (!reply && reply.error().retryable()) return link_.reset(reply.error());
-  const auto* assignment = reply ? std::get_if<native::GroupAssignment>(*reply) : nullptr;
-  if (!assignment && (reply || reply.error().code != ErrorCode::kUnknownMember))
-    return fail_with(reply ? Error(ErrorCode::kMalformedFrame, "not an assignment")
-                           : reply.error());
-  {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return;
-    const auto change =
-        assignment ? group_->answered(*assignment, clock_.now()) : group_->expelled();
-    append(change_.revoked, change.revoked);
-    append(change_.assigned, change.assigned);
-    append(change_.lost, change.lost);
-    for (const PartitionIndex partition : change.lost) logic_.drop(partition);
-    if (assignment && group_->topic() && *group_->topic() != topic_.id)
-      error_ = Error(ErrorCode::kUnknownTopic,
-                     "'" + topic_.name + "' was deleted and created again; begin a new consumer");
-  }
-  arrived_.notify_all();
-  pump();
-}
-
-// Heartbeats go on while a partition waits to be given back.
-void Consumer::Core::arm_timer() {
-  const auto next = group_->next_deadline();
-  if (!next || !timer_) return;
-  timer_->expires_at(std::max(*next, clock_.now() + std::chrono::milliseconds(1)));
-  timer_->async_wait([weak = weak_from_this()](std::error_code error) {
-    if (error) return;
-    if (const auto self = weak.lock()) self->pump();
+    const bool automatic = self->options_.auto_commit.count() > 0;
+    const auto positions = automatic ? self->take_uncommitted() : std::vector<Position>();
+    const bool leave = self->group_ && self->group_->leave();
+    for (const auto& [key, topic] : self->logic_.assigned()) self->logic_.remove(key);
+    const auto wanted = self->logic_.wanted();
+    auto wait = std::exchange(self->wait_, std::nullopt);
+    lock.unlock();
+    self->link_.remove(self.get());
+    self->timer_.reset();
+    self->arrived_.notify_all();
+    const Error why(ErrorCode::kClosed, "the consumer was closed");
+    if (wait) std::visit([&](auto& waiting) { waiting(fail(why)); }, wait->second);
+    if (self->started_) self->started_(fail(why));
+    if (!self->link_.up()) return (*held)(Result<>());
+    self->ask(wanted);
+    self->part(positions, leave, std::move(*held));
   });
 }
 

@@ -1,88 +1,196 @@
-// The consumer without threads, sockets or clock: one waiting fetch per partition, a bounded store
-// of fetched batches, positions that neither skip nor go back. The owner serialises calls.
+// The consumer without threads, sockets or clock: where each partition begins, what to ask the
+// broker for, a bounded store of what it delivered, positions that neither skip nor go back. The
+// owner serialises calls.
+//
+// A partition's position is found in steps (committed offset, bounds or time), then it is
+// subscribed to, or fetched from where the broker cannot push. A step that a lost connection
+// interrupted is asked again. What goes wrong in one partition is told once, by take() or next();
+// the others go on, and so does the one after seek().
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "client/config.h"
 #include "protocol/base/result.h"
+#include "protocol/record_batch.h"
 
 namespace leat {
 
+struct PartitionKey {
+  TopicId topic;
+  PartitionIndex partition;
+  friend auto operator<=>(const PartitionKey&, const PartitionKey&) = default;
+};
+using TopicName = std::shared_ptr<const std::string>;
+
 class ConsumerLogic {
  public:
-  struct Fetch {
-    PartitionIndex partition;
+  struct Position {
     Offset offset;
-    LeaderEpoch epoch{-1};   // of the record before `offset`
-    std::uint64_t turn = 0;  // of assign() and seek(): what comes for an earlier one is ignored
+    std::int32_t leader_epoch = -1;  // of the record before it, if known
   };
-  using Records = std::vector<ConsumedRecord>;
+  struct PartitionPosition {
+    PartitionKey key;
+    TopicName topic;
+    Position position;
+    bool moved = false;  // since the partition began, or seek()
+  };
+  struct Bounds {
+    Offset log_start, high_watermark;
+  };
 
-  explicit ConsumerLogic(std::size_t prefetch_bytes,
-                         std::size_t decompressed_bytes = kMaxDecompressedBytes)
-      : prefetch_bytes_(prefetch_bytes), decompressed_bytes_(decompressed_bytes) {}
+  struct Subscribe {
+    std::uint32_t subscription;
+    PartitionKey key;
+    Position from;
+    std::uint64_t bytes;
+  };
+  struct Grant {
+    std::uint32_t subscription;
+    std::uint64_t bytes;
+  };
+  struct Fetch {
+    std::uint32_t subscription;  // for this one fetch
+    PartitionKey key;
+    Position from;
+  };
+  struct FindTime {
+    PartitionKey key;
+    std::int64_t timestamp_ms;
+  };
+  // What to ask the broker now.
+  struct Wanted {
+    std::vector<PartitionKey> committed;     // answered by committed()
+    std::map<TopicId, TopicName> bounds;     // by bounds()
+    std::vector<FindTime> times;             // by found()
+    std::vector<Subscribe> subscribe;        // by subscribed() or ended()
+    std::vector<Fetch> fetch;                // by fetched() or ended()
+    std::vector<Grant> grants;               // not at all
+    std::vector<std::uint32_t> unsubscribe;  // nor these
+  };
 
-  // Begins to read at `position`, or goes on there: what was held or under way is dropped.
-  void assign(PartitionIndex partition, Offset position);
-  void drop(PartitionIndex partition) { partitions_.erase(partition); }
-  bool assigned(PartitionIndex partition) const { return partitions_.contains(partition); }
-  // A paused partition is fetched no further than its prefetch, and take() passes it over.
-  void set_paused(PartitionIndex partition, bool paused) {
-    partitions_.at(partition).paused = paused;
-  }
+  // Numbers of subscriptions come from outside: consumers share a connection.
+  using NextNumber = std::function<std::uint32_t()>;
+  ConsumerLogic(const ConsumerOptions& options, NextNumber next_number)
+      : options_(options), next_number_(std::move(next_number)) {}
 
-  // Fetches to send now, each marked as in flight until fetched() or lost().
-  std::vector<Fetch> wanted();
-  // Copies the batches. Error: what the broker sent is not whole, adjoining batches.
-  Result<> fetched(const Fetch& fetch, Bytes batches, Offset high_watermark);
-  void lost(const Fetch& fetch);
+  // From the committed offset, where there is a group, else from the start chosen.
+  void assign(const PartitionKey& key, TopicName topic);
+  void remove(const PartitionKey& key);
+  bool has(const PartitionKey& key) const { return partitions_.contains(key); }
+  std::optional<PartitionKey> find(const TopicPartition& partition) const;
 
-  // Records of the next fetch, partitions in turn; empty when nothing is held. They borrow from the
-  // logic until the next call. A fetch that holds much once decompressed comes in several calls:
-  // each ends behind the batch with which it reaches the prefetch bound.
-  // Error: a batch that does not decompress, or to more than it may; its partition stays before it.
-  Result<Records> take();
-  bool holds_records() const;
+  Wanted wanted();
+  // What the broker answered. Of `asked`, those that are not in `found` have no committed offset.
+  void committed(const std::vector<PartitionKey>& asked,
+                 const std::vector<std::pair<PartitionKey, Position>>& found);
+  void bounds(TopicId topic, const std::vector<Bounds>& partitions);
+  void found(const PartitionKey& key, Offset offset);
+  void subscribed(std::uint32_t subscription, Offset high_watermark);
+  // Batches pushed or fetched: copied. What belongs to no subscription (any more) is ignored.
+  void pushed(std::uint32_t subscription, Bytes batches, Offset high_watermark);
+  void fetched(std::uint32_t subscription, Bytes batches, Offset high_watermark);
+  void ended(std::uint32_t subscription, const Error& why);
+  // Finding the position failed.
+  void refused(const PartitionKey& key, const Error& why);
+  void disconnected();
 
-  // One past the last record that take() gave.
-  Offset position(PartitionIndex partition) const { return partitions_.at(partition).position; }
-  std::vector<std::pair<PartitionIndex, Offset>> positions() const;
-  // As of the newest fetch.
-  std::optional<Offset> high_watermark(PartitionIndex partition) const {
-    return partitions_.at(partition).high_watermark;
+  // Records of one delivery, partitions in turn; empty when nothing is held. A delivery that holds
+  // much once decompressed comes in several calls: each ends behind the batch with which it reaches
+  // the prefetch bound.
+  // Errors: what went wrong in a partition, once; its name stands in front.
+  Result<SharedRecords> take();
+  std::optional<Error> take_error();
+  // The same, one by one; nullopt when nothing is held.
+  Result<std::optional<SharedRecord>> next();
+  // Whether take() or next() would give something, an error included.
+  bool holds_something() const;
+  // Whether a delivery was begun since this was last asked: there may be more to want.
+  bool made_room() { return std::exchange(made_room_, false); }
+  // What was handed out so far has been worked on: the caller has come for more.
+  void came_for_more();
+
+  void seek(const PartitionKey& key, Offset to);
+  void pause(const PartitionKey& key, bool paused);
+
+  // Every assigned partition knows where it begins.
+  bool resolved() const;
+  // Behind what was handed out, per partition that knows it; `settled`: before came_for_more().
+  std::vector<PartitionPosition> positions(bool settled = false) const;
+  std::vector<std::pair<PartitionKey, TopicName>> assigned() const;
+  // As of the newest delivery.
+  std::optional<Offset> high_watermark(const PartitionKey& key) const {
+    return partitions_.at(key).high_watermark;
   }
 
  private:
-  // One fetch's batches, from the first that was not taken.
+  enum class Phase : std::uint8_t { kCommitted, kBounds, kTime, kTruncated, kActive, kStopped };
+  // One delivery's batches, from the first that was not taken.
   struct Held {
     std::shared_ptr<const std::vector<std::byte>> bytes;
     Bytes rest;
   };
   struct Partition {
-    Offset position, fetch_from;
-    LeaderEpoch epoch{-1};  // of the last record fetched
-    std::uint64_t turn = 0;
+    TopicName topic;
+    Phase phase = Phase::kCommitted;
+    StartFrom start;
+    bool asked = false, paused = false;
+    bool started = false;  // the positions are known
+    Offset began;
+    Position position, settled, next;  // handed out; worked on; delivered by the broker
     std::optional<Offset> high_watermark;
-    bool in_flight = false, paused = false;
+    std::uint32_t subscription = 0;
+    std::uint64_t received_bytes = 0, granted_bytes = 0;  // of the subscription
     std::deque<Held> held;
     std::size_t held_bytes = 0;
   };
+  // What take() and next() hand out from.
+  struct Decoded {
+    Held from;
+    TopicName topic;
+    std::vector<RecordReader> readers;
+  };
+  struct Current {
+    PartitionKey key;
+    std::shared_ptr<Decoded> owner;
+    std::vector<ConsumedRecord> records;
+    std::size_t next = 0;
+    Position end;
+  };
 
-  Partition* find(const Fetch& fetch);
-  Result<> take_from(PartitionIndex index, Partition& partition, Records& records);
+  void start_at(Partition& partition, Position position);
+  void begin(Partition& partition);
+  Result<Offset> first_offset(const Partition& partition, const Bounds& bounds) const;
+  void report(const PartitionKey& key, const Partition& partition, const Error& why);
+  void stop(const PartitionKey& key, Partition& partition, const Error& why);
+  void unsubscribe(Partition& partition);
+  void drop_held(const PartitionKey& key, Partition& partition);
+  void put_back();
+  std::size_t share() const;
+  void want_delivery(const PartitionKey& key, Partition& partition, Wanted& wanted);
+  Result<> keep(Partition& partition, Bytes batches, Offset high_watermark);
+  bool refill();
+  Result<> decode(const PartitionKey& key, Partition& partition);
 
-  std::size_t prefetch_bytes_, decompressed_bytes_;
-  std::map<PartitionIndex, Partition> partitions_;
-  std::uint64_t turns_ = 0;
-  PartitionIndex served_{-1};  // by take() last
-  // What take()'s records borrow from.
-  std::shared_ptr<const std::vector<std::byte>> given_;
-  std::vector<RecordReader> readers_;
+  ConsumerOptions options_;
+  std::map<PartitionKey, Partition> partitions_;
+  std::unordered_map<std::uint32_t, PartitionKey> subscriptions_;
+  std::vector<std::uint32_t> to_unsubscribe_;
+  NextNumber next_number_;
+  bool made_room_ = false;
+  bool push_ = true;  // until the broker says that it cannot
+  std::deque<std::pair<PartitionKey, Error>> errors_;
+  PartitionKey turn_{};  // served last
+  std::optional<PartitionKey> handed_out_;
+  std::optional<Current> current_;
 };
 
 }  // namespace leat

@@ -1,77 +1,88 @@
-// Membership of a consumer group without threads, sockets or clock: joins under a random id, always
-// has one SyncGroup under way as its heartbeat, learns what it may hold, gives back what it may
-// not. The owner serialises calls.
-//
-// A partition is given back in two steps: answered() names it as revoked, the owner stops reading
-// it (and commits), released() says so with the next SyncGroup. Until then it is still the
-// member's.
+// Membership of a group, without threads, sockets or clock. A member joins under an id of its own
+// choosing and then has one SyncGroup waiting at the broker: its heartbeat, and what it holds. The
+// answer is what it should hold; what it has beyond that it gives back, which takes as long as the
+// owner needs: until then it says so by a SyncGroup now and then, for one that waited would be
+// answered at once. The owner serialises calls.
 #pragma once
 
+#include <chrono>
+#include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "client/config.h"
+#include "client/consumer_logic.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/random.h"
-#include "protocol/native/messages.h"
 
 namespace leat {
 
 class GroupLogic {
  public:
-  struct Options {
-    std::string group, topic, client_name;
-    std::chrono::milliseconds session_timeout{10'000};
-    std::chrono::milliseconds rebalance_timeout{30'000};
+  using Partitions = std::vector<std::pair<PartitionKey, TopicName>>;
+
+  struct Request {
+    enum class Kind : std::uint8_t { kJoin, kSync };
+    Kind kind;
+    std::string member;
+    std::int32_t epoch = 0;
+    std::vector<PartitionKey> owned;
+    std::chrono::milliseconds max_wait{0};
   };
-  enum class Step : std::uint8_t { kNothing, kJoin, kSync };
-  // What an answer changed. `lost`: the member was expelled; everything it had is another's
-  // already.
-  struct Change {
-    std::vector<PartitionIndex> revoked, assigned, lost;
-    bool empty() const { return revoked.empty() && assigned.empty() && lost.empty(); }
+  // What the owner is to do, in this order.
+  struct Event {
+    enum class Kind : std::uint8_t { kLost, kRevoked, kAssigned };
+    Kind kind;
+    Partitions partitions;
   };
 
-  GroupLogic(Options options, Random random);
+  GroupLogic(std::chrono::milliseconds session_timeout, Random random);
 
-  // What to send now, the link being up; one request at a time. What was asked for is under way
-  // until answered(), refused() or disconnected().
-  Step next(MonotonicTime now);
-  native::JoinGroup join_request() const;  // borrows from the logic
-  native::SyncGroup sync_request() const;
-  native::LeaveGroup leave_request() const;
-
-  Change answered(const native::GroupAssignment& assignment, MonotonicTime now);
-  // The broker does not know the member: it comes back under a new id, with nothing.
-  Change expelled();
-  void disconnected() { under_way_ = false; }
-  // What was revoked is no longer read.
-  void released(const std::vector<PartitionIndex>& partitions);
-
-  bool joined() const { return joined_; }
-  bool holds(PartitionIndex partition) const { return owned_.contains(partition); }
-  // Revoked and not released; no longer so when the broker gave it again meanwhile.
-  bool gives_back(PartitionIndex partition) const { return giving_back_.contains(partition); }
-  const std::string& member() const { return member_; }
-  std::int32_t epoch() const { return epoch_; }
-  std::optional<TopicId> topic() const { return topic_; }
-  // When next() has something to say again without an answer.
+  // What to send now, if anything; answered by assigned() or refused().
+  std::optional<Request> wanted(MonotonicTime now);
   std::optional<MonotonicTime> next_deadline() const;
 
- private:
-  void new_member_id();
+  void assigned(std::int32_t epoch, Partitions partitions, MonotonicTime now);
+  // Errors that end the membership stay in error(); kUnknownMember joins again under a new id.
+  void refused(const Error& error);
+  void disconnected() { asked_ = false; }
 
-  Options options_;
+  std::optional<Event> next_event();
+  bool has_events() const { return !events_.empty(); }
+  // The owner no longer has what kRevoked named, and has committed what it wanted to.
+  void released(const Partitions& partitions);
+
+  // Ends the membership; true if the broker is to be told by LeaveGroup.
+  bool leave();
+
+  const std::string& member() const { return member_; }
+  std::int32_t epoch() const { return epoch_; }
+  // An assignment, perhaps an empty one, has come since the last joining.
+  bool joined() const { return state_ == State::kIn; }
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  enum class State : std::uint8_t { kOut, kIn, kGone };
+  using Held = std::map<PartitionKey, TopicName>;
+
+  void new_member();
+  void compare();
+  void lose_all();
+
+  const std::chrono::milliseconds session_timeout_;
   Random random_;
+  State state_ = State::kOut;
   std::string member_;
-  bool joined_ = false, under_way_ = false;
   std::int32_t epoch_ = 0;
-  std::optional<TopicId> topic_;          // once assigned anything
-  std::set<PartitionIndex> owned_;        // as the broker is told
-  std::set<PartitionIndex> giving_back_;  // revoked and not yet released
-  MonotonicTime last_answer_;
+  bool asked_ = false;
+  Held target_, owned_;                   // as the broker wants it; as it is
+  std::set<PartitionKey> giving_back_;    // part of owned_
+  std::optional<MonotonicTime> sync_at_;  // while giving back
+  std::deque<Event> events_;
+  std::optional<Error> error_;
 };
 
 }  // namespace leat

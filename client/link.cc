@@ -1,9 +1,12 @@
 #include "client/link.h"
 
+#include <algorithm>
 #include <future>
 
 #include <pthread.h>
 #include <signal.h>
+
+#include "client/socket_transport.h"
 
 namespace leat {
 namespace {
@@ -20,30 +23,33 @@ std::thread quiet_thread(asio::io_context& io) {
 
 }  // namespace
 
-struct Link::Call {
-  std::vector<std::byte> frame;  // encoded with `correlation`
-  const native::Request* request;
-  MonotonicTime deadline;
-  std::function<void(const native::Reply&)> take;
-  std::promise<Result<>> done;
-  Repeat repeat;
-  asio::steady_timer timer;
-  bool finished = false;
-
-  explicit Call(asio::io_context& io) : timer(io) {}
-  void finish(Result<> result) {
-    if (std::exchange(finished, true)) return;
-    timer.cancel();
-    done.set_value(std::move(result));
-  }
-};
-
 Link::Link(ClientOptions options, std::unique_ptr<Connector> connector)
     : options_(std::move(options)),
       connector_(std::move(connector)),
       broker_(connector_->name()),
       backoff_(options_.min_backoff),
-      thread_(quiet_thread(io_)) {}
+      thread_(quiet_thread(io_)) {
+  post([this] {
+    logic_.on_push([this](const native::Reply& push) {
+      tell_listeners([&](Listener& listener) { listener.on_push(push); });
+    });
+  });
+}
+
+Result<std::shared_ptr<Link>> Link::open(ClientOptions options,
+                                         std::unique_ptr<Connector> connector) {
+  if (!connector) {
+    auto address = parse_broker_url(options.broker);
+    if (!address) return fail(address.error());
+    connector = socket_connector(std::move(*address), options.broker);
+  }
+  return std::shared_ptr<Link>(new Link(std::move(options), std::move(connector)), [](Link* link) {
+    if (!link->check_process()) return;
+    if (!link->on_own_thread()) return delete link;
+    // A handler let go of it last; a thread cannot wait for its own end.
+    std::thread([link] { delete link; }).detach();
+  });
+}
 
 Link::~Link() {
   asio::post(io_, [this] {
@@ -53,6 +59,7 @@ Link::~Link() {
     retry_timer_.cancel();
     deadline_timer_.cancel();
     logic_.disconnected({ErrorCode::kClosed, "the client was destroyed"});
+    tell_listeners([](Listener& listener) { listener.on_closed(); });
     work_.reset();
   });
   thread_.join();
@@ -65,6 +72,7 @@ void Link::add(Listener* listener) {
 
 void Link::run(const std::function<void()>& task) {
   if (!process_.here()) return;  // its thread is not here
+  if (on_own_thread()) return task();
   std::promise<void> done;
   post([&] {
     task();
@@ -73,11 +81,10 @@ void Link::run(const std::function<void()>& task) {
   done.get_future().wait();
 }
 
-Result<> Link::connect() {
-  auto done = std::make_shared<std::promise<Result<>>>();
-  auto result = done->get_future();
-  post([this, done] {
-    first_connect_ = [done](Result<> ok) { done->set_value(std::move(ok)); };
+void Link::connect(Completion<> done) {
+  auto held = std::make_shared<Completion<>>(std::move(done));
+  post([this, held] {
+    first_connect_ = std::move(*held);
     deadline_timer_.expires_after(options_.connect_timeout);
     deadline_timer_.async_wait([this](std::error_code error) {
       if (!error && first_connect_)
@@ -87,7 +94,14 @@ Result<> Link::connect() {
     });
     start_connecting();
   });
-  return result.get();
+}
+
+// One that hears of it may remove, and destroy, another.
+template <class Tell>
+void Link::tell_listeners(Tell tell) {
+  for (Listener* listener : std::vector(listeners_))
+    if (std::find(listeners_.begin(), listeners_.end(), listener) != listeners_.end())
+      tell(*listener);
 }
 
 // ---- coming up ----
@@ -126,9 +140,8 @@ void Link::came_up(const Result<const native::Reply*>& reply) {
   up_ = true;
   connecting_ = false;
   backoff_ = options_.min_backoff;
-  if (first_connect_) std::exchange(first_connect_, nullptr)(Result<>());
-  for (const auto& call : std::exchange(waiting_, {})) attempt(call);
-  for (Listener* listener : std::vector(listeners_)) listener->on_up();
+  if (first_connect_) std::exchange(first_connect_, {})(Result<>());
+  tell_listeners([](Listener& listener) { listener.on_up(); });
   arm_deadline();
 }
 
@@ -151,19 +164,17 @@ void Link::lost(const Error& why) {
   if (first_connect_) {  // the first attempt is the caller's to repeat
     deadline_timer_.cancel();
     logic_.disconnected({ErrorCode::kDisconnected});
-    return std::exchange(first_connect_, nullptr)(fail(why));
+    return std::exchange(first_connect_, {})(fail(why));
   }
   if (!ended_) retry_later();
   logic_.disconnected({ErrorCode::kDisconnected, why.message()});
-  if (was_up)
-    for (Listener* listener : std::vector(listeners_)) listener->on_down();
+  if (was_up) tell_listeners([](Listener& listener) { listener.on_down(); });
 }
 
 void Link::on_ended(const Error& why) {
   ended_ = why;
   lost(why);
-  for (const auto& call : std::exchange(waiting_, {})) call->finish(fail(why));
-  for (Listener* listener : std::vector(listeners_)) listener->on_ended(why);
+  tell_listeners([&](Listener& listener) { listener.on_ended(why); });
 }
 
 Error Link::down() const {
@@ -193,46 +204,11 @@ void Link::request(const native::Request& request, std::chrono::milliseconds tim
   arm_deadline();
 }
 
-Result<> Link::call(const native::Request& request, std::chrono::milliseconds timeout,
-                    const std::function<void(const native::Reply&)>& take, Repeat repeat) {
-  if (auto ok = check_process(); !ok) return ok;
-  if (on_own_thread())
-    return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
-  auto call = std::make_shared<Call>(io_);
-  call->request = &request;
-  call->take = take;
-  call->repeat = repeat;
-  call->deadline = clock_.now() + timeout;
-  auto result = call->done.get_future();
-  post([this, call] {
-    call->timer.expires_at(call->deadline);
-    call->timer.async_wait([this, call](std::error_code error) {
-      if (error) return;
-      std::erase(waiting_, call);
-      call->finish(fail(ErrorCode::kTimedOut, "no answer from " + broker_));
-    });
-    attempt(call);
-  });
-  return result.get();
-}
-
-void Link::attempt(const std::shared_ptr<Call>& call) {
-  if (call->finished) return;
-  if (ended_) return call->finish(fail(*ended_));
-  if (!up_) return waiting_.push_back(call);
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(call->deadline - clock_.now());
-  request(*call->request, std::max(left, std::chrono::milliseconds(1)),
-          [this, call](const Result<const native::Reply*>& reply) {
-            if (call->finished) return;  // the caller, and its request, are gone
-            const bool lost = !reply && reply.error().code == ErrorCode::kDisconnected;
-            if (lost && call->repeat == Repeat::kAgain) return attempt(call);
-            if (lost)
-              return call->finish(fail(ErrorCode::kDisconnected,
-                                       "before the reply came; it may or may not have been done"));
-            if (!reply) return call->finish(fail(reply.error()));
-            call->take(**reply);
-            call->finish({});
-          });
+void Link::tell(const native::Request& request) {
+  if (!up_) return;
+  std::vector<std::byte> frame;
+  native::encode(CorrelationId(next_correlation_++), request, frame);
+  send(std::move(frame));
 }
 
 // ---- bytes ----

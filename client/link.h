@@ -1,6 +1,6 @@
 // The Asio edge: one connection to one broker, over any transport, kept up by one thread that also
-// runs every handler. Reconnects with back-off. Everything but post(), call() and the constructor
-// happens on that thread.
+// runs every handler. Reconnects with back-off. Everything but post(), run(), connect() and the
+// constructor happens on that thread.
 #pragma once
 
 #include <atomic>
@@ -28,31 +28,31 @@ class Link final : private TransportEvents {
     virtual ~Listener() = default;
     virtual void on_up() = 0;
     virtual void on_down() = 0;
+    virtual void on_push(const native::Reply&) {}  // Push or PushEnd
+    virtual void on_closed() {}                    // the link is being destroyed
     // It will never come up again: the broker was in this process and is closed. At once when that
     // happened before add().
     virtual void on_ended(const Error&) {}
   };
 
+  // May be let go of on any thread, its own included. In a forked child it is left alone: taking it
+  // apart would reach into the parent's sockets. Without a connector: to `options.broker`, else
+  // kInvalidAddress.
+  static Result<std::shared_ptr<Link>> open(ClientOptions options,
+                                            std::unique_ptr<Connector> connector = nullptr);
   Link(ClientOptions options, std::unique_ptr<Connector> connector);
   ~Link() override;
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
   const ClientOptions& options() const { return options_; }
-  // Any thread. Waits for the first connection. Errors: kUnreachable, kUnsupportedVersion,
+  // Any thread. Once: makes the first connection. Errors: kUnreachable, kUnsupportedVersion,
   // kShuttingDown.
-  Result<> connect();
+  void connect(Completion<> done);
   // Any thread: runs `task` on the link's thread.
   void post(std::function<void()> task) { asio::post(io_, std::move(task)); }
-  // Any thread but the link's: posts, and waits until `task` has run.
+  // Any thread: runs `task` on the link's, and waits until it has run.
   void run(const std::function<void()>& task);
-  // Sends `request`, waits for its reply and hands it to `take` on the link's thread. After a lost
-  // connection kAgain tries again until `timeout`; kOnce, for what must not be carried out twice,
-  // fails with kDisconnected. Any thread but the link's, where it fails with kNotAllowed.
-  enum class Repeat : std::uint8_t { kAgain, kOnce };
-  Result<> call(const native::Request& request, std::chrono::milliseconds timeout,
-                const std::function<void(const native::Reply&)>& take,
-                Repeat repeat = Repeat::kAgain);
   // What the broker takes for one batch, as it said last.
   std::size_t max_batch_bytes() const { return max_batch_bytes_; }
   // Error: kNotAllowed in a child of the process that connected.
@@ -63,16 +63,19 @@ class Link final : private TransportEvents {
   void add(Listener* listener);
   void remove(Listener* listener) { std::erase(listeners_, listener); }
   bool up() const { return up_; }
+  const std::string& broker() const { return broker_; }
+  // Unique among the subscriptions of the connection.
+  std::uint32_t next_subscription() { return ++last_subscription_; }
   asio::any_io_executor executor() { return io_.get_executor(); }
   // kDisconnected at once while the link is down, kShuttingDown when it has ended.
   void request(const native::Request& request, std::chrono::milliseconds timeout,
                ReplyHandler handler);
+  // Sends what has no reply, if the link is up.
+  void tell(const native::Request& request);
   // Gives up the connection, soon, and makes a new one: the way to try again in order.
   void reset(const Error& why);
 
  private:
-  struct Call;
-  void attempt(const std::shared_ptr<Call>& call);
   void start_connecting();
   void on_connected() override;
   void on_received(Bytes bytes) override;
@@ -82,6 +85,8 @@ class Link final : private TransportEvents {
   void came_up(const Result<const native::Reply*>& reply);
   void lost(const Error& why);
   void retry_later();
+  template <class Tell>
+  void tell_listeners(Tell tell);
   void send(std::vector<std::byte> frame);
   void write();
   void arm_deadline();
@@ -104,12 +109,12 @@ class Link final : private TransportEvents {
   bool deadline_armed_ = false;
   std::atomic<std::size_t> max_batch_bytes_{8 << 20};
   std::uint64_t next_correlation_ = 1;
+  std::atomic<std::uint32_t> last_subscription_{0};
   ConnectionLogic logic_;
   std::optional<Error> ended_;
   std::vector<std::vector<std::byte>> outgoing_;
   std::vector<Listener*> listeners_;
-  std::vector<std::shared_ptr<Call>> waiting_;  // for the link to come up
-  std::function<void(Result<>)> first_connect_;
+  Completion<> first_connect_;
 
   std::thread thread_;
 };

@@ -1,49 +1,69 @@
-// Sends records to one topic. Any thread may send; handlers run on the client's thread and must not
-// block.
+// Sends records to any number of topics. Any thread; see client/client.h for tokens and errors.
 //
-//   auto producer = client->producer(Topic{"orders"}, {.linger = 5ms});
-//   (*producer)->send({.key = as_bytes("42"), .value = as_bytes("hello")},
-//                     [](const Result<Ack>& ack) { if (!ack) report(ack.error()); });
-//   (*producer)->flush();
+//   Producer producer = client.producer({.linger = 5ms});
+//   producer.send({Topic{"orders"}, Key{"42"}, bytes("hello")},
+//                 [](std::error_code ec, Ack ack) { ... });
+//   co_await producer.flush();
 //
-// After a lost connection everything unacknowledged is sent again, in order, before anything newer;
-// the broker stores each batch once (ProducerOptions::idempotent).
+// Records of one partition are stored in the order they were sent. After a lost connection
+// everything unacknowledged is sent again, in order, before anything newer; unless
+// `.idempotent = false` the broker stores it once. What fails for good, or is not acknowledged
+// within the delivery timeout, fails alone: what follows it is sent.
 #pragma once
 
-#include <chrono>
 #include <memory>
+#include <utility>
 
+#include "client/async.h"
 #include "client/config.h"
-#include "client/producer_logic.h"
-#include "protocol/base/result.h"
 
 namespace leat {
 
-class Link;
+class ProducerCore;
 
 class Producer {
  public:
-  // Fails what is not acknowledged with kClosed: flush() before.
+  Producer() = default;  // none: only to be assigned to
+  Producer(Producer&&) noexcept = default;
+  Producer& operator=(Producer&& other) noexcept;
+  // What is not acknowledged fails with kClosed: flush() before.
   ~Producer();
 
-  const TopicDescription& topic() const;
+  // Completes with where the record is stored, and how durably. Copies the record's bytes when the
+  // operation starts: in this call for callbacks and futures, at the co_await for awaitables.
+  // Errors: kUnknownTopic, kUnknownPartition, kBatchTooLarge, kTimedOut (the delivery timeout:
+  // whether it was stored is unknown), kProducerFenced, kClosed; kQueueFull, when too much is
+  // unacknowledged: wait for some of it.
+  template <class Token = asio::use_awaitable_t<>>
+  auto send(Record record, Token&& token = Token()) {
+    return async::initiate<Ack>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<Ack> done, const Record& given) {
+          start(*state, given, std::move(done));
+        },
+        std::move(record));
+  }
 
-  // Copies the record; returns when it is buffered, which waits while the buffer is full (at most
-  // the delivery timeout). `handler` is called exactly once iff send() succeeds; it may be empty.
-  // Errors: kUnknownPartition, kBatchTooLarge, kQueueFull, kClosed.
-  Result<> send(const OutgoingRecord& record, AckHandler handler = {});
-  // Sends and waits for the acknowledgement: the record is on stable storage.
-  Result<Ack> send_and_wait(const OutgoingRecord& record);
-  // Waits until every record sent so far is acknowledged or has failed (its handler was called).
-  // Errors: kTimedOut; kNotAllowed in a handler, where send() does not wait either.
-  Result<> flush(std::chrono::milliseconds timeout = std::chrono::hours(1));
+  // Completes when every record sent so far is acknowledged or has failed, behind its handler.
+  // Sends at once what lingers.
+  template <class Token = asio::use_awaitable_t<>>
+  auto flush(Token&& token = Token()) {
+    return async::initiate<void>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<> done) { start_flush(*state, std::move(done)); });
+  }
 
  private:
   friend class Client;
-  class Core;
-  Producer(std::shared_ptr<Link> link, std::shared_ptr<Core> core);
-  std::shared_ptr<Link> link_;
-  std::shared_ptr<Core> core_;
+  struct State {
+    std::shared_ptr<Link> link;
+    std::shared_ptr<ProducerCore> core;
+  };
+  explicit Producer(State state) : state_(std::make_shared<State>(std::move(state))) {}
+  static void start(State& state, const Record& record, Completion<Ack> done);
+  static void start_flush(State& state, Completion<> done);
+
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace leat

@@ -1,50 +1,101 @@
-// What stands between a producer's callers, its logic and the link.
+// What stands between a producer's callers, its logic and the link. Any thread; handlers are called
+// on the link's.
 #pragma once
 
 #include <condition_variable>
+#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "client/link.h"
-#include "client/producer.h"
+#include "client/producer_logic.h"
 
 namespace leat {
 
-class Producer::Core final : public Link::Listener, public std::enable_shared_from_this<Core> {
+class ProducerCore final : public Link::Listener,
+                           public std::enable_shared_from_this<ProducerCore> {
  public:
-  Core(Link& link, TopicDescription topic, ProducerOptions options);
+  static std::shared_ptr<ProducerCore> open(Link& link, const ProducerOptions& options);
+  // Fails what is not acknowledged with kClosed. Before the link goes.
   void close();
 
-  const TopicDescription& topic() const { return topic_; }
-  Result<> send(const OutgoingRecord& record, AckHandler handler);
-  Result<> flush(std::chrono::milliseconds timeout);
+  // The number of a topic; what is not yet known of it is looked up when a record needs it.
+  std::uint32_t topic(std::string_view name);
+  // Saves the look-up.
+  std::uint32_t topic(const TopicDescription& description);
+
+  // Copies the record; waits for room, unless on the link's thread, at most `patience`. Takes, and
+  // calls once, `handler`, unless an error is returned.
+  // Errors: kUnknownPartition, kBatchTooLarge, kQueueFull, kProducerFenced, kClosed.
+  Result<> send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
+                std::chrono::milliseconds patience);
+  // Completes when every record sent so far is acknowledged or has failed, behind its handler.
+  void flush(Completion<> done);
+  // Sends what lingers.
+  void hurry();
+
+  const ProducerOptions& options() const { return options_; }
 
  private:
-  void on_up() override;
+  // Kept while its topic is looked up.
+  struct Parked {
+    ProducerLogic::Number number;
+    std::vector<std::byte> bytes;  // what `record` borrows
+    OutgoingRecord record;
+    std::int64_t timestamp_ms;
+    AckHandler handler;
+  };
+  struct TopicSlot {
+    std::string name;
+    bool known = false, looking = false;
+    TopicId id;
+    std::int32_t partitions = 0;
+    std::deque<Parked> parked;
+  };
+  struct Flush {
+    ProducerLogic::Number through;
+    Completion<> done;
+  };
+  using Outcomes = std::vector<ProducerLogic::Outcome>;
+
+  ProducerCore(Link& link, const ProducerOptions& options);
+  void on_up() override { pump(); }
   void on_down() override;
   void on_ended(const Error& why) override;
-  Result<PartitionIndex> partition_of(const OutgoingRecord& record);
+
+  std::size_t buffered() const { return logic_.buffered_bytes() + parked_bytes_; }
+  Result<PartitionIndex> partition_of(std::uint32_t topic, const OutgoingRecord& record);
+  void park(TopicSlot& slot, const OutgoingRecord& record, std::int64_t timestamp_ms,
+            AckHandler handler);
+  void unpark(std::uint32_t topic, Outcomes& outcomes);
+  void look_up(std::uint32_t topic);
+  void found(std::uint32_t topic, const Result<TopicDescription>& description);
   void pump();
-  void init_producer();
-  void on_identity(const Result<const native::Reply*>& reply);
-  void on_reply(ProducerLogic::BatchId id, const Result<const native::Reply*>& reply);
-  void tell(std::vector<ProducerLogic::Outcome>& outcomes);
-  void tell_counted(std::vector<ProducerLogic::Outcome>& outcomes);
+  void post_pump();
+  void ask_identity();
+  void on_reply(const ProducerLogic::BatchName& name, const Result<const native::Reply*>& reply);
+  void tell(Outcomes& outcomes);
   void arm_timer();
 
-  Link& link_;  // kept by the face, which closes it first
-  TopicDescription topic_;
-  ProducerOptions options_;
+  Link& link_;
+  const ProducerOptions options_;
   SystemClock clock_;
   std::optional<asio::steady_timer> timer_;  // the link's thread
 
   std::mutex mutex_;
   std::condition_variable room_;
   ProducerLogic logic_;
-  std::uint64_t tells_begun_ = 0, tells_ended_ = 0;  // rounds of calling handlers
+  std::deque<TopicSlot> slots_;
+  std::map<std::string, std::uint32_t, std::less<>> slot_of_;
+  std::size_t parked_bytes_ = 0;
+  std::vector<Flush> flushes_;
   std::optional<MonotonicTime> timer_at_;
-  bool pump_posted_ = false, identity_asked_ = false;
+  bool pump_posted_ = false;
   std::optional<Error> closed_;  // why nothing is sent any more
 };
 

@@ -5,79 +5,37 @@
 namespace leat {
 namespace {
 
-constexpr std::size_t kRemembered = 5;  // batches that the broker knows again
+// The broker remembers that many batches of a producer and partition.
+constexpr std::size_t kIdempotentWindow = 5;
 
-// Says that the broker has not stored the batch because it misses the one before, or its producer.
-bool is_gap(ErrorCode code) {
-  return code == ErrorCode::kOutOfSequence || code == ErrorCode::kUnknownProducer ||
-         code == ErrorCode::kProducerFenced;
+ProducerOptions bounded(ProducerOptions options) {
+  if (options.idempotent)
+    options.max_in_flight = std::min(options.max_in_flight, kIdempotentWindow);
+  options.max_in_flight = std::max<std::size_t>(options.max_in_flight, 1);
+  return options;
 }
 
 }  // namespace
 
-ProducerLogic::ProducerLogic(const ProducerOptions& options) : options_(options) {
-  if (options_.idempotent) options_.max_in_flight = std::min(options_.max_in_flight, kRemembered);
-}
+ProducerLogic::ProducerLogic(const ProducerOptions& options)
+    : options_(bounded(options)), identity_wanted_(options.idempotent) {}
 
-// ---- identity ----
+// ---- gathering ----
 
-bool ProducerLogic::Partition::under_way() const {
-  return std::ranges::any_of(batches, &Batch::sent);
-}
-
-bool ProducerLogic::needs_identity() const {
-  if (!options_.idempotent) return false;
-  if (!identity_) return true;
-  return std::ranges::any_of(partitions_, [](const auto& entry) {
-    return entry.second.in_doubt && !entry.second.batches.empty() && !entry.second.under_way();
-  });
-}
-
-void ProducerLogic::set_identity(ProducerIdentity identity) {
-  if (!identity_) {
-    identity_ = identity;
-    return;
-  }
-  for (auto& [index, partition] : partitions_)
-    if (partition.in_doubt && !partition.under_way()) renumber(partition, identity);
-}
-
-void ProducerLogic::renumber(Partition& partition, ProducerIdentity identity) {
-  partition.identity = identity;
-  partition.next_sequence = 0;
-  partition.in_doubt = false;
-  for (Batch& batch : partition.batches) {
-    batch.sequence.reset();
-    if (batch.closed) number(partition, batch);
-  }
-}
-
-// Gives a closed batch its place behind all before it.
-void ProducerLogic::number(Partition& partition, Batch& batch) {
-  if (!options_.idempotent || batch.sequence || !identity_ || partition.in_doubt) return;
-  if (!partition.identity) partition.identity = identity_;
-  batch.sequence = partition.next_sequence;
-  const auto records = static_cast<std::int32_t>(batch.handlers.size());
-  partition.next_sequence = next_sequence(partition.next_sequence, records);
-  assign_producer(batch.bytes, *partition.identity, *batch.sequence);
-}
-
-// ---- records ----
-
-bool ProducerLogic::append(PartitionIndex index, const RecordData& record,
-                           std::int64_t timestamp_ms, AckHandler handler, MonotonicTime now) {
-  Partition& partition = partitions_[index];
+bool ProducerLogic::append(Target target, const RecordData& record, std::int64_t timestamp_ms,
+                           AckHandler handler, MonotonicTime now, Number number) {
+  Partition& partition = partitions_[target];
   const std::size_t size = RecordBatchBuilder::max_record_size(record);
   bool changed = false;
   if (!partition.batches.empty() && !partition.batches.back().closed &&
       partition.batches.back().builder.size() + size > options_.batch_bytes)
-    close(partition, partition.batches.back());
+    close(partition.batches.back());
   if (partition.batches.empty() || partition.batches.back().closed) {
     Batch& fresh = partition.batches.emplace_back();
-    fresh.id = ++last_id_;
+    fresh.number = number;
     fresh.created = now;
     ++batches_;
-    sticky_done_ = true;
+    sticky_[target.topic].done = true;
     changed = true;
   }
   Batch& batch = partition.batches.back();
@@ -90,133 +48,206 @@ bool ProducerLogic::append(PartitionIndex index, const RecordData& record,
   return changed || batch.builder.size() >= options_.batch_bytes;
 }
 
-bool ProducerLogic::done_through(BatchId id) const {
-  for (const auto& [index, partition] : partitions_)
-    if (!partition.batches.empty() && partition.batches.front().id <= id) return false;
-  return true;
-}
-
-PartitionIndex ProducerLogic::sticky_partition(std::int32_t partitions) {
-  const auto it = partitions_.find(PartitionIndex(sticky_));
+PartitionIndex ProducerLogic::sticky_partition(std::uint32_t topic, std::int32_t partitions) {
+  Sticky& sticky = sticky_[topic];
+  const auto it = partitions_.find({topic, PartitionIndex(sticky.partition)});
   const bool open =
       it != partitions_.end() && !it->second.batches.empty() && !it->second.batches.back().closed;
-  if (!open && std::exchange(sticky_done_, false)) sticky_ += 1;
-  sticky_ %= partitions;
-  return PartitionIndex(sticky_);
+  if (!open && std::exchange(sticky.done, false)) sticky.partition += 1;
+  sticky.partition %= partitions;
+  return PartitionIndex(sticky.partition);
 }
 
-void ProducerLogic::close(Partition& partition, Batch& batch) {
-  const bool numbered =
-      options_.idempotent && identity_ && !partition.in_doubt &&
-      (partition.batches.size() == 1 || partition.batches[partition.batches.size() - 2].sequence);
-  if (numbered) {  // what number() would do, without a second checksum
-    if (!partition.identity) partition.identity = identity_;
-    batch.sequence = partition.next_sequence;
-    partition.next_sequence = next_sequence(partition.next_sequence, batch.builder.record_count());
-    batch.builder.set_producer(*partition.identity, *batch.sequence);
-  }
+void ProducerLogic::close(Batch& batch) {
+  batch.records = batch.builder.record_count();
   batch.bytes = batch.builder.take(options_.compression);
   batch.closed = true;
 }
 
-bool ProducerLogic::may_send(const Partition& partition) const {
-  return !options_.idempotent || (identity_ && !partition.in_doubt);
+bool ProducerLogic::done_through(Number number) const {
+  for (const auto& [target, partition] : partitions_)
+    if (!partition.batches.empty() && partition.batches.front().number <= number) return false;
+  return true;
+}
+
+// ---- sending ----
+
+bool ProducerLogic::due(const Batch& batch, MonotonicTime now) const {
+  return batch.closed || batch.number <= flush_through_ || batch.created + options_.linger <= now ||
+         batch.builder.size() >= options_.batch_bytes;
 }
 
 std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
   std::vector<Outgoing> outgoing;
-  for (auto& [index, partition] : partitions_) {
-    if (!may_send(partition)) continue;
+  for (auto& [target, partition] : partitions_) {
+    if (gone_.contains(target.topic)) continue;
     std::size_t in_flight = 0;
     for (Batch& batch : partition.batches) {
-      if (in_flight >= options_.max_in_flight) break;
-      ++in_flight;
-      if (batch.sent) continue;
-      const bool due = batch.id <= flush_through_ || batch.created + options_.linger <= now ||
-                       batch.builder.size() >= options_.batch_bytes;
-      if (!batch.closed && !due) break;
-      if (!batch.closed) close(partition, batch);
-      number(partition, batch);
-      batch.sent = true;
-      outgoing.push_back({batch.id, index, batch.bytes});
+      if (in_flight++ >= options_.max_in_flight) break;
+      if (batch.in_flight || (partition.gap && !batch.sequence)) continue;
+      if (!due(batch, now)) break;
+      if (!batch.closed) close(batch);
+      if (options_.idempotent && !batch.sequence && !number(partition, batch)) break;
+      batch.in_flight = true;
+      ++batch.sendings;
+      outgoing.push_back({{target, batch.number}, batch.bytes});
     }
   }
   return outgoing;
 }
 
-void ProducerLogic::settle(PartitionIndex index, std::size_t at, const Told& told,
+// False: there is no identity to number it under, so far.
+bool ProducerLogic::number(Partition& partition, Batch& batch) {
+  if (!partition.identity) {
+    if (!identity_) {
+      identity_wanted_ = true;
+      return false;
+    }
+    partition.identity = identity_;
+    partition.next_sequence = 0;
+  }
+  batch.sequence = partition.next_sequence;
+  partition.next_sequence = next_sequence(partition.next_sequence, batch.records);
+  assign_producer(batch.bytes, *partition.identity, *batch.sequence);
+  return true;
+}
+
+bool ProducerLogic::wants_identity() {
+  return std::exchange(identity_wanted_, false) && !identity_;
+}
+
+// ---- answers ----
+
+std::optional<std::pair<ProducerLogic::Partitions::iterator, std::size_t>> ProducerLogic::find(
+    const BatchName& name) {
+  const auto it = partitions_.find(name.target);
+  if (it == partitions_.end()) return std::nullopt;
+  auto& batches = it->second.batches;
+  const auto at = std::ranges::lower_bound(batches, name.number, {}, &Batch::number);
+  if (at == batches.end() || at->number != name.number) return std::nullopt;
+  return std::pair(it, static_cast<std::size_t>(at - batches.begin()));
+}
+
+void ProducerLogic::settle(Partitions::iterator at, std::size_t index, const Result<Ack>& first,
                            std::vector<Outcome>& outcomes) {
-  auto& batches = partitions_.at(index).batches;
-  Batch& batch = batches[at];
+  auto& batches = at->second.batches;
+  Batch& batch = batches[index];
   for (std::size_t i = 0; i < batch.handlers.size(); ++i) {
     if (!batch.handlers[i]) continue;
-    Result<Ack> result = fail(ErrorCode::kInternal);
-    if (!told)
-      result = fail(told.error());
-    else if (told->base_offset.value < 0)
-      result = Ack{index, Offset(-1), told->durability, told->duplicate};
-    else
-      result = Ack{index, told->base_offset + static_cast<std::int64_t>(i), told->durability,
-                   told->duplicate};
+    Result<Ack> result = first;
+    if (result) {
+      result->partition = at->first.partition;
+      if (first->offset.value >= 0) result->offset = first->offset + static_cast<std::int64_t>(i);
+    }
     outcomes.push_back({std::move(batch.handlers[i]), std::move(result)});
   }
   buffered_bytes_ -= batch.charge;
-  batches.erase(batches.begin() + static_cast<std::ptrdiff_t>(at));
+  if (!first && batch.sequence) at->second.gap = true;
+  batches.erase(batches.begin() + static_cast<std::ptrdiff_t>(index));
   --batches_;
+  close_gap(at->second);
 }
 
-template <class Settle>
-void ProducerLogic::find(BatchId id, Settle settle) {
-  for (auto& [index, partition] : partitions_)
-    for (std::size_t at = 0; at < partition.batches.size(); ++at)
-      if (partition.batches[at].id == id) return settle(index, at);
+void ProducerLogic::not_stored(Partition& partition, Batch& batch) {
+  batch.in_flight = false;
+  batch.sequence.reset();
+  batch.sendings = 0;
+  partition.gap = true;
 }
 
-void ProducerLogic::acknowledged(BatchId id, const native::ProduceReply& reply,
+// Once nothing is on its way under the old identity, the rest may be numbered anew.
+void ProducerLogic::close_gap(Partition& partition) {
+  if (!partition.gap) return;
+  for (const Batch& batch : partition.batches)
+    if (batch.sequence) return;
+  partition.gap = false;
+  if (identity_ == partition.identity) identity_.reset();
+  partition.identity.reset();
+}
+
+void ProducerLogic::acknowledged(const BatchName& name, const Ack& first,
                                  std::vector<Outcome>& outcomes) {
-  find(id, [&](PartitionIndex index, std::size_t at) { settle(index, at, reply, outcomes); });
+  if (const auto at = find(name)) settle(at->first, at->second, first, outcomes);
 }
 
-void ProducerLogic::failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes) {
-  find(id, [&](PartitionIndex index, std::size_t at) {
-    Partition& partition = partitions_.at(index);
-    Batch& batch = partition.batches[at];
-    const bool numbered = batch.sequence.has_value();
-    if (numbered && error.code == ErrorCode::kDuplicateSequence)
-      return settle(index, at, native::ProduceReply{.base_offset = Offset(-1), .duplicate = true},
-                    outcomes);
-    if (numbered) partition.in_doubt = true;
-    batch.sent = false;
-    if (numbered && is_gap(error.code)) return;  // sent again under another id
-    settle(index, at, fail(error), outcomes);
-  });
+void ProducerLogic::refused(const BatchName& name, const Error& error,
+                            std::vector<Outcome>& outcomes) {
+  const auto at = find(name);
+  if (!at) return;
+  Partition& partition = at->first->second;
+  Batch& batch = partition.batches[at->second];
+  const bool unknown = error.code == ErrorCode::kUnknownProducer;
+  if (error.code == ErrorCode::kDuplicateSequence) {
+    const Ack stored{name.target.partition, Offset(-1), Durability::kSync, true};
+    settle(at->first, at->second, stored, outcomes);
+  } else if (error.code == ErrorCode::kProducerFenced) {
+    fenced_ = error;
+    fail_all(error, outcomes);
+  } else if (batch.sequence &&
+             (error.code == ErrorCode::kOutOfSequence || (unknown && batch.sendings == 1))) {
+    not_stored(partition, batch);
+    close_gap(partition);
+  } else if (unknown) {
+    // An earlier sending may have been stored before the broker forgot: not for us to repeat.
+    settle(at->first, at->second,
+           fail(ErrorCode::kOutcomeUnknown, "the broker forgot the producer meanwhile"), outcomes);
+  } else {
+    settle(at->first, at->second, fail(error), outcomes);
+  }
+}
+
+void ProducerLogic::topic_gone(const BatchName& name) {
+  gone_.insert(name.target.topic);
+  const auto at = find(name);
+  if (!at) return;
+  Partition& partition = at->first->second;
+  Batch& batch = partition.batches[at->second];
+  not_stored(partition, batch);
+  close_gap(partition);
 }
 
 void ProducerLogic::disconnected() {
-  for (auto& [index, partition] : partitions_)
-    for (Batch& batch : partition.batches) batch.sent = false;
+  if (options_.idempotent && !identity_) identity_wanted_ = true;
+  for (auto& [target, partition] : partitions_)
+    for (Batch& batch : partition.batches) batch.in_flight = false;
 }
 
+// ---- giving up ----
+
 void ProducerLogic::expire(MonotonicTime now, std::vector<Outcome>& outcomes) {
-  for (auto& [index, partition] : partitions_)
-    while (!partition.batches.empty() &&
-           partition.batches.front().created + options_.delivery_timeout <= now)
-      settle(index, 0,
+  for (auto it = partitions_.begin(); it != partitions_.end(); ++it)
+    while (!it->second.batches.empty() &&
+           it->second.batches.front().created + options_.delivery_timeout <= now)
+      settle(it, 0,
              fail(ErrorCode::kTimedOut,
-                  "not acknowledged within the delivery timeout; whether it "
-                  "was stored is unknown"),
+                  it->second.batches.front().sendings == 0
+                      ? "not sent within the delivery timeout: it was not stored"
+                      : "not acknowledged within the delivery timeout; whether it was stored is "
+                        "unknown"),
              outcomes);
 }
 
+void ProducerLogic::settle_all(Partitions::iterator at, const Error& error,
+                               std::vector<Outcome>& outcomes) {
+  while (!at->second.batches.empty()) settle(at, 0, fail(error), outcomes);
+}
+
+void ProducerLogic::fail_topic(std::uint32_t topic, const Error& error,
+                               std::vector<Outcome>& outcomes) {
+  gone_.erase(topic);
+  for (auto it = partitions_.begin(); it != partitions_.end(); ++it)
+    if (it->first.topic == topic) settle_all(it, error, outcomes);
+}
+
 void ProducerLogic::fail_all(const Error& error, std::vector<Outcome>& outcomes) {
-  for (auto& [index, partition] : partitions_)
-    while (!partition.batches.empty()) settle(index, 0, fail(error), outcomes);
+  for (auto it = partitions_.begin(); it != partitions_.end(); ++it)
+    settle_all(it, error, outcomes);
 }
 
 std::optional<MonotonicTime> ProducerLogic::next_deadline(MonotonicTime now) const {
   std::optional<MonotonicTime> next;
   const auto earlier = [&](MonotonicTime when) { next = next ? std::min(*next, when) : when; };
-  for (const auto& [index, partition] : partitions_) {
+  for (const auto& [target, partition] : partitions_) {
     if (partition.batches.empty()) continue;
     earlier(partition.batches.front().created + options_.delivery_timeout);
     const Batch& last = partition.batches.back();

@@ -1,36 +1,48 @@
 // The producer without threads, sockets or clock: gathers records into one batch per partition,
 // keeps a window of batches in flight, sends everything unacknowledged again, in order, before
-// anything newer, each under the sequence numbers it had. The owner serialises calls.
+// anything newer. The owner serialises calls.
 //
-// Idempotence: once a batch of a partition has failed for good, what follows it there cannot have
-// been stored, and is answered so. Such a partition waits until nothing of it is under way, takes a
-// producer id of its own and numbers what is left from 0.
+// Idempotent: batches are numbered when they first go out and keep their numbers when they go out
+// again, so that the broker knows them. A number that will never be stored leaves a gap, behind
+// which the broker refuses: then nothing new goes to that partition until all that was numbered is
+// answered; what the broker certainly did not store is numbered from 0 under a new identity.
 #pragma once
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
+#include "client/completion.h"
 #include "client/config.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/result.h"
-#include "protocol/native/messages.h"
+#include "protocol/record_batch.h"
 
 namespace leat {
 
-using AckHandler = std::function<void(const Result<Ack>&)>;
+using AckHandler = Completion<Ack>;
 
 class ProducerLogic {
  public:
-  using BatchId = std::uint64_t;
+  // Records are numbered as they come; a batch has its first record's number.
+  using Number = std::uint64_t;
 
-  // A batch to send now; `bytes` live until it is acknowledged or failed.
-  struct Outgoing {
-    BatchId id;
+  // A partition of a topic; the owner numbers the topics.
+  struct Target {
+    std::uint32_t topic = 0;
     PartitionIndex partition;
+    friend auto operator<=>(const Target&, const Target&) = default;
+  };
+  struct BatchName {
+    Target target;
+    Number number = 0;
+  };
+  // A batch to send now; `bytes` live until it is acknowledged, refused or given up.
+  struct Outgoing {
+    BatchName name;
     Bytes bytes;
   };
   // Handlers to call, outside of whatever lock the owner holds.
@@ -38,34 +50,47 @@ class ProducerLogic {
     AckHandler handler;
     Result<Ack> result;
   };
+  using Identity = ProducerIdentity;
 
   explicit ProducerLogic(const ProducerOptions& options);
 
-  // Whether an id from the broker is waited for; nothing is sent without one.
-  bool needs_identity() const;
-  void set_identity(ProducerIdentity identity);
-  // The broker does not know such ids.
-  void go_without_identity() { options_.idempotent = false; }
-
+  // The number of a record that the owner keeps until it knows the record's partition.
+  Number reserve() { return ++last_number_; }
   // Copies the record. `buffered_bytes()` is the owner's to bound. True when ready() has more to
   // see than before: a batch was begun, which lingers from `now`, or has become full.
-  bool append(PartitionIndex partition, const RecordData& record, std::int64_t timestamp_ms,
-              AckHandler handler, MonotonicTime now);
+  bool append(Target target, const RecordData& record, std::int64_t timestamp_ms,
+              AckHandler handler, MonotonicTime now, Number number);
+  bool append(Target target, const RecordData& record, std::int64_t timestamp_ms,
+              AckHandler handler, MonotonicTime now) {
+    return append(target, record, timestamp_ms, std::move(handler), now, reserve());
+  }
   // What may go now: full batches, those that have lingered, and at flush all; within the window.
   std::vector<Outgoing> ready(MonotonicTime now);
-  // What was appended so far lingers no longer. done_through() of the id returned tells when all of
-  // it is acknowledged or has failed, whatever was appended since.
-  BatchId flush() { return flush_through_ = last_id_; }
-  bool done_through(BatchId id) const;
+  // What was appended so far lingers no longer. done_through() of the number returned tells when
+  // all of it is acknowledged or has failed, whatever was appended since.
+  Number flush() { return flush_through_ = last_number_; }
+  bool done_through(Number number) const;
 
-  void acknowledged(BatchId id, const native::ProduceReply& reply, std::vector<Outcome>& outcomes);
-  // Refused: nothing of it is stored.
-  void failed(BatchId id, const Error& error, std::vector<Outcome>& outcomes);
+  // Whether the broker is to be asked for an identity, once; the answer goes to identified().
+  bool wants_identity();
+  void identified(Identity identity) { identity_ = identity; }
+
+  // What became of a batch; one that was given up meanwhile is ignored.
+  void acknowledged(const BatchName& name, const Ack& first, std::vector<Outcome>& outcomes);
+  void refused(const BatchName& name, const Error& error, std::vector<Outcome>& outcomes);
+  // The topic is gone: what was refused so, and all else of the topic, waits for release() (it has
+  // a successor of the same name) or fail_topic().
+  void topic_gone(const BatchName& name);
+  void release(std::uint32_t topic) { gone_.erase(topic); }
+  void fail_topic(std::uint32_t topic, const Error& error, std::vector<Outcome>& outcomes);
+
   // The connection is lost: what was in flight will be sent again, in order.
   void disconnected();
   // Gives up batches older than the delivery timeout.
   void expire(MonotonicTime now, std::vector<Outcome>& outcomes);
   void fail_all(const Error& error, std::vector<Outcome>& outcomes);
+  // Set once a newer epoch of the same producer exists: all failed, and all will.
+  const std::optional<Error>& fenced() const { return fenced_; }
 
   // When to call ready() or expire() again; what waits for a reply or the connection does not
   // count.
@@ -73,45 +98,52 @@ class ProducerLogic {
   std::size_t buffered_bytes() const { return buffered_bytes_; }
   bool idle() const { return batches_ == 0; }
   // A partition for a record without a key: the same until its batch is full.
-  PartitionIndex sticky_partition(std::int32_t partitions);
+  PartitionIndex sticky_partition(std::uint32_t topic, std::int32_t partitions);
 
  private:
   struct Batch {
-    BatchId id = 0;
+    Number number = 0;
     RecordBatchBuilder builder;
     std::vector<std::byte> bytes;  // once closed
     std::vector<AckHandler> handlers;
     MonotonicTime created;
     std::size_t charge = 0;  // its part of buffered_bytes()
-    bool closed = false, sent = false;
-    std::optional<std::int32_t> sequence;  // of its first record
+    std::int32_t records = 0;
+    std::optional<std::int32_t> sequence;  // from the first sending on
+    int sendings = 0;
+    bool closed = false, in_flight = false;
   };
   struct Partition {
     std::deque<Batch> batches;  // oldest first; at most the last is open
-    std::optional<ProducerIdentity> identity;
+    std::optional<Identity> identity;
     std::int32_t next_sequence = 0;
-    bool in_doubt = false;  // sends nothing until it has an id of its own
-
-    bool under_way() const;
+    bool gap = false;
   };
+  struct Sticky {
+    std::int32_t partition = 0;
+    bool done = false;
+  };
+  using Partitions = std::map<Target, Partition>;
 
-  void close(Partition& partition, Batch& batch);
-  void number(Partition& partition, Batch& batch);
-  void renumber(Partition& partition, ProducerIdentity identity);
-  bool may_send(const Partition& partition) const;
-  using Told = Result<native::ProduceReply>;
-  void settle(PartitionIndex partition, std::size_t at, const Told& told,
+  void close(Batch& batch);
+  bool due(const Batch& batch, MonotonicTime now) const;
+  bool number(Partition& partition, Batch& batch);
+  void not_stored(Partition& partition, Batch& batch);
+  void close_gap(Partition& partition);
+  void settle(Partitions::iterator at, std::size_t index, const Result<Ack>& first,
               std::vector<Outcome>& outcomes);
-  template <class Settle>
-  void find(BatchId id, Settle settle);
+  void settle_all(Partitions::iterator at, const Error& error, std::vector<Outcome>& outcomes);
+  std::optional<std::pair<Partitions::iterator, std::size_t>> find(const BatchName& name);
 
   ProducerOptions options_;
-  std::optional<ProducerIdentity> identity_;
-  std::map<PartitionIndex, Partition> partitions_;
-  BatchId last_id_ = 0, flush_through_ = 0;
+  Partitions partitions_;
+  std::map<std::uint32_t, Sticky> sticky_;
+  std::set<std::uint32_t> gone_;
+  std::optional<Identity> identity_;  // for partitions that begin
+  bool identity_wanted_;
+  std::optional<Error> fenced_;
+  Number last_number_ = 0, flush_through_ = 0;
   std::size_t buffered_bytes_ = 0, batches_ = 0;
-  std::int32_t sticky_ = 0;
-  bool sticky_done_ = false;
 };
 
 }  // namespace leat

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // One reading after the other; false when the store is full.
-bool collect(leat::Producer& producer, int readings) {
+bool collect(leat::blocking::Producer& producer, int readings) {
   for (int i = 0; i < readings; ++i) {
     const std::string celsius = std::to_string(20 + i % 7) + "." + std::to_string(i % 10);
     const auto ack =
@@ -29,8 +29,8 @@ bool collect(leat::Producer& producer, int readings) {
 }
 
 // The uplink, when there is one: hands on what is stored, commits what was taken.
-int forward(leat::Client& client) {
-  auto consumer = client.consumer({.topic = "readings", .group = leat::Group{"uplink"}});
+int forward(leat::blocking::Client& client) {
+  auto consumer = client.consumer({.topics = {"readings"}, .group = leat::Group{"uplink"}});
   if (!consumer) return 0;
   int taken = 0;
   for (;;) {

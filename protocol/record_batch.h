@@ -121,6 +121,7 @@ void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch);
 struct ProducerIdentity {
   std::int64_t id = -1;
   std::int16_t epoch = -1;
+  friend bool operator==(ProducerIdentity, ProducerIdentity) = default;
 };
 constexpr std::int32_t next_sequence(std::int32_t base_sequence, std::int32_t records) {
   return static_cast<std::int32_t>((std::int64_t{base_sequence} + records) & 0x7fffffff);

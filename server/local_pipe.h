@@ -90,7 +90,7 @@ class LocalPipe final : public Transport, public std::enable_shared_from_this<Lo
   std::optional<Error> hung_up_;
 };
 
-// For Client::connect(): opens pipes to the server behind `door`.
+// For blocking::Client::connect(): opens pipes to the server behind `door`.
 std::unique_ptr<Connector> local_connector(std::shared_ptr<LocalDoor> door);
 
 }  // namespace leat

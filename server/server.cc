@@ -20,11 +20,11 @@ class EmbeddedServer final : public Server {
   std::vector<std::string> listeners() const override { return shard_->listeners(); }
   std::string reactor() const override { return shard_->reactor(); }
   std::uint64_t journal_syncs() const override { return shard_->journal_syncs(); }
-  Result<Client> connect_local(ClientOptions options) override {
+  Result<blocking::Client> connect_local(ClientOptions options) override {
     if (!here())
       return fail(ErrorCode::kNotAllowed,
                   "used in a child of the process that opened it; open another one there");
-    return Client::connect(std::move(options), shard_->connector());
+    return blocking::Client::connect(std::move(options), shard_->connector());
   }
   void close() override {
     if (here()) shard_->close();

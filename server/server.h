@@ -2,7 +2,7 @@
 //
 //   auto server = Server::open({.data_dir = "/var/lib/collector"});
 //   if (!server) die(server.error().message());
-//   auto client = (*server)->connect_local();   // the same Client as over TCP, and no socket
+//   auto client = (*server)->connect_local();   // the same client as over TCP, and no socket
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "protocol/base/result.h"
 #include "server/limits.h"
 
@@ -57,7 +57,7 @@ class Server {
   // goes first, what they have pending and all later calls fail with kShuttingDown or
   // kDisconnected.
   // Errors: kShuttingDown, after close().
-  virtual Result<Client> connect_local(ClientOptions options = {}) = 0;
+  virtual Result<blocking::Client> connect_local(ClientOptions options = {}) = 0;
 
   // Any thread: stops listening, answers what is pending within five seconds, closes the
   // connections and the storage. The destructor does the same.

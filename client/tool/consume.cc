@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <cstdio>
-#include <limits>
-#include <map>
 
 #include <unistd.h>
 
 #include "client/tool/progress.h"
 #include "client/tool/record_format.h"
+#include "client/tool/start.h"
 #include "client/tool/tool.h"
+#include "protocol/base/clock.h"
 
 namespace leat::tool {
 namespace {
@@ -15,20 +15,10 @@ namespace {
 constexpr auto kPollTime = std::chrono::milliseconds(200);  // how soon a signal is seen
 
 struct Arguments {
-  std::string topic, group, partitions, from, format = "%v\\n", output;
+  std::string topic, group, partitions, from, since, format = "%v\\n", output;
   bool follow = false;
   std::uint64_t count = 0;
-  std::optional<std::int64_t> since_ms;
 };
-
-Result<StartFrom> parse_from(std::string_view text) {
-  if (text.empty() || text == "start") return StartFrom::earliest();
-  if (text == "end") return StartFrom::latest();
-  auto value = parse_number(text, "--from takes start, end, OFFSET or -N; not");
-  if (!value) return fail(value.error());
-  if (*value == std::numeric_limits<std::int64_t>::min()) return StartFrom::earliest();
-  return *value < 0 ? StartFrom::last(-*value) : StartFrom::offset(*value);
-}
 
 class Printer {
  public:
@@ -59,14 +49,14 @@ class Printer {
 // Reads until the end as it was at the start, or for ever with --follow.
 class Reading {
  public:
-  Reading(Consumer& consumer, const Arguments& arguments, std::chrono::milliseconds timeout)
-      : consumer_(consumer),
+  Reading(blocking::Client& client, blocking::Consumer& consumer, const TopicDescription& topic,
+          const Arguments& arguments, std::chrono::milliseconds timeout)
+      : client_(client),
+        consumer_(consumer),
         arguments_(arguments),
         timeout_(timeout),
         printer_(arguments, arguments.topic) {
-    const auto& partitions = consumer.topic().partitions;
-    for (std::size_t i = 0; i < partitions.size(); ++i)
-      ends_[PartitionIndex(static_cast<std::int32_t>(i))] = partitions[i].high_watermark;
+    for (const auto& partition : topic.partitions) ends_.push_back(partition.high_watermark);
   }
 
   int run() {
@@ -78,45 +68,59 @@ class Reading {
   }
 
  private:
-  // How many records will come, where that is known.
+  // Records between a position and the end as it was.
+  std::int64_t left_behind(const PartitionOffset& position) const {
+    const auto index = static_cast<std::size_t>(position.partition.value);
+    return index < ends_.size() ? std::max<std::int64_t>(ends_[index] - position.offset, 0) : 0;
+  }
+
+  // How many records will come, where that is known: a group's members share them.
   std::optional<std::uint64_t> total() const {
     if (arguments_.count > 0) return arguments_.count;
-    if (arguments_.follow) return std::nullopt;
-    std::uint64_t all = 0;
-    for (const auto& [partition, position] : consumer_.positions())
-      all += static_cast<std::uint64_t>(std::max<std::int64_t>(ends_.at(partition) - position, 0));
-    return all;
+    if (arguments_.follow || !arguments_.group.empty()) return std::nullopt;
+    std::int64_t all = 0;
+    for (const auto& position : consumer_.positions()) all += left_behind(position);
+    return static_cast<std::uint64_t>(all);
   }
 
   Result<> read(Progress& shown) {
     auto progress = std::chrono::steady_clock::now();
-    while (!finished()) {
+    for (bool quiet = false;;) {
+      auto done = finished(quiet);
+      if (!done) return fail(done.error());
+      if (*done) return {};
       auto records = consumer_.poll(kPollTime);
       if (!records) return fail(records.error());
+      quiet = records->empty();
       const auto now = std::chrono::steady_clock::now();
-      if (!records->empty())
+      if (!quiet)
         progress = now;
       else if (!arguments_.follow && now - progress >= timeout_)
         return fail(ErrorCode::kTimedOut,
                     "the broker holds more records, but none came; is it still up? "
                     "(--timeout waits longer, --follow for ever)");
-      if (records->empty()) continue;
+      if (quiet) continue;
       const Offset next = print(*records);
       if (!printer_.write()) {
         output_failed_ = true;  // and has been said
-        break;
+        return {};
       }
       shown.records(printed_, printed_);
-      // Written out first, committed then: what was not shown is shown again.
-      if (arguments_.group.empty()) continue;
-      doing_ = "commit";
-      auto ok = consumer_.commit(records->front().partition, next);
-      // The partition has gone to another member, and its records with it.
-      const bool moved = !ok && (ok.error().code == ErrorCode::kStaleEpoch ||
-                                 ok.error().code == ErrorCode::kUnknownMember);
-      if (!ok && !moved) return ok;
-      doing_ = "consume";
+      if (auto ok = commit(records->front().partition, next); !ok) return ok;
     }
+  }
+
+  // Written out first, committed then: what was not shown is shown again.
+  Result<> commit(PartitionIndex partition, Offset next) {
+    if (arguments_.group.empty()) return {};
+    doing_ = "commit";
+    auto ok = consumer_.commit({{arguments_.topic, partition, next}});
+    // Another member has the partition by now, and begins where this one committed last.
+    const bool lost =
+        !ok && (ok.error() == ErrorCode::kStaleEpoch || ok.error() == ErrorCode::kUnknownMember ||
+                ok.error() == ErrorCode::kUnknownPartition);
+    if (!ok && !lost) return ok;
+    doing_ = "consume";
     return {};
   }
 
@@ -132,19 +136,30 @@ class Reading {
     return next;
   }
 
-  bool finished() const {
+  Result<bool> finished(bool quiet) const {
     if (interrupted() || (arguments_.count > 0 && printed_ >= arguments_.count)) return true;
     if (arguments_.follow) return false;
-    for (const auto& [partition, position] : consumer_.positions())
-      if (position < ends_.at(partition)) return false;
-    return true;
+    const auto positions = consumer_.positions();
+    for (const auto& position : positions)
+      if (left_behind(position) > 0) return false;
+    if (arguments_.group.empty() || positions.size() == ends_.size()) return true;
+    return quiet && positions.size() == consumer_.assignment().size() ? others_have_the_rest()
+                                                                      : Result<bool>(false);
   }
 
-  Consumer& consumer_;
+  // Of what this member does not hold, nothing is on its way to it.
+  Result<bool> others_have_the_rest() const {
+    auto group = client_.describe_group(arguments_.group);
+    if (!group) return fail(group.error());
+    return group->group.settled;
+  }
+
+  blocking::Client& client_;
+  blocking::Consumer& consumer_;
   const Arguments& arguments_;
   const std::chrono::milliseconds timeout_;
   Printer printer_;
-  std::map<PartitionIndex, Offset> ends_;
+  std::vector<Offset> ends_;
   std::uint64_t printed_ = 0;
   const char* doing_ = "consume";
   bool output_failed_ = false;
@@ -155,18 +170,19 @@ int consume(const Context& context, const Arguments& arguments) {
   if (auto ok = check_format(arguments.format); !ok) return usage_failed(ok.error().detail);
   auto partitions = parse_partitions(arguments.partitions);
   if (!partitions) return usage_failed(partitions.error().detail);
-  auto start = parse_from(arguments.from);
+  auto start = arguments.since.empty()
+                   ? parse_start(arguments.from, "--from")
+                   : parse_since(arguments.since, "--since", SystemClock().wall_now());
   if (!start) return usage_failed(start.error().detail);
-  if (arguments.since_ms)
-    start = StartFrom::timestamp(SystemClock().wall_now().time_since_epoch().count() -
-                                 *arguments.since_ms);
   auto client = context.connect();
   if (!client) return failed("consume", client.error());
-  ConsumerOptions options{.topic = arguments.topic, .partitions = *partitions, .start = *start};
+  auto topic = client->describe_topic(arguments.topic, true);
+  if (!topic) return failed("consume", topic.error());
+  ConsumerOptions options{.topics = {arguments.topic}, .partitions = *partitions, .start = *start};
   if (!arguments.group.empty()) options.group = Group{arguments.group};
   auto consumer = client->consumer(options);
   if (!consumer) return failed("consume", consumer.error());
-  return Reading(**consumer, arguments, context.timeout).run();
+  return Reading(*client, **consumer, *topic, arguments, context.timeout).run();
 }
 
 }  // namespace
@@ -176,14 +192,15 @@ void add_consume(CLI::App& app, Context& context, Run& run) {
   auto arguments = std::make_shared<Arguments>();
   verb->add_option("TOPIC", arguments->topic)->required();
   verb->add_option("-g,--group", arguments->group,
-                   "be a member of the group: read the partitions it assigns, begin where it "
-                   "committed, commit what was written out; with --partitions, read those instead");
-  verb->add_option("--partitions", arguments->partitions, "0-3 or 0,2 (default: all)");
-  auto* from = verb->add_option("--from", arguments->from,
-                                "start, end, OFFSET or -N: the last N of each partition; for a "
-                                "group, where it has not committed");
-  verb->add_option("--since", arguments->since_ms, "instead: so long ago, e.g. 10m")
-      ->transform(durations())
+                   "join it: its members share the partitions and go on where it committed; "
+                   "commit what was written out");
+  verb->add_option("--partitions", arguments->partitions,
+                   "0-3 or 0,2, whatever a group's members read (default: all)");
+  auto* from = verb->add_option(
+      "--from", arguments->from,
+      "earliest, latest, OFFSET, -N (the last N of each partition) or a time; with a group: where "
+      "it has not committed");
+  verb->add_option("--since", arguments->since, "the same as a time, or so long ago: 90s, 10m, 2h")
       ->excludes(from);
   verb->add_flag("--follow", arguments->follow, "go on waiting at the end");
   verb->add_option("-n,--count", arguments->count, "stop after so many records");

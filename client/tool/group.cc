@@ -1,27 +1,28 @@
+#include <algorithm>
 #include <cstdio>
-#include <iostream>
 #include <map>
-
-#include <unistd.h>
 
 #include "client/tool/color.h"
 #include "client/tool/record_format.h"
+#include "client/tool/start.h"
 #include "client/tool/tool.h"
+#include "protocol/base/clock.h"
 
 namespace leat::tool {
 namespace {
 
 struct Arguments {
-  std::string group, topic, partitions, to;
-  std::optional<std::int64_t> offset, since_ms;
-  bool json = false, yes = false, dry_run = false;
+  std::string name, topic, partitions, to = "earliest", since;
+  bool yes = false, json = false, dry_run = false;
 };
 
 long long printable(std::int64_t number) {
-  return static_cast<long long>(number);
+  return number;
 }
 
-void append_summary(std::string& out, const GroupSummary& group) {
+// ---- looking ----
+
+void append_listing(std::string& out, const GroupListing& group) {
   out += "{\"name\":";
   append_string(out, group.name);
   out += ",\"kind\":\"" + std::string(name_of(group.kind)) +
@@ -35,41 +36,61 @@ int list(const Context& context, const Arguments& arguments) {
   if (!client) return failed("group ls", client.error());
   auto groups = client->list_groups();
   if (!groups) return failed("group ls", groups.error());
-  std::string json = "[";
-  for (const GroupSummary& group : *groups) {
-    if (json.size() > 1) json += ",";
-    append_summary(json, group);
-    json += "}";
+  std::string all = "[";
+  for (const GroupListing& group : *groups) {
+    if (!arguments.json) {
+      std::printf("%s\t%s\t%zu members%s\n", colored(stdout, Color::kBold, group.name).c_str(),
+                  std::string(name_of(group.kind)).c_str(), group.members,
+                  group.settled ? "" : "\trebalancing");
+      continue;
+    }
+    if (all.size() > 1) all += ",";
+    append_listing(all, group);
+    all += "}";
   }
-  if (arguments.json) return print_json("groups", json + "]");
-  for (const GroupSummary& group : *groups)
-    std::printf("%s\t%s\t%u members\n", colored(stdout, Color::kBold, group.name).c_str(),
-                std::string(name_of(group.kind)).c_str(), group.members);
-  return 0;
+  return arguments.json ? print_json("groups", all + "]") : 0;
+}
+
+void append_member(std::string& out, const GroupMember& member) {
+  out += "{\"id\":";
+  append_string(out, member.id);
+  out += ",\"client_name\":";
+  append_string(out, member.client_name);
+  out += ",\"topics\":[";
+  for (std::size_t i = 0; i < member.topics.size(); ++i) {
+    if (i > 0) out += ",";
+    append_string(out, member.topics[i]);
+  }
+  out += "]}";
+}
+
+void append_partition(std::string& out, const GroupPartition& partition) {
+  out += "{\"topic\":";
+  append_string(out, partition.topic);
+  out += ",\"partition\":" + std::to_string(partition.partition.value) + ",\"member\":";
+  if (partition.member.empty())
+    out += "null";
+  else
+    append_string(out, partition.member);
+  out += ",\"committed\":" +
+         (partition.committed ? std::to_string(partition.committed->value) : "null") +
+         ",\"log_start\":" + std::to_string(partition.log_start.value) +
+         ",\"high_watermark\":" + std::to_string(partition.high_watermark.value) +
+         ",\"lag\":" + std::to_string(partition.lag()) + "}";
 }
 
 int info_json(const GroupDescription& group) {
   std::string out;
-  append_summary(out, group.group);
+  append_listing(out, group.group);
   out += ",\"member_list\":[";
   for (std::size_t i = 0; i < group.members.size(); ++i) {
-    out += i == 0 ? "{\"id\":" : ",{\"id\":";
-    append_string(out, group.members[i].id);
-    out += ",\"client\":";
-    append_string(out, group.members[i].client_name);
-    out += "}";
+    if (i > 0) out += ",";
+    append_member(out, group.members[i]);
   }
   out += "],\"partitions\":[";
   for (std::size_t i = 0; i < group.partitions.size(); ++i) {
-    const GroupPartition& row = group.partitions[i];
-    out += i == 0 ? "{\"topic\":" : ",{\"topic\":";
-    append_string(out, row.topic);
-    out += ",\"partition\":" + std::to_string(row.partition.value) +
-           ",\"committed\":" + (row.committed ? std::to_string(row.committed->value) : "null") +
-           ",\"high_watermark\":" + std::to_string(row.high_watermark.value) +
-           ",\"lag\":" + std::to_string(row.lag()) + ",\"member\":";
-    append_string(out, row.member);
-    out += "}";
+    if (i > 0) out += ",";
+    append_partition(out, group.partitions[i]);
   }
   return print_json("group", out + "]}");
 }
@@ -77,103 +98,146 @@ int info_json(const GroupDescription& group) {
 int info(const Context& context, const Arguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("group info", client.error());
-  auto group = client->describe_group(arguments.group);
+  auto group = client->describe_group(arguments.name);
   if (!group) return failed("group info", group.error());
   if (arguments.json) return info_json(*group);
-  std::printf("name\t%s\nkind\t%s\nepoch\t%d\nmembers\t%zu%s\n", group->group.name.c_str(),
-              std::string(name_of(group->group.kind)).c_str(), group->group.epoch,
-              group->members.size(), group->group.settled ? "" : "\trebalancing");
+  std::int64_t lag = 0;
+  for (const GroupPartition& partition : group->partitions) lag += partition.lag();
+  std::printf("name\t%s\nkind\t%s\nepoch\t%d\nmembers\t%zu%s\nlag\t%lld\n",
+              group->group.name.c_str(), std::string(name_of(group->group.kind)).c_str(),
+              group->group.epoch, group->members.size(),
+              group->group.settled ? "" : "\trebalancing", printable(lag));
   for (const GroupMember& member : group->members)
-    std::printf("member\t%s\t%s\n", member.id.c_str(), member.client_name.c_str());
-  for (const GroupPartition& row : group->partitions)
-    std::printf("%s %d\tcommitted %s\tend %lld\tlag %lld\t%s\n", row.topic.c_str(),
-                row.partition.value,
-                row.committed ? std::to_string(row.committed->value).c_str() : "-",
-                printable(row.high_watermark.value), printable(row.lag()),
-                row.member.empty() ? "-" : row.member.c_str());
+    std::printf("member %s\t%s\n", member.id.c_str(), member.client_name.c_str());
+  for (const GroupPartition& partition : group->partitions)
+    std::printf("%s %d\tcommitted %s\tend %lld\tlag %lld\t%s\n", partition.topic.c_str(),
+                partition.partition.value,
+                partition.committed ? std::to_string(partition.committed->value).c_str() : "-",
+                printable(partition.high_watermark.value), printable(partition.lag()),
+                partition.member.empty() ? "-" : partition.member.c_str());
   return 0;
 }
 
-bool confirmed(const Arguments& arguments) {
-  if (arguments.yes || !::isatty(STDIN_FILENO)) return true;
-  std::cerr << "Delete group " << arguments.group << " and what it has committed? [y/N] ";
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "yes";
+// ---- changing ----
+
+Result<Offset> resolve(blocking::Client& client, const TopicDescription& topic,
+                       PartitionIndex partition, const StartFrom& to) {
+  const auto index = static_cast<std::size_t>(partition.value);
+  if (partition.value < 0 || index >= topic.partitions.size())
+    return fail(ErrorCode::kUnknownPartition, std::to_string(partition.value) + "; topic '" +
+                                                  topic.name + "' has partitions 0 to " +
+                                                  std::to_string(topic.partitions.size() - 1));
+  const auto& bounds = topic.partitions[index];
+  switch (to.kind) {
+    case StartFrom::Kind::kEarliest:
+      break;
+    case StartFrom::Kind::kLatest:
+      return bounds.high_watermark;
+    case StartFrom::Kind::kLast:
+      return std::max(bounds.log_start, bounds.high_watermark + -to.value);
+    case StartFrom::Kind::kTime: {
+      auto found = client.find_offset({topic.name, partition},
+                                      Timestamp(std::chrono::milliseconds(to.value)));
+      if (!found) return fail(found.error());
+      return found->offset;
+    }
+    case StartFrom::Kind::kOffset:
+      if (to.value >= bounds.log_start.value && to.value <= bounds.high_watermark.value)
+        return Offset(to.value);
+      return fail(ErrorCode::kOffsetOutOfRange,
+                  std::to_string(to.value) + "; partition " + std::to_string(partition.value) +
+                      " of '" + topic.name + "' holds " + std::to_string(bounds.log_start.value) +
+                      " to " + std::to_string(bounds.high_watermark.value));
+  }
+  return bounds.log_start;
+}
+
+using Before = std::map<std::pair<std::string, PartitionIndex>, Offset>;
+
+Result<Before> committed(blocking::Client& client, const std::string& name) {
+  Before before;
+  auto group = client.describe_group(name);
+  if (!group && group.error() != ErrorCode::kUnknownGroup) return fail(group.error());
+  if (group)
+    for (const GroupPartition& partition : group->partitions)
+      if (partition.committed)
+        before[{partition.topic, partition.partition}] = *partition.committed;
+  return before;
+}
+
+Result<std::vector<PartitionOffset>> targets(blocking::Client& client, const Arguments& arguments,
+                                             std::vector<PartitionIndex> partitions,
+                                             const StartFrom& to) {
+  auto topic = client.describe_topic(arguments.topic);
+  if (!topic) return fail(topic.error());
+  if (partitions.empty())
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i)
+      partitions.emplace_back(static_cast<std::int32_t>(i));
+  std::vector<PartitionOffset> offsets;
+  for (const PartitionIndex partition : partitions) {
+    auto offset = resolve(client, *topic, partition, to);
+    if (!offset) return fail(offset.error());
+    offsets.push_back({topic->name, partition, *offset});
+  }
+  return offsets;
+}
+
+// Says what changes, and changes it unless that was all that was wanted.
+Result<> change(blocking::Client& client, const Arguments& arguments, const Before& before,
+                const std::vector<PartitionOffset>& to) {
+  for (const PartitionOffset& one : to) {
+    const auto was = before.find({one.topic, one.partition});
+    std::printf("%s %d\t%s -> %lld%s\n", one.topic.c_str(), one.partition.value,
+                was == before.end() ? "-" : std::to_string(was->second.value).c_str(),
+                printable(one.offset.value), arguments.dry_run ? "\t(dry run)" : "");
+  }
+  if (arguments.dry_run) return {};
+  std::fflush(stdout);
+  if (!arguments.yes && !confirmed("Let group " + arguments.name + " go on there?"))
+    return fail(ErrorCode::kNotAllowed, "you said no; nothing was changed");
+  return client.set_offsets(arguments.name, to);
+}
+
+int move(const Context& context, const Arguments& arguments) {
+  auto partitions = parse_partitions(arguments.partitions);
+  if (!partitions) return usage_failed(partitions.error().detail);
+  auto to = arguments.since.empty()
+                ? parse_start(arguments.to, "--to")
+                : parse_since(arguments.since, "--since", SystemClock().wall_now());
+  if (!to) return usage_failed(to.error().detail);
+  auto client = context.connect();
+  if (!client) return failed("group", client.error());
+  auto offsets = targets(*client, arguments, *partitions, *to);
+  if (!offsets) return failed("group", offsets.error());
+  auto before = committed(*client, arguments.name);
+  if (!before) return failed("group", before.error());
+  if (auto ok = change(*client, arguments, *before, *offsets); !ok)
+    return failed("group", ok.error());
+  return 0;
 }
 
 int remove(const Context& context, const Arguments& arguments) {
-  if (!confirmed(arguments)) return 1;
+  if (!arguments.yes && !confirmed("Delete group " + arguments.name + " and what it committed?"))
+    return 1;
   auto client = context.connect();
   if (!client) return failed("group rm", client.error());
-  if (auto ok = client->delete_group(arguments.group); !ok) return failed("group rm", ok.error());
+  if (auto ok = client->delete_group(arguments.name); !ok) return failed("group rm", ok.error());
   return 0;
 }
 
-// ---- moving a group ----
-
-Result<Offset> target_of(Client& client, const TopicDescription& topic, PartitionIndex partition,
-                         const Arguments& arguments) {
-  const auto& bounds = topic.partitions[static_cast<std::size_t>(partition.value)];
-  if (arguments.since_ms)
-    return client.find_offset(
-        topic, partition,
-        SystemClock().wall_now().time_since_epoch().count() - *arguments.since_ms);
-  if (arguments.to == "end") return bounds.high_watermark;
-  if (!arguments.offset) return bounds.log_start;
-  const Offset offset(*arguments.offset);
-  if (offset >= bounds.log_start && offset <= bounds.high_watermark) return offset;
-  return fail(ErrorCode::kOffsetOutOfRange, std::to_string(offset.value) + "; partition " +
-                                                std::to_string(partition.value) + " holds " +
-                                                std::to_string(bounds.log_start.value) + " to " +
-                                                std::to_string(bounds.high_watermark.value));
-}
-
-Result<> move(Client& client, const Arguments& arguments, std::vector<PartitionIndex> partitions) {
-  auto topic = client.describe_topic(arguments.topic);
-  if (!topic) return fail(topic.error());
-  const auto count = static_cast<std::int32_t>(topic->partitions.size());
-  for (std::int32_t i = 0; arguments.partitions.empty() && i < count; ++i)
-    partitions.emplace_back(i);
-  std::map<PartitionIndex, Offset> before;
-  if (auto group = client.describe_group(arguments.group))
-    for (const GroupPartition& row : group->partitions)
-      if (row.topic == arguments.topic && row.committed) before[row.partition] = *row.committed;
-  std::vector<std::pair<PartitionIndex, Offset>> moves;
-  for (const PartitionIndex partition : partitions) {
-    if (partition.value >= count)
-      return fail(ErrorCode::kUnknownPartition, std::to_string(partition.value) + "; '" +
-                                                    arguments.topic + "' has partitions 0 to " +
-                                                    std::to_string(count - 1));
-    auto target = target_of(client, *topic, partition, arguments);
-    if (!target) return fail(target.error());
-    moves.emplace_back(partition, *target);
-  }
-  if (!arguments.dry_run)
-    if (auto ok = client.commit_offsets(arguments.group, *topic, moves); !ok) return ok;
-  for (const auto& [partition, offset] : moves)
-    std::printf("%s %d\t%s -> %lld%s\n", arguments.topic.c_str(), partition.value,
-                before.contains(partition) ? std::to_string(before[partition].value).c_str() : "-",
-                printable(offset.value), arguments.dry_run ? "\t(dry run)" : "");
-  return {};
-}
-
-int moved(const Context& context, const Arguments& arguments, const char* doing) {
-  auto partitions = parse_partitions(arguments.partitions);
-  if (!partitions) return usage_failed(partitions.error().detail);
-  auto client = context.connect();
-  if (!client) return failed(doing, client.error());
-  if (auto ok = move(*client, arguments, *partitions); !ok) return failed(doing, ok.error());
-  return 0;
-}
-
-CLI::App* mover(CLI::App& group, const char* name, const char* help,
-                const std::shared_ptr<Arguments>& arguments) {
+// Where to is asked for, or has a default.
+CLI::App* add_mover(CLI::App& group, const char* name, const char* help, Arguments& arguments,
+                    bool ask) {
   auto* verb = group.add_subcommand(name, help);
-  verb->add_option("GROUP", arguments->group)->required();
-  verb->add_option("TOPIC", arguments->topic)->required();
-  verb->add_option("--partitions", arguments->partitions, "0-3 or 0,2 (default: all)");
-  verb->add_flag("--dry-run", arguments->dry_run, "only say what would change");
+  verb->add_option("GROUP", arguments.name)->required();
+  verb->add_option("TOPIC", arguments.topic)->required();
+  verb->add_option("--partitions", arguments.partitions, "0-3 or 0,2 (default: all)");
+  verb->add_flag("--dry-run", arguments.dry_run, "only say what would change");
+  verb->add_flag("--yes", arguments.yes, "do not ask");
+  auto* where = verb->add_option_group("where");
+  where->add_option("--to", arguments.to, "earliest, latest, OFFSET, -N or a time");
+  where->add_option("--since", arguments.since, "a time, or so long ago: 90s, 10m, 2h, 7d");
+  where->require_option(ask ? 1 : 0, 1);
   return verb;
 }
 
@@ -183,36 +247,27 @@ void add_group(CLI::App& app, Context& context, Run& run) {
   auto* group = app.add_subcommand("group", "list, describe, move and delete consumer groups");
   group->require_subcommand(1);
   auto arguments = std::make_shared<Arguments>();
+  const auto runs = [&run, &context, arguments](CLI::App* verb, auto what) {
+    verb->callback([&run, &context, arguments, what] {
+      run = [=, &context] { return what(context, *arguments); };
+    });
+  };
   auto* list_verb = group->add_subcommand("ls", "list the groups");
   list_verb->add_flag("--json", arguments->json, "for scripts");
-  list_verb->callback(
-      [&, arguments] { run = [&context, arguments] { return list(context, *arguments); }; });
-  auto* info_verb = group->add_subcommand("info", "members, committed offsets and lag");
-  info_verb->add_option("NAME", arguments->group)->required();
+  runs(list_verb, list);
+  auto* info_verb = group->add_subcommand("info", "members, positions and lag of a group");
+  info_verb->add_option("NAME", arguments->name)->required();
   info_verb->add_flag("--json", arguments->json, "for scripts");
-  info_verb->callback(
-      [&, arguments] { run = [&context, arguments] { return info(context, *arguments); }; });
-  auto* seek = mover(*group, "seek", "let a group without members go on at an offset", arguments);
-  seek->add_option("--to", arguments->offset, "the offset of the next record")->required();
-  seek->callback([&, arguments] {
-    run = [&context, arguments] { return moved(context, *arguments, "group seek"); };
-  });
-  auto* reset =
-      mover(*group, "reset", "let a group without members go on at the start, the end or a time",
-            arguments);
-  auto* to = reset->add_option("--to", arguments->to, "start (default) or end")
-                 ->check(CLI::IsMember({"start", "end"}));
-  reset->add_option("--since", arguments->since_ms, "instead: so long ago, e.g. 10m")
-      ->transform(durations())
-      ->excludes(to);
-  reset->callback([&, arguments] {
-    run = [&context, arguments] { return moved(context, *arguments, "group reset"); };
-  });
-  auto* remove_verb = group->add_subcommand("rm", "delete a group without members");
-  remove_verb->add_option("NAME", arguments->group)->required();
+  runs(info_verb, info);
+  runs(add_mover(*group, "seek", "say where a group without members goes on", *arguments, true),
+       move);
+  runs(
+      add_mover(*group, "reset", "the same, and at the start unless it is said", *arguments, false),
+      move);
+  auto* remove_verb = group->add_subcommand("rm", "delete a group and what it committed");
+  remove_verb->add_option("NAME", arguments->name)->required();
   remove_verb->add_flag("--yes", arguments->yes, "do not ask");
-  remove_verb->callback(
-      [&, arguments] { run = [&context, arguments] { return remove(context, *arguments); }; });
+  runs(remove_verb, remove);
 }
 
 }  // namespace leat::tool

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "client/tool/color.h"
 #include "client/tool/tool.h"
@@ -30,15 +31,23 @@ int usage_failed(const std::string& what) {
   return 2;
 }
 
+bool flush_output() {
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return true;
+  if (errno != EPIPE) std::cerr << "leat: standard output: " << std::strerror(errno) << "\n";
+  return false;
+}
+
 int print_json(const char* name, const std::string& value) {
   std::printf("{\"version\":1,\"%s\":%s}\n", name, value.c_str());
   return 0;
 }
 
-bool flush_output() {
-  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return true;
-  if (errno != EPIPE) std::cerr << "leat: standard output: " << std::strerror(errno) << "\n";
-  return false;
+bool confirmed(const std::string& question) {
+  if (!::isatty(STDIN_FILENO)) return true;
+  std::cerr << question << " [y/N] ";
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "yes";
 }
 
 int interrupted() {

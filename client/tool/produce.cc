@@ -45,7 +45,8 @@ struct Outcome {
 
 class Sender {
  public:
-  Sender(Producer& producer, const Arguments& arguments, std::optional<std::uint64_t> total_bytes)
+  Sender(blocking::Producer& producer, const Arguments& arguments,
+         std::optional<std::uint64_t> total_bytes)
       : producer_(producer), arguments_(arguments), progress_(stderr, clock_, total_bytes) {
     for (const std::string& header : arguments.headers) {
       const std::size_t equals = header.find('=');
@@ -101,7 +102,7 @@ class Sender {
     }
   }
 
-  Producer& producer_;
+  blocking::Producer& producer_;
   const Arguments& arguments_;
   std::vector<RecordHeader> headers_;
   std::uint64_t sent_ = 0, sent_bytes_ = 0;

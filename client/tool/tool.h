@@ -7,7 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "client/client.h"
+#include "client/blocking.h"
 
 namespace leat::tool {
 
@@ -16,11 +16,12 @@ struct Context {
   std::string broker = "leat://127.0.0.1:5328";
   std::chrono::milliseconds timeout{10'000};
 
-  Result<Client> connect() const {
-    return Client::connect({.broker = broker,
-                            .client_name = "leat",
-                            .connect_timeout = std::min(timeout, std::chrono::milliseconds(5'000)),
-                            .request_timeout = timeout});
+  Result<blocking::Client> connect() const {
+    return blocking::Client::connect(
+        {.broker = broker,
+         .client_name = "leat",
+         .connect_timeout = std::min(timeout, std::chrono::milliseconds(5'000)),
+         .request_timeout = timeout});
   }
 };
 
@@ -29,30 +30,28 @@ using Run = std::function<int()>;
 void add_topic(CLI::App& app, Context& context, Run& run);
 void add_produce(CLI::App& app, Context& context, Run& run);
 void add_consume(CLI::App& app, Context& context, Run& run);
-void add_group(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
+void add_group(CLI::App& app, Context& context, Run& run);
 void add_completion(CLI::App& app, Run& run);
 
 // Transform what a flag is given: "500ms", "10s" to milliseconds, "64KiB" to bytes.
 CLI::Validator durations();
 CLI::Validator sizes(std::int64_t most, const char* expected);
-// A whole number; `what` begins the message of what is none. Error: kUsage.
-Result<std::int64_t> parse_number(std::string_view text, const char* what);
-// "0-3,7". Error: kUsage.
-Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text);
 // "sync", "memory", "interval=100ms". Error: kUsage.
 Result<TopicConfig> parse_durability(std::string_view text);
 std::string durability_text(const TopicConfig& config);
-
-// One line on stdout that scripts rely on: fields may be added, and the version rises when one
-// changes its meaning or goes.
-int print_json(const char* name, const std::string& value);
 
 // One line on stderr; returns the error's exit code.
 int failed(const std::string& doing, const Error& error);
 int usage_failed(const std::string& what);
 // Whether all output reached stdout; says why not, unless its reader has gone away.
 bool flush_output();
+
+// {"version":1,"NAME":VALUE} and a newline. Scripts rely on it: fields may be added, and the
+// version rises when one changes its meaning or goes. Returns 0.
+int print_json(const char* name, const std::string& value);
+// Asks, on a terminal; true where there is nobody to ask.
+bool confirmed(const std::string& question);
 
 // 0, or 128 + the signal's number, once SIGINT or SIGTERM arrived. Verbs that go on for long look.
 int interrupted();

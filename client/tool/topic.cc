@@ -1,8 +1,5 @@
 #include <cstdio>
 #include <ctime>
-#include <iostream>
-
-#include <unistd.h>
 
 #include "client/tool/color.h"
 #include "client/tool/record_format.h"
@@ -97,16 +94,9 @@ int info(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
-bool confirmed(const Arguments& arguments) {
-  if (arguments.yes || !::isatty(STDIN_FILENO)) return true;
-  std::cerr << "Delete topic " << arguments.name << " and all its records? [y/N] ";
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "yes";
-}
-
 int remove(const Context& context, const Arguments& arguments) {
-  if (!confirmed(arguments)) return 1;
+  if (!arguments.yes && !confirmed("Delete topic " + arguments.name + " and all its records?"))
+    return 1;
   auto client = context.connect();
   if (!client) return failed("topic rm", client.error());
   if (auto ok = client->delete_topic(arguments.name); !ok) return failed("topic rm", ok.error());

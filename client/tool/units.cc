@@ -48,35 +48,6 @@ CLI::Validator sizes(std::int64_t most, const char* expected) {
   return in_units(kSizes, most, expected);
 }
 
-Result<std::int64_t> parse_number(std::string_view text, const char* what) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty())
-    return fail(ErrorCode::kUsage, std::string(what) + " '" + std::string(text) + "'");
-  return value;
-}
-
-Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text) {
-  std::vector<PartitionIndex> partitions;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view part = text.substr(0, comma);
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
-    const std::size_t dash = part.find('-');
-    auto first = parse_number(part.substr(0, dash), "--partitions takes 0-3 or 0,2; not");
-    auto last = dash == std::string_view::npos
-                    ? first
-                    : parse_number(part.substr(dash + 1), "--partitions takes 0-3 or 0,2; not");
-    if (!first) return fail(first.error());
-    if (!last) return fail(last.error());
-    if (*first < 0 || *last < *first || *last > 100'000)
-      return fail(ErrorCode::kUsage,
-                  "--partitions takes 0-3 or 0,2; not '" + std::string(part) + "'");
-    for (auto i = *first; i <= *last; ++i) partitions.emplace_back(static_cast<std::int32_t>(i));
-  }
-  return partitions;
-}
-
 Result<TopicConfig> parse_durability(std::string_view text) {
   if (text == "sync") return TopicConfig{};
   if (text == "memory") return TopicConfig{Durability::kMemory, {}};

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "examples/demo/process.h"
 
 namespace leat::demo {
@@ -43,9 +43,10 @@ volatile sig_atomic_t g_stop = 0;
 
 int work(const std::string& url) {
   ::signal(SIGTERM, [](int) { g_stop = 1; });
-  auto client = must(Client::connect({.broker = url, .client_name = "elastic"}), "connecting");
+  auto client =
+      must(blocking::Client::connect({.broker = url, .client_name = "elastic"}), "connecting");
   auto consumer =
-      must(client.consumer({.topic = kTopic, .group = Group{kGroup}, .fetch_bytes = 4 << 10}),
+      must(client.consumer({.topics = {kTopic}, .group = Group{kGroup}, .fetch_bytes = 4 << 10}),
            "joining");
   while (!g_stop) {
     const auto records = must(consumer->poll(100ms), "polling");
@@ -80,7 +81,7 @@ class Elastic {
 
   int run() {
     start_broker();
-    client_.emplace(must(Client::connect({.broker = url_}), "connecting"));
+    client_.emplace(must(blocking::Client::connect({.broker = url_}), "connecting"));
     build_backlog();
     std::printf("%8s %9s %9s  %s\n", "time", "backlog", "records/s", "partitions of each member");
     began_ = steady_clock::now();
@@ -233,7 +234,7 @@ class Elastic {
 
   std::string leatd_, self_, directory_, url_;
   std::unique_ptr<Process> broker_;
-  std::optional<Client> client_;
+  std::optional<blocking::Client> client_;
   steady_clock::time_point began_, last_report_ = steady_clock::now();
   std::uint64_t last_done_ = 0;
   std::mutex mutex_;

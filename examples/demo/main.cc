@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "examples/demo/ledger.h"
 #include "examples/demo/process.h"
 #include "examples/demo/real_input.h"
@@ -44,8 +44,8 @@ volatile sig_atomic_t g_stop = 0;
 
 int consume(const std::string& url, int first, int last) {
   ::signal(SIGTERM, [](int) { g_stop = 1; });
-  auto client = must(Client::connect({.broker = url}), "connecting");
-  ConsumerOptions options{.topic = kTopic, .group = Group{kGroup}};
+  auto client = must(blocking::Client::connect({.broker = url}), "connecting");
+  ConsumerOptions options{.topics = {kTopic}, .group = Group{kGroup}};
   for (int i = first; i <= last; ++i) options.partitions.emplace_back(i);
   options.fetch_bytes = 16 << 10;  // small bites, so that a kill falls between two commits
   auto consumer = must(client.consumer(options), "consuming");
@@ -86,7 +86,7 @@ class Demo {
   int run() {
     load();
     start_broker("leat://127.0.0.1:0");
-    auto client = must(Client::connect({.broker = url_}), "connecting");
+    auto client = must(blocking::Client::connect({.broker = url_}), "connecting");
     must(client.create_topic(kTopic, 8), "creating the topic");
     start_consumer(0, 3);
     start_consumer(4, 7);
@@ -182,7 +182,7 @@ class Demo {
     if (g_stop) throw std::runtime_error("interrupted");
   }
 
-  void produce(Producer& producer) {
+  void produce(blocking::Producer& producer) {
     const std::uint64_t total = input_.size();
     for (std::uint64_t i = 0; i < total; ++i) {
       wait_until([&] { return i < acknowledged_ + kWindow; });
@@ -193,7 +193,7 @@ class Demo {
     }
   }
 
-  void send(Producer& producer, std::uint64_t i) {
+  void send(blocking::Producer& producer, std::uint64_t i) {
     const std::string text = std::to_string(i);
     {
       const std::lock_guard lock(mutex_);

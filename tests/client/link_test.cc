@@ -15,7 +15,7 @@
 
 #include <gtest/gtest.h>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "protocol/native/codec.h"
 
 namespace leat {
@@ -121,7 +121,7 @@ TEST(Link, AWaitingReplyDoesNotHoldTheNextBatchBack) {
       broker.answer(held[i], native::ProduceReply{Offset(static_cast<std::int64_t>(i))});
     held.clear();
   });
-  auto client = Client::connect({.broker = broker.url(), .request_timeout = kHang});
+  auto client = blocking::Client::connect({.broker = broker.url(), .request_timeout = kHang});
   ASSERT_TRUE(client) << client.error().message();
   auto producer = client->producer(Topic{"orders"}, {.linger = 1ms, .delivery_timeout = kHang});
   ASSERT_TRUE(producer);
@@ -152,7 +152,7 @@ TEST(Link, ALostReplyIsAskedForAgainOnlyWhereThatIsHarmless) {
     if (++pings == 1) return broker.hang_up();
     broker.answer(id, native::Pong{});
   });
-  auto client = Client::connect({.broker = broker.url()});
+  auto client = blocking::Client::connect({.broker = broker.url()});
   ASSERT_TRUE(client) << client.error().message();
   const auto created = client->create_topic("orders", 1);
   ASSERT_FALSE(created);
@@ -167,7 +167,7 @@ TEST(Link, AHandlerThatWouldWaitForItselfIsRefused) {
   broker.run([&](CorrelationId id, const native::Request&) {
     broker.answer(id, native::ProduceReply{Offset(0)});
   });
-  auto client = Client::connect({.broker = broker.url()});
+  auto client = blocking::Client::connect({.broker = broker.url()});
   ASSERT_TRUE(client) << client.error().message();
   auto producer = client->producer(Topic{"orders"});
   ASSERT_TRUE(producer);
@@ -190,7 +190,7 @@ TEST(Link, OpensEverythingCloseOnExec) {
     if (::fcntl(fd, F_GETFD) >= 0) before.push_back(fd);
   ScriptedBroker broker;
   broker.run([](CorrelationId, const native::Request&) {});
-  auto client = Client::connect({.broker = broker.url()});
+  auto client = blocking::Client::connect({.broker = broker.url()});
   ASSERT_TRUE(client) << client.error().message();
   int opened = 0;
   for (int fd = 0; fd < 256; ++fd) {

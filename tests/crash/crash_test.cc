@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-#include "client/client.h"
+#include "client/blocking.h"
 #include "examples/demo/process.h"
 #include "protocol/base/random.h"
 #include "tests/temporary_directory.h"
@@ -40,12 +40,12 @@ class CrashTest : public ::testing::Test {
 
   // Produces until the broker dies or `records` are acknowledged; commits now and then.
   void work(int records, std::size_t value_bytes) {
-    auto client = Client::connect({.broker = url(), .request_timeout = 1s});
+    auto client = blocking::Client::connect({.broker = url(), .request_timeout = 1s});
     if (!client) return;
     auto topic = client->create_topic("crash", kPartitions, true);
     if (!topic) return;
     auto producer = client->producer(Topic{"crash"}, {.linger = 0ms, .delivery_timeout = 500ms});
-    auto consumer = client->consumer({.topic = "crash",
+    auto consumer = client->consumer({.topics = {"crash"},
                                       .group = Group{"g"},
                                       .partitions = {PartitionIndex(0)},
                                       .ignore_committed = true});
@@ -62,7 +62,7 @@ class CrashTest : public ::testing::Test {
       ++acknowledged_total;
       if (i % 10 == 9) {
         attempted_commit = acknowledged[0].rbegin()->first;
-        if ((*consumer)->commit(PartitionIndex(0), Offset(attempted_commit)))
+        if ((*consumer)->commit({{"crash", PartitionIndex(0), Offset(attempted_commit)}}))
           committed = attempted_commit;
       }
     }
@@ -70,7 +70,7 @@ class CrashTest : public ::testing::Test {
 
   void verify() {
     ASSERT_TRUE(start()) << slurp(directory / "log");
-    auto client = Client::connect({.broker = url()});
+    auto client = blocking::Client::connect({.broker = url()});
     ASSERT_TRUE(client);
     auto topic = client->describe_topic("crash");
     if (!topic && acknowledged.empty()) {  // died before the topic was there
@@ -80,7 +80,7 @@ class CrashTest : public ::testing::Test {
     ASSERT_TRUE(topic) << topic.error().message();
     std::int64_t total = 0;
     for (const auto& partition : topic->partitions) total += partition.high_watermark.value;
-    auto consumer = client->consumer({.topic = "crash"});
+    auto consumer = client->consumer({.topics = {"crash"}});
     ASSERT_TRUE(consumer);
     std::map<int, std::map<std::int64_t, int>> found;
     for (std::int64_t seen = 0; seen < total;) {
@@ -105,9 +105,9 @@ class CrashTest : public ::testing::Test {
       }
     if (committed >= 0) {
       auto resumed = client->consumer(
-          {.topic = "crash", .group = Group{"g"}, .partitions = {PartitionIndex(0)}});
+          {.topics = {"crash"}, .group = Group{"g"}, .partitions = {PartitionIndex(0)}});
       ASSERT_TRUE(resumed) << resumed.error().message();
-      const auto position = (*resumed)->positions().front().second.value;
+      const auto position = (*resumed)->positions().front().offset.value;
       ASSERT_TRUE(position == committed || position == attempted_commit) << "C5: " << position;
     }
     broker->stop(SIGTERM);

@@ -58,7 +58,7 @@ std::vector<std::string> bad_includes(const Source& source) {
     const bool codec = match[1].str().starts_with("protocol/native/") &&
                        (room == "server/broker" || room == "storage");
     // The server knows of the client what connect_local() needs, and no more.
-    static const std::set<std::string> faces = {"client/transport.h", "client/client.h"};
+    static const std::set<std::string> faces = {"client/transport.h", "client/blocking.h"};
     const bool inside = room == "server" && target == "client" && !faces.contains(match[1]);
     if (match[1].str().find('/') != std::string::npos &&
         (codec || inside || !kMayInclude.at(room).contains(target)))

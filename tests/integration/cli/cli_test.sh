@@ -154,7 +154,12 @@ exits 1 "holds 0 to 5000" leat group seek g lines --to 9999
 exits 4 "has partitions 0 to 0" leat group seek g lines --to 1 --partitions 3
 exits 4 "'none'" leat group info none
 exits 4 "'none'" leat group rm none --yes
-exits 2 "" leat group reset g lines --to middle
+exits 2 "middle" leat group reset g lines --to middle
+exits 2 "" leat group seek g lines
+exits 2 "1w" leat consume lines --since 1w
+check "seek to a time" $'lines 0\t4 -> 0\t(dry run)' "$(leat group seek g lines --since 1h --dry-run)"
+check "reset without a word" $'lines 0\t4 -> 0\t(dry run)' "$(leat group reset g lines --dry-run)"
+check "from a time to come" "" "$(leat consume lines --from 2999-01-01T00:00:00Z)"
 leat topic create shared --partitions 2 >/dev/null
 for i in 1 2 3 4 5 6 7 8; do leat produce shared "$i" --key "$i" 2>/dev/null; done
 coproc MEMBER { exec leat consume shared -g team --follow 2>/dev/null; }
@@ -239,6 +244,6 @@ case "$output" in *1000*) ;; *) check "README output" "*1000*" "$output" ;; esac
 
 kill -9 "$broker"; wait "$broker" 2>/dev/null
 start --dev
-check "README C++" "1 handled" "$(readme_snippet 2>&1)"
+check "README C++" "1 handled" "$(readme_snippet 2>/dev/null)"
 
 [ "$failures" -eq 0 ] && echo "ok" || { echo "$failures failed"; cat "$directory/log"; exit 1; }

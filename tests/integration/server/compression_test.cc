@@ -3,10 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "client/client.h"
-#include "client/consumer.h"
-#include "client/producer.h"
+#include "client/blocking.h"
 #include "protocol/native/codec.h"
+#include "protocol/record_batch.h"
 #include "server/server.h"
 #include "tests/raw_connection.h"
 #include "tests/temporary_directory.h"
@@ -25,7 +24,7 @@ class CompressionTest : public ::testing::Test {
     server = std::move(*opened);
     url = server->listeners().front();
   }
-  Client connect() const { return Client::connect({.broker = url}).value(); }
+  blocking::Client connect() const { return blocking::Client::connect({.broker = url}).value(); }
   static std::string value(int i) { return "value " + std::to_string(i) + std::string(500, '.'); }
 
   test::TemporaryDirectory directory;
@@ -34,8 +33,8 @@ class CompressionTest : public ::testing::Test {
 };
 
 // Every record, in order, as it was sent.
-void expect_records(Client& client, const std::string& topic, int count) {
-  auto consumer = client.consumer({.topic = topic}).value();
+void expect_records(blocking::Client& client, const std::string& topic, int count) {
+  auto consumer = client.consumer({.topics = {topic}}).value();
   for (int next = 0; next < count;) {
     const auto records = consumer->poll(30s);
     ASSERT_TRUE(records) << records.error().message();
@@ -69,7 +68,7 @@ TEST_F(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
   constexpr Compression kTypes[] = {Compression::kNone, Compression::kGzip, Compression::kSnappy,
                                     Compression::kLz4, Compression::kZstd};
   {
-    Client client = connect();
+    blocking::Client client = connect();
     for (const Compression type : kTypes) {
       const std::string topic(name_of(type));
       ASSERT_TRUE(client.create_topic(topic, 1));
@@ -84,7 +83,7 @@ TEST_F(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
   }
   for (const bool restarted : {false, true}) {
     if (restarted) open();
-    Client client = connect();
+    blocking::Client client = connect();
     for (const Compression type : kTypes) {
       const std::string topic(name_of(type));
       expect_records(client, topic, kRecords);
@@ -96,7 +95,7 @@ TEST_F(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
 
 TEST_F(CompressionTest, ABombIsRefusedAndNothingIsStored) {
   open();
-  Client client = connect();
+  blocking::Client client = connect();
   ASSERT_TRUE(client.create_topic("orders", 1));
   RecordBatchBuilder builder;
   const std::string zeros(70 << 20, '0');

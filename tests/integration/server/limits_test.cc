@@ -3,8 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "client/client.h"
-#include "client/producer.h"
+#include "client/blocking.h"
 #include "protocol/record_batch.h"
 #include "server/server.h"
 #include "tests/raw_connection.h"
@@ -77,7 +76,7 @@ TEST_F(LimitsTest, LargeBatchesAreRefusedAndTheConnectionStays) {
 
 TEST_F(LimitsTest, AClientKeepsToWhatTheBrokerTakes) {
   open({.broker = {.batch_bytes = 4'000}});
-  auto client = Client::connect({.broker = url}).value();
+  auto client = blocking::Client::connect({.broker = url}).value();
   ASSERT_TRUE(client.create_topic("orders", 1));
   auto producer = client.producer(Topic{"orders"}).value();  // whose batches would be larger
   std::atomic<int> acknowledged{0};

@@ -34,7 +34,7 @@ std::unique_ptr<Server> open(const std::string& directory, ServerOptions options
   return server ? std::move(*server) : nullptr;
 }
 
-void round_trip(Client& client, const std::string& topic, int records) {
+void round_trip(blocking::Client& client, const std::string& topic, int records) {
   ASSERT_TRUE(client.create_topic(topic, 2, true));
   auto producer = client.producer(Topic{topic});
   ASSERT_TRUE(producer);
@@ -42,7 +42,7 @@ void round_trip(Client& client, const std::string& topic, int records) {
   for (int i = 0; i < records; ++i)
     ASSERT_TRUE((*producer)->send({.key = as_bytes(std::to_string(i)), .value = as_bytes(value)}));
   ASSERT_TRUE((*producer)->flush(60s));
-  auto consumer = client.consumer({.topic = topic, .group = Group{"g"}});
+  auto consumer = client.consumer({.topics = {topic}, .group = Group{"g"}});
   ASSERT_TRUE(consumer) << consumer.error().message();
   for (int seen = 0; seen < records;) {
     const auto got = (*consumer)->poll(60s);
@@ -84,7 +84,7 @@ TEST(Local, ServerAndClientsMayCloseInAnyOrder) {
     auto client = server->connect_local();
     ASSERT_TRUE(client && client->create_topic("t", 1));
     auto producer = client->producer(Topic{"t"});
-    auto consumer = client->consumer({.topic = "t"});
+    auto consumer = client->consumer({.topics = {"t"}});
     ASSERT_TRUE(producer && consumer);
     std::thread sender([&] {
       while ((*producer)->send({.value = as_bytes("x")})) {
@@ -148,7 +148,7 @@ TEST(Local, NoSignalHandlerIsInstalledAndTheThreadsTakeNoSignals) {
 TEST(Local, EverythingIsOpenedCloseOnExec) {
   const TemporaryDirectory directory;
   auto server = open(directory / "data", {.listen = {"leat://127.0.0.1:0"}});
-  auto client = Client::connect({.broker = server->listeners().front()});
+  auto client = blocking::Client::connect({.broker = server->listeners().front()});
   ASSERT_TRUE(client);
   round_trip(*client, "t", 100);
   for (int fd = 3; fd < 1'000; ++fd) {
@@ -173,10 +173,10 @@ TEST(Local, UseAfterForkIsRefusedAndHarmsNobody) {
   const TemporaryDirectory directory;
   auto server = open(directory / "data", {.listen = {"leat://127.0.0.1:0"}});
   auto local = server->connect_local();
-  auto remote = Client::connect({.broker = server->listeners().front()});
+  auto remote = blocking::Client::connect({.broker = server->listeners().front()});
   ASSERT_TRUE(local && remote && local->create_topic("t", 1));
   auto producer = remote->producer(Topic{"t"});
-  auto consumer = local->consumer({.topic = "t", .group = Group{"g"}});
+  auto consumer = local->consumer({.topics = {"t"}, .group = Group{"g"}});
   ASSERT_TRUE(producer && consumer);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -258,7 +258,7 @@ TEST(Local, AFullServerRefusesRecordsAndKeepsWhatItHas) {
   }
   EXPECT_EQ(refused.code, ErrorCode::kNoSpace);
   EXPECT_EQ(stored, 9);
-  auto consumer = client->consumer({.topic = "t"});
+  auto consumer = client->consumer({.topics = {"t"}});
   EXPECT_FALSE((*consumer)->poll(60s)->empty());
 }
 

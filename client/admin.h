@@ -1,0 +1,130 @@
+// Topics and groups of a broker. Any thread; see client/client.h for tokens and errors.
+//
+//   Admin admin = client.admin();
+//   TopicDescription topic = co_await admin.create_topic(Topic{"orders"}, 8);
+//
+// Errors of all: kTimedOut, kClosed. What is not repeated after a lost connection, because it may
+// have been done, fails with kDisconnected: creating (unless if_not_exists) and deleting.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/async.h"
+#include "client/config.h"
+#include "client/requests.h"
+
+namespace leat {
+
+class Admin {
+ public:
+  // ---- topics; errors: kInvalidTopicName, kInvalidPartitionCount, kTopicExists, kLimitReached,
+  // kUnknownTopic, kUnknownPartition ----
+
+  template <class Token = asio::use_awaitable_t<>>
+  auto create_topic(Topic topic, std::int32_t partitions, TopicConfig config,
+                    Token&& token = Token()) {
+    return create({std::move(topic.name), partitions, false, config}, std::forward<Token>(token));
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  requires(!std::is_convertible_v<Token, TopicConfig>) auto create_topic(
+      Topic topic, std::int32_t partitions = 1, Token&& token = Token()) {
+    return create({std::move(topic.name), partitions, false, {}}, std::forward<Token>(token));
+  }
+  // An existing topic is fine, whatever it is like.
+  template <class Token = asio::use_awaitable_t<>>
+  auto ensure_topic(Topic topic, std::int32_t partitions = 1, Token&& token = Token()) {
+    return create({std::move(topic.name), partitions, true, {}}, std::forward<Token>(token));
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto delete_topic(Topic topic, Token&& token = Token()) {
+    return async::initiate<void>(
+        *link_, std::forward<Token>(token),
+        [link = link_](Completion<> done, Topic which) {
+          requests::delete_topic(*link, std::move(which.name), std::move(done));
+        },
+        std::move(topic));
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto list_topics(Token&& token = Token()) {
+    return async::initiate<std::vector<TopicDescription>>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done) { requests::list_topics(*link, std::move(done)); });
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto describe_topic(Topic topic, Token&& token = Token()) {
+    return async::initiate<TopicDescription>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done, Topic which) {
+          requests::describe_topic(*link, std::move(which.name), false, std::move(done));
+        },
+        std::move(topic));
+  }
+  // The first record at or after a time; the high watermark where there is none.
+  template <class Token = asio::use_awaitable_t<>>
+  auto find_offset(TopicPartition partition, Timestamp time, Token&& token = Token()) {
+    return async::initiate<FoundOffset>(
+        *link_, std::forward<Token>(token),
+        [link = link_, time](auto done, TopicPartition where) {
+          requests::find_offset(*link, std::move(where), time, std::move(done));
+        },
+        std::move(partition));
+  }
+
+  // ---- groups; errors: kInvalidGroupName, kUnknownGroup, kGroupNotEmpty ----
+
+  template <class Token = asio::use_awaitable_t<>>
+  auto list_groups(Token&& token = Token()) {
+    return async::initiate<std::vector<GroupListing>>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done) { requests::list_groups(*link, std::move(done)); });
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto describe_group(Group group, Token&& token = Token()) {
+    return async::initiate<GroupDescription>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done, Group which) {
+          requests::describe_group(*link, std::move(which.name), std::move(done));
+        },
+        std::move(group));
+  }
+  template <class Token = asio::use_awaitable_t<>>
+  auto delete_group(Group group, Token&& token = Token()) {
+    return async::initiate<void>(
+        *link_, std::forward<Token>(token),
+        [link = link_](Completion<> done, Group which) {
+          requests::delete_group(*link, std::move(which.name), std::move(done));
+        },
+        std::move(group));
+  }
+  // Where a group without members goes on.
+  template <class Token = asio::use_awaitable_t<>>
+  auto set_offsets(Group group, std::vector<PartitionOffset> offsets, Token&& token = Token()) {
+    return async::initiate<void>(
+        *link_, std::forward<Token>(token),
+        [link = link_](Completion<> done, Group which, std::vector<PartitionOffset> to) {
+          requests::set_offsets(*link, std::move(which.name), std::move(to), std::move(done));
+        },
+        std::move(group), std::move(offsets));
+  }
+
+ private:
+  friend class Client;
+  explicit Admin(std::shared_ptr<Link> link) : link_(std::move(link)) {}
+
+  template <class Token>
+  auto create(requests::NewTopic topic, Token&& token) {
+    return async::initiate<TopicDescription>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done, requests::NewTopic what) {
+          requests::create_topic(*link, std::move(what), std::move(done));
+        },
+        std::move(topic));
+  }
+
+  std::shared_ptr<Link> link_;
+};
+
+}  // namespace leat

@@ -1,0 +1,198 @@
+#include "client/blocking.h"
+
+#include "client/call.h"
+#include "client/client.h"
+#include "client/consumer_core.h"
+#include "client/producer_core.h"
+#include "client/requests.h"
+
+namespace leat::blocking {
+
+// ---- the client ----
+
+Result<Client> Client::connect(ClientOptions options) {
+  return connect(std::move(options), nullptr);
+}
+
+Result<Client> Client::connect(ClientOptions options, std::unique_ptr<Connector> connector) {
+  auto link = Link::open(std::move(options), std::move(connector));
+  if (!link) return fail(link.error());
+  auto up = wait_for<void>(**link, [&](Completion<> done) { (*link)->connect(std::move(done)); });
+  if (!up) return fail(up.error());
+  return Client(std::move(*link));
+}
+
+Client::Client(const leat::Client& client) : link_(client.link_) {}
+
+leat::Client Client::async() const {
+  return leat::Client(link_);
+}
+
+Result<std::chrono::nanoseconds> Client::ping() {
+  return wait_for<std::chrono::nanoseconds>(
+      *link_, [&](auto done) { requests::ping(*link_, std::move(done)); });
+}
+
+Result<TopicDescription> Client::create_topic(std::string_view name, std::int32_t partitions,
+                                              bool if_not_exists, TopicConfig config) {
+  return wait_for<TopicDescription>(*link_, [&](auto done) {
+    requests::create_topic(*link_, {std::string(name), partitions, if_not_exists, config},
+                           std::move(done));
+  });
+}
+
+Result<> Client::delete_topic(std::string_view name) {
+  return wait_for<void>(*link_, [&](auto done) {
+    requests::delete_topic(*link_, std::string(name), std::move(done));
+  });
+}
+
+Result<std::vector<TopicDescription>> Client::list_topics() {
+  return wait_for<std::vector<TopicDescription>>(
+      *link_, [&](auto done) { requests::list_topics(*link_, std::move(done)); });
+}
+
+Result<TopicDescription> Client::describe_topic(std::string_view name, bool auto_create) {
+  return wait_for<TopicDescription>(*link_, [&](auto done) {
+    requests::describe_topic(*link_, std::string(name), auto_create, std::move(done));
+  });
+}
+
+Result<FoundOffset> Client::find_offset(const TopicPartition& partition, Timestamp time) {
+  return wait_for<FoundOffset>(
+      *link_, [&](auto done) { requests::find_offset(*link_, partition, time, std::move(done)); });
+}
+
+Result<std::vector<GroupListing>> Client::list_groups() {
+  return wait_for<std::vector<GroupListing>>(
+      *link_, [&](auto done) { requests::list_groups(*link_, std::move(done)); });
+}
+
+Result<GroupDescription> Client::describe_group(std::string_view name) {
+  return wait_for<GroupDescription>(*link_, [&](auto done) {
+    requests::describe_group(*link_, std::string(name), std::move(done));
+  });
+}
+
+Result<> Client::delete_group(std::string_view name) {
+  return wait_for<void>(*link_, [&](auto done) {
+    requests::delete_group(*link_, std::string(name), std::move(done));
+  });
+}
+
+Result<> Client::set_offsets(std::string_view group, std::vector<PartitionOffset> offsets) {
+  return wait_for<void>(*link_, [&](auto done) {
+    requests::set_offsets(*link_, std::string(group), std::move(offsets), std::move(done));
+  });
+}
+
+Result<std::unique_ptr<Producer>> Client::producer(const Topic& topic,
+                                                   const ProducerOptions& options) {
+  auto description = describe_topic(topic.name, true);
+  if (!description) return fail(description.error());
+  return std::unique_ptr<Producer>(
+      new Producer(link_, ProducerCore::open(*link_, options), std::move(*description)));
+}
+
+Result<std::unique_ptr<Consumer>> Client::consumer(ConsumerOptions options) {
+  auto core = std::make_shared<ConsumerCore>(*link_, std::move(options));
+  std::unique_ptr<Consumer> consumer(new Consumer(link_, core));
+  auto ok = wait_for<void>(*link_, [&](Completion<> done) { core->start(std::move(done)); });
+  if (!ok) return fail(ok.error());
+  return consumer;
+}
+
+// ---- the producer ----
+
+Producer::Producer(std::shared_ptr<Link> link, std::shared_ptr<ProducerCore> core,
+                   TopicDescription topic)
+    : link_(std::move(link)),
+      core_(std::move(core)),
+      topic_(std::move(topic)),
+      number_(core_->topic(topic_)) {}
+
+Producer::~Producer() {
+  core_->close();
+}
+
+Result<> Producer::send(const OutgoingRecord& record, Completion<Ack> handler) {
+  return core_->send(number_, record, handler, core_->options().delivery_timeout);
+}
+
+Result<> Producer::send(const Record& record, Completion<Ack> handler) {
+  return core_->send(core_->topic(record.topic.name), record, handler,
+                     core_->options().delivery_timeout);
+}
+
+Result<Ack> Producer::send_and_wait(const OutgoingRecord& record) {
+  return wait_for<Ack>(*link_, [&](Completion<Ack> done) {
+    const auto patience = core_->options().delivery_timeout;
+    if (auto ok = core_->send(number_, record, done, patience); !ok) return done(fail(ok.error()));
+    core_->hurry();
+  });
+}
+
+Result<> Producer::flush(std::chrono::milliseconds timeout) {
+  if (auto ok = link_->check_process(); !ok) return ok;
+  if (link_->on_own_thread())
+    return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
+  auto done = std::make_shared<std::promise<void>>();
+  auto flushed = done->get_future();
+  core_->flush([done](const Result<>&) { done->set_value(); });
+  if (flushed.wait_for(timeout) == std::future_status::ready) return {};
+  return fail(ErrorCode::kTimedOut, "records are still unacknowledged");
+}
+
+// ---- the consumer ----
+
+Consumer::Consumer(std::shared_ptr<Link> link, std::shared_ptr<ConsumerCore> core)
+    : link_(std::move(link)), core_(std::move(core)) {}
+
+Consumer::~Consumer() {
+  if (!link_->check_process()) return;
+  // In a handler there is no waiting: the words of parting are sent all the same.
+  if (link_->on_own_thread()) {
+    core_->close([](const Result<>&) {});
+    return;
+  }
+  [[maybe_unused]] const auto closed =
+      wait_for<void>(*link_, [this](Completion<> done) { core_->close(std::move(done)); });
+}
+
+Result<std::span<const ConsumedRecord>> Consumer::poll(std::chrono::milliseconds timeout) {
+  auto records = core_->poll(timeout);
+  if (!records) return fail(records.error());
+  given_ = std::move(*records);
+  return std::span<const ConsumedRecord>(given_.records);
+}
+
+Result<> Consumer::commit() {
+  return wait_for<void>(*link_, [this](Completion<> done) { core_->commit(std::move(done)); });
+}
+
+Result<> Consumer::commit(const std::vector<PartitionOffset>& offsets) {
+  return wait_for<void>(*link_,
+                        [&](Completion<> done) { core_->commit(offsets, std::move(done)); });
+}
+
+void Consumer::commit_async(Completion<> done) {
+  core_->commit(std::move(done));
+}
+
+Result<> Consumer::seek(const TopicPartition& partition, Offset to) {
+  return core_->seek(partition, to);
+}
+Result<> Consumer::pause(const TopicPartition& partition) {
+  return core_->pause(partition, true);
+}
+Result<> Consumer::resume(const TopicPartition& partition) {
+  return core_->pause(partition, false);
+}
+std::vector<PartitionOffset> Consumer::positions() const {
+  return core_->positions();
+}
+std::vector<TopicPartition> Consumer::assignment() const {
+  return core_->assignment();
+}
+
+}  // namespace leat::blocking

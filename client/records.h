@@ -1,0 +1,156 @@
+// What goes in and comes out of the client library: names, records, descriptions.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/ids.h"
+#include "protocol/group_kind.h"
+#include "protocol/record.h"
+#include "protocol/topic_config.h"
+
+namespace leat {
+
+using Timestamp = std::chrono::sys_time<std::chrono::milliseconds>;
+
+// Constructors, and no aggregates: GCC 12 destroys braced aggregates in a co_await twice.
+struct Topic {
+  std::string name;
+  explicit Topic(std::string n) : name(std::move(n)) {}
+};
+struct Group {
+  std::string name;
+  explicit Group(std::string n) : name(std::move(n)) {}
+};
+// Borrows.
+struct Key {
+  Bytes bytes;
+  explicit Key(std::string_view text) : bytes(as_bytes(text)) {}
+  explicit Key(Bytes b) : bytes(b) {}
+};
+inline Bytes bytes(std::string_view text) {
+  return as_bytes(text);
+}
+
+struct TopicPartition {
+  std::string topic;
+  PartitionIndex partition;
+  friend auto operator<=>(const TopicPartition&, const TopicPartition&) = default;
+};
+struct PartitionOffset {
+  std::string topic;
+  PartitionIndex partition;
+  Offset offset;
+  friend auto operator<=>(const PartitionOffset&, const PartitionOffset&) = default;
+};
+
+// What a producer sends. Borrows all of its bytes: they are copied when the sending starts.
+struct OutgoingRecord {
+  std::optional<Bytes> key;    // absent: null; decides the partition by murmur2
+  std::optional<Bytes> value;  // absent: null
+  std::vector<RecordHeader> headers;
+  std::optional<PartitionIndex> partition;   // instead of the key's
+  std::optional<std::int64_t> timestamp_ms;  // default: now
+};
+
+// The same, and where it goes.
+//   producer.send({Topic{"orders"}, Key{"42"}, bytes("hello")}, on_ack);
+struct Record : OutgoingRecord {
+  Topic topic;
+  Record(Topic t, Key k, Bytes v)
+      : OutgoingRecord{.key = k.bytes, .value = v}, topic(std::move(t)) {}
+  Record(Topic t, Bytes v) : OutgoingRecord{.value = v}, topic(std::move(t)) {}
+  Record(Topic t, OutgoingRecord record) : OutgoingRecord(std::move(record)), topic(std::move(t)) {}
+};
+
+struct Ack {
+  PartitionIndex partition;
+  Offset offset;                              // -1: stored before, too long ago to say where
+  Durability durability = Durability::kSync;  // reached by now
+  bool duplicate = false;                     // an earlier attempt had stored it
+};
+
+// One record, borrowing its bytes from whoever gave it.
+struct ConsumedRecord {
+  PartitionIndex partition;
+  Offset offset;
+  std::int64_t timestamp_ms = 0;
+  std::optional<Bytes> key;
+  std::optional<Bytes> value;
+  RecordHeaders headers;
+  std::string_view topic;
+};
+
+// The same, sharing the batch it lies in: good for as long as it lives.
+struct SharedRecord : ConsumedRecord {
+  std::shared_ptr<const void> owner;
+};
+
+// Records of one partition, sharing what they lie in.
+struct SharedRecords {
+  std::vector<ConsumedRecord> records;
+  std::shared_ptr<const void> owner;
+  auto begin() const { return records.begin(); }
+  auto end() const { return records.end(); }
+};
+
+struct PartitionDescription {
+  Offset log_start;
+  Offset high_watermark;  // one past the newest record that can be read
+};
+
+struct TopicDescription {
+  TopicId id;
+  std::string name;
+  std::int64_t created_ms = 0;
+  std::vector<PartitionDescription> partitions;
+  TopicConfig config;
+};
+
+struct GroupListing {
+  std::string name;
+  GroupKind kind = GroupKind::kNone;
+  std::int32_t epoch = 0;
+  std::size_t members = 0;
+  bool settled = true;  // every partition is with the member it is meant for
+};
+
+struct GroupMember {
+  std::string id, client_name;
+  std::vector<std::string> topics;
+};
+
+struct GroupPartition {
+  std::string topic;
+  TopicId topic_id;
+  PartitionIndex partition;
+  std::string member;               // empty: nobody's
+  std::optional<Offset> committed;  // nothing yet
+  Offset log_start, high_watermark;
+  // Records behind what was committed, or all where nothing was.
+  std::int64_t lag() const {
+    const Offset from = committed && *committed > log_start ? *committed : log_start;
+    return from < high_watermark ? high_watermark - from : 0;
+  }
+};
+
+struct GroupDescription {
+  GroupListing group;
+  std::vector<GroupMember> members;
+  std::vector<GroupPartition> partitions;  // committed or assigned
+};
+
+struct FoundOffset {
+  Offset offset;                         // the high watermark where no record is as late
+  std::optional<Timestamp> record_time;  // of the record found
+};
+
+}  // namespace leat

@@ -1,0 +1,119 @@
+// What the command line is made of.
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+
+#include "client/tool/color.h"
+#include "client/tool/progress.h"
+#include "client/tool/record_format.h"
+#include "client/tool/start.h"
+
+namespace leat {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Color, FollowsTheChoiceThenNoColorThenTheTerminal) {
+  using tool::ColorChoice, tool::wants_color;
+  EXPECT_TRUE(wants_color(ColorChoice::kAuto, nullptr, true));
+  EXPECT_TRUE(wants_color(ColorChoice::kAuto, "", true));
+  EXPECT_FALSE(wants_color(ColorChoice::kAuto, nullptr, false));
+  EXPECT_FALSE(wants_color(ColorChoice::kAuto, "1", true));
+  EXPECT_TRUE(wants_color(ColorChoice::kAlways, "1", false));
+  EXPECT_FALSE(wants_color(ColorChoice::kNever, nullptr, true));
+}
+
+struct StoppedClock final : Clock {
+  MonotonicTime time{1h};
+  MonotonicTime now() const override { return time; }
+  WallTime wall_now() const override { return {}; }
+};
+
+TEST(Progress, IsDrawnOnATerminalOnceItTakesLongAndClearedAtTheEnd) {
+  for (const bool terminal : {false, true}) {
+    StoppedClock clock;
+    char* text = nullptr;
+    std::size_t size = 0;
+    std::FILE* to = ::open_memstream(&text, &size);
+    {
+      tool::Progress progress(to, terminal, clock, 100);
+      progress.records(1, 1);
+      clock.time += 400ms;
+      progress.records(2, 2);
+      std::fflush(to);
+      EXPECT_EQ(size, 0u);
+      clock.time += 600ms;
+      progress.records(50, 25);
+      progress.records(51, 26);  // too soon after the last drawing
+    }
+    std::fclose(to);
+    EXPECT_EQ(std::string(text, size),
+              terminal ? "\r\033[K[#####...............]  25 %  50 records, 50/s\r\033[K" : "");
+    ::free(text);
+  }
+}
+
+TEST(Progress, SaysWhatIsKnown) {
+  EXPECT_EQ(tool::progress_line(7, 7, std::nullopt, 2s), "7 records, 3/s");
+  EXPECT_EQ(tool::progress_line(7, 7, 7, 1s), "[####################] 100 %  7 records, 7/s");
+  EXPECT_EQ(tool::progress_line(9, 9, 7, 1s), "[####################] 100 %  9 records, 9/s");
+  EXPECT_EQ(tool::progress_line(0, 0, 0, 0s), "0 records");
+}
+
+TEST(RecordFormat, FormatsAndRefuses) {
+  EXPECT_TRUE(tool::check_format("%t %p %o %k %v %h %T %%\\n\\t\\\\"));
+  for (const char* bad : {"%", "%x", "\\", "\\q"}) EXPECT_FALSE(tool::check_format(bad)) << bad;
+  const ConsumedRecord record{PartitionIndex(3), Offset(9), 77, as_bytes("k"), std::nullopt, {}};
+  std::string out;
+  tool::append_formatted(out, "%t/%p/%o %k=%v%%\\n", "orders", record);
+  EXPECT_EQ(out, "orders/3/9 k=%\n");
+}
+
+TEST(RecordFormat, JsonIsEscapedAndHonestAboutBytes) {
+  const ConsumedRecord record{PartitionIndex(0), Offset(1),           5,
+                              as_bytes("\xff"),  as_bytes("a\"\n\\"), {}};
+  std::string out;
+  tool::append_json(out, "t", record);
+  EXPECT_EQ(
+      out,
+      "{\"topic\":\"t\",\"partition\":0,\"offset\":1,\"timestamp_ms\":5,\"key\":{\"hex\":\"ff\"},"
+      "\"value\":\"a\\\"\\u000a\\\\\",\"headers\":[]}\n");
+}
+
+TEST(Start, IsSaidInManyWays) {
+  using tool::parse_start;
+  using Kind = StartFrom::Kind;
+  const auto parsed = [](const char* text) { return parse_start(text, "--from").value(); };
+  for (const char* text : {"", "start", "earliest"}) EXPECT_EQ(parsed(text).kind, Kind::kEarliest);
+  for (const char* text : {"end", "latest"}) EXPECT_EQ(parsed(text).kind, Kind::kLatest);
+  EXPECT_EQ(parsed("17").value, 17);
+  EXPECT_EQ(parsed("-3").kind, Kind::kLast);
+  EXPECT_EQ(parsed("-3").value, 3);
+  EXPECT_EQ(parsed("1970-01-02").value, 86'400'000);
+  for (const char* bad :
+       {"yesterday", "1.5", "1970-13-01", "1970-01-01T", "1970-01-01T00:00:00",
+        "1970-01-01T24:00:00Z", "1970-01-01T00:00:00+1:00", "99999999999999999999"})
+    EXPECT_FALSE(parse_start(bad, "--from")) << bad;
+}
+
+TEST(Start, KnowsTimesAndDurations) {
+  const auto ms = [](const char* text) { return tool::parse_time(text)->time_since_epoch() / 1ms; };
+  EXPECT_EQ(ms("1970-01-01T00:00:01Z"), 1'000);
+  EXPECT_EQ(ms("1970-01-01T01:00:00.5+01:00"), 500);
+  EXPECT_EQ(ms("1970-01-01 00:00:00.0049z"), 4);
+  const Timestamp now{1'000'000ms};
+  EXPECT_EQ(tool::parse_since("10s", "--since", now)->value, 990'000);
+  EXPECT_EQ(tool::parse_since("1970-01-01T00:00:01Z", "--since", now)->value, 1'000);
+  for (const char* bad : {"", "10", "-1m", "1w", "99999999999999999d"})
+    EXPECT_FALSE(tool::parse_since(bad, "--since", now)) << bad;
+}
+
+TEST(Partitions, AreRangesAndNumbers) {
+  EXPECT_EQ(tool::parse_partitions("0-2,7")->size(), 4u);
+  EXPECT_TRUE(tool::parse_partitions("")->empty());
+  for (const char* bad : {"a", "3-1", "-1", "1-", "0-99999999"})
+    EXPECT_FALSE(tool::parse_partitions(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace leat
