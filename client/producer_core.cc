@@ -322,7 +322,7 @@ void ProducerCore::on_reply(const ProducerLogic::BatchName& name,
 void ProducerCore::tell(Outcomes& outcomes) {
   for (auto& outcome : outcomes)
     if (outcome.handler) outcome.handler(std::move(outcome.result));
-  if (!outcomes.empty()) room_.notify_all();
+  room_.notify_all();  // also by what nobody asked to be told of
   std::vector<Completion<>> done;
   {
     const std::lock_guard lock(mutex_);

@@ -102,6 +102,17 @@ TEST_F(AsyncTest, OneProducerSendsToManyTopicsInOrder) {
   }
 }
 
+TEST_F(AsyncTest, WhatNobodyIsToldOfMakesRoomToo) {
+  auto waiting = server->connect_local().value();
+  auto producer = waiting.producer(Topic{"orders"}, {.linger = 0ms, .buffer_bytes = 32 << 10});
+  ASSERT_TRUE(producer);
+  const std::string value(1'000, 'v');
+  for (int i = 0; i < 1'000; ++i)
+    if (auto ok = (*producer)->send({.value = as_bytes(value)}); !ok)
+      FAIL() << ok.error().message();
+  EXPECT_TRUE((*producer)->flush());
+}
+
 TEST_F(AsyncTest, HandlersRunOnTheirOwnExecutorNeverInsideTheCall) {
   asio::io_context io;
   Producer producer = client.producer({.linger = 0ms});
