@@ -73,18 +73,26 @@ void complain(LogLevel level, std::string_view line) {
   if (level >= LogLevel::kWarning) std::cerr << line << "\n";
 }
 
+struct Kinds {
+  std::string reactor = "auto", journal = "auto";
+  bool tmpfs = false;
+};
+
 class Load {
  public:
-  explicit Load(const std::string& directory)
-      : server_(must(Server::open(
-            {.data_dir = directory + "/data", .listen = {"leat://127.0.0.1:0"}, .log = complain}))),
+  Load(const std::string& directory, const Kinds& kinds)
+      : server_(must(Server::open({.data_dir = directory + "/data",
+                                   .listen = {"leat://127.0.0.1:0"},
+                                   .reactor = kinds.reactor,
+                                   .journal = kinds.journal,
+                                   .log = complain}))),
         url_(server_->listeners().front()),
         baseline_(fdatasyncs_per_second(directory)) {
-    std::printf(
-        "file system %s, reactor %s, journal by thread, append + fdatasync of 4 KiB: %.0f/s\n\n",
-        file_system(directory), server_->reactor().c_str(), baseline_);
-    std::printf("%-44s %12s %10s %14s %10s\n", "", "records/s", "MB/s", "syncs/record",
-                "x fdatasync");
+    std::printf("file system %s, reactor %s, journal %s, append + fdatasync of 4 KiB: %.0f/s\n\n",
+                file_system(directory), server_->reactor().c_str(), server_->journal().c_str(),
+                baseline_);
+    std::printf("%-48s %12s %10s %14s %14s %12s\n", "", "records/s", "MB/s", "syncs/record",
+                "calls/record", "x fdatasync");
   }
 
   void produce(const std::string& topic, std::size_t bytes, std::uint64_t records) {
@@ -139,16 +147,16 @@ class Load {
 
   template <class Work>
   void measure(const std::string& what, std::size_t bytes, std::uint64_t records, Work work) {
-    const std::uint64_t syncs = server_->journal_syncs();
+    const std::uint64_t syncs = server_->journal_syncs(), calls = server_->system_calls();
     const auto began = Clock::now();
     work();
-    const double seconds = seconds_since(began);
-    const double rate = static_cast<double>(records) / seconds;
-    std::printf(
-        "%-44s %12.0f %10.1f %14.4f %10.1f\n", what.c_str(), rate,
-        rate * static_cast<double>(bytes) / 1e6,
-        static_cast<double>(server_->journal_syncs() - syncs) / static_cast<double>(records),
-        rate / baseline_);
+    const double seconds = seconds_since(began), count = static_cast<double>(records);
+    std::printf("%-48s %12.0f %10.1f %14.4f %14.4f %12.1f\n", what.c_str(), count / seconds,
+                count / seconds * static_cast<double>(bytes) / 1e6,
+                static_cast<double>(server_->journal_syncs() - syncs) / count,
+                static_cast<double>(server_->system_calls() - calls) / count,
+                count / seconds / baseline_);
+    std::fflush(stdout);
   }
 
   std::unique_ptr<Server> server_;
@@ -156,21 +164,21 @@ class Load {
   double baseline_;
 };
 
-int run(bool allow_tmpfs) {
+int run(const Kinds& kinds) {
   std::string directory = std::filesystem::current_path() / "leat-bench-XXXXXX";
   if (!::mkdtemp(directory.data())) throw std::runtime_error("cannot create " + directory);
   int status = 0;
-  if (std::string(file_system(directory)) == "tmpfs" && !allow_tmpfs) {
+  if (std::string(file_system(directory)) == "tmpfs" && !kinds.tmpfs) {
     std::cerr << "bench: " << directory
               << " is on tmpfs, which syncs nothing; run it elsewhere, or say --tmpfs\n";
     status = 2;
   } else {
-    Load load(directory);
+    Load load(directory, kinds);
     load.produce("small", 100, 2'000'000);
     load.produce("large", 1024, 1'000'000);
     load.single_acks(1, 2'000);
     load.single_acks(16, 2'000);
-    load.single_acks(64, 500);
+    load.single_acks(64, 1'000);
     load.consume("small", "catch-up consume, broker and client", 100, 2'000'000);
     load.consume("large", "catch-up consume, broker and client", 1024, 1'000'000);
   }
@@ -183,13 +191,24 @@ int run(bool allow_tmpfs) {
 }  // namespace leat::bench
 
 int main(int argc, char** argv) {
-  const std::string option = argc > 1 ? argv[1] : "";
-  if (argc > 2 || (!option.empty() && option != "--tmpfs")) {
-    std::cerr << "usage: leat-load [--tmpfs]\n";
-    return 2;
+  leat::bench::Kinds kinds;
+  for (int i = 1; i < argc; ++i) {
+    const std::string option = argv[i];
+    const bool valued = i + 1 < argc;
+    if (option == "--tmpfs") {
+      kinds.tmpfs = true;
+    } else if (option == "--reactor" && valued) {
+      kinds.reactor = argv[++i];
+    } else if (option == "--journal" && valued) {
+      kinds.journal = argv[++i];
+    } else {
+      std::cerr << "usage: leat-load [--reactor auto|uring|epoll] [--journal auto|uring|thread] "
+                   "[--tmpfs]\n";
+      return 2;
+    }
   }
   try {
-    return leat::bench::run(!option.empty());
+    return leat::bench::run(kinds);
   } catch (const std::exception& error) {
     std::cerr << "bench: " << error.what() << "\n";
     return 1;

@@ -19,6 +19,8 @@ class EmbeddedServer final : public Server {
 
   std::vector<std::string> listeners() const override { return shard_->listeners(); }
   std::string reactor() const override { return shard_->reactor(); }
+  std::string journal() const override { return shard_->journal(); }
+  std::uint64_t system_calls() const override { return shard_->system_calls(); }
   std::uint64_t journal_syncs() const override { return shard_->journal_syncs(); }
   Result<blocking::Client> connect_local(ClientOptions options) override {
     if (!here())

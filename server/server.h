@@ -30,6 +30,8 @@ struct ServerOptions {
   bool insecure = false;
   // "auto", "uring" or "epoll": auto takes io_uring where the kernel lets it, else epoll.
   std::string reactor = "auto";
+  // "auto", "uring" or "thread": auto writes the journal through io_uring where the kernel lets it.
+  std::string journal = "auto";
   // Called on the server's threads; must not block. Empty: no log.
   std::function<void(LogLevel level, std::string_view line)> log;
   // For tests: called at named points on storage's threads (storage/journal.h).
@@ -42,7 +44,7 @@ class Server {
  public:
   // Opens the data directory, replays what a crash left, and listens.
   // Errors: kInvalidAddress, kAddressInUse, kNotAllowed, kUnsupportedRequest (io_uring was asked
-  // for and is not to be had), kUsage (limits that do not go together, or no such reactor), and
+  // for and is not to be had), kUsage (limits that do not go together, or no such choice), and
   // those of storage, each with what to do.
   static Result<std::unique_ptr<Server>> open(ServerOptions options);
   virtual ~Server() = default;
@@ -50,7 +52,9 @@ class Server {
   // URLs with the ports that were bound, in the order of ServerOptions::listen.
   virtual std::vector<std::string> listeners() const = 0;
   virtual std::string reactor() const = 0;  // "uring" or "epoll"
+  virtual std::string journal() const = 0;  // "uring" or "thread"
   virtual std::uint64_t journal_syncs() const = 0;
+  virtual std::uint64_t system_calls() const = 0;  // of reactor and journal, for benchmarks
 
   // A client of this server by way of memory; opens no socket. `options.broker` is not used. Any
   // thread. Clients may be closed before the server or after it, on any thread: when the server

@@ -22,12 +22,15 @@ Result<> Shard::start() {
   local_ = std::make_unique<LocalConnections>([this] { reactor_->wake(); }, options_.limits.reactor,
                                               clock_);
   if (auto ok = check_addresses(); !ok) return ok;
+  const auto writes = storage::parse_write_mode(options_.journal);
+  if (!writes) return fail(writes.error());
   const ReplayLimits& replay = options_.limits.replay;
   auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
                                             .memory_bytes = options_.memory_bytes,
                                             .max_unpersisted_bytes = replay.unpersisted_bytes,
                                             .max_unpersisted_entries = replay.unpersisted_entries,
                                             .journal_segment_bytes = replay.journal_segment_bytes,
+                                            .journal_writes = *writes,
                                             .producers = options_.limits.producers,
                                             .at_point = options_.at_point},
                                            storage::real_file_io(), [this] { reactor_->wake(); });
@@ -98,7 +101,11 @@ void Shard::log(LogLevel level, std::string_view line) const {
 }
 
 void Shard::log_recovery() const {
-  const auto found = storage_->stats().recovery;
+  const storage::StorageStats stats = storage_->stats();
+  const auto& found = stats.recovery;
+  if (!stats.journal.fallback.empty())
+    log(LogLevel::kInfo, "event=journal writes=" + stats.journal.writes + " reason='" +
+                             escaped(stats.journal.fallback, 400) + "'");
   log(found.torn_bytes > 0 ? LogLevel::kWarning : LogLevel::kInfo,
       "event=opened data_dir='" + escaped(options_.data_dir) + "' incarnation=" +
           std::to_string(found.incarnation) + " last_entry=" + std::to_string(found.last.value) +

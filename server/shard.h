@@ -32,6 +32,10 @@ class Shard final : public reactor::ReactorHandler,
 
   const std::vector<std::string>& listeners() const { return urls_; }
   std::string reactor() const { return reactor_->name(); }
+  std::string journal() const { return storage_->stats().journal.writes; }
+  std::uint64_t system_calls() const {
+    return reactor_->system_calls() + storage_->stats().journal.system_calls;
+  }
   std::uint64_t journal_syncs() const { return storage_->stats().journal.syncs; }
   // Any thread, also after close(): then it leads nowhere and says so.
   std::unique_ptr<Connector> connector() const { return local_->connector(); }

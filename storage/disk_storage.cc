@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t kLargestMemtableBytes = 150 << 20;
 constexpr std::size_t kSmallestMemtableBytes = 2 << 20;
-constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // each writer has a buffer for a group
+constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // few writes in flight: each keeps its memory
 constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
 // A clean stop rolls when a restart would otherwise replay more than this.
 constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
@@ -72,6 +72,9 @@ Result<> DiskStorage::open_journal(FileIo& io) {
       .directory = directory_.journal(),
       .segment_bytes = options_.journal_segment_bytes,
       .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
+      .writes = options_.journal_writes,
+      .writes_in_flight =
+          options_.memory_bytes < kSmallMemoryBytes ? std::size_t{4} : std::size_t{16},
       .at_point = options_.at_point};
   JournalEvents events{
       .on_durable =

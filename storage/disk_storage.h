@@ -33,6 +33,7 @@ struct StorageOptions {
   std::uint64_t max_unpersisted_bytes = 384 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
   std::size_t journal_segment_bytes = 64 << 20;
+  WriteMode journal_writes = WriteMode::kAuto;
   std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
   // For tests: called at named points on storage's threads (journal.h, store.cc).
   std::function<void(const char* point)> at_point;

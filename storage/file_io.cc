@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/uring_write_queue.h"
+
 namespace leat::storage {
 namespace {
 
@@ -62,6 +64,16 @@ class RealFile final : public File {
       bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
     return {};
+  }
+
+  int descriptor() const override { return fd_.get(); }
+
+  Result<> end_write(std::uint64_t at, Bytes bytes, int result) override {
+    // Refused before anything was written; write() knows what to do about each.
+    if (result == -EINVAL || result == -EINTR || result == -EAGAIN) result = 0;
+    if (result < 0) return failed("writing", path_, -result);
+    const auto done = static_cast<std::size_t>(result);
+    return write(at + done, bytes.subspan(done));
   }
 
   Result<std::size_t> read(std::uint64_t at, MutableBytes into) override {
@@ -186,9 +198,19 @@ class RealFileIo final : public FileIo {
       return failed("writing", path);
     return std::make_unique<RealLock>(std::move(fd));
   }
+
+  Result<std::unique_ptr<WriteQueue>> write_queue(std::size_t depth) override {
+    auto queue = UringWriteQueue::open(depth);
+    if (!queue) return fail(queue.error());
+    return std::move(*queue);
+  }
 };
 
 }  // namespace
+
+Result<> File::end_write(std::uint64_t, Bytes, int) {
+  return fail(ErrorCode::kUnsupportedRequest, "this file has no queue of writes");
+}
 
 FileIo& real_file_io() {
   static RealFileIo io;  // no state

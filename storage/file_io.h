@@ -13,6 +13,8 @@
 
 namespace leat::storage {
 
+class WriteQueue;
+
 // O_DIRECT needs memory, offsets and lengths in multiples of this.
 inline constexpr std::size_t kBlockBytes = 4096;
 
@@ -29,6 +31,11 @@ class File {
   // assumed of what was written before, and a repeated call proves nothing.
   virtual Result<> sync() = 0;
   virtual Result<std::uint64_t> size() = 0;
+
+  // For the write queue that belongs to the same FileIo: what the kernel calls the file, and what
+  // came of a write of `bytes` at `at` to it, by the kernel's `result`: writes what is missing.
+  virtual int descriptor() const { return -1; }
+  virtual Result<> end_write(std::uint64_t at, Bytes bytes, int result);
 };
 
 struct OpenOptions {
@@ -60,6 +67,9 @@ class FileIo {
   // Creates `path` if missing, takes an exclusive lock on it and writes this process's id into it.
   // kDataDirLocked, with the holder's id where it can be read, when another holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
+  // Writes to its files, `depth` at a time, for the calling thread.
+  // Error: kUnsupportedRequest, with the reason, where only one after the other can be had.
+  virtual Result<std::unique_ptr<WriteQueue>> write_queue(std::size_t depth) = 0;
 };
 
 FileIo& real_file_io();

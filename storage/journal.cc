@@ -2,24 +2,25 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstring>
 #include <deque>
-#include <list>
-#include <mutex>
+#include <future>
 #include <thread>
 #include <vector>
 
-#include "protocol/base/assert.h"
 #include "protocol/base/random.h"
-#include "storage/aligned_buffer.h"
 #include "storage/journal_format.h"
+#include "storage/journal_inbox.h"
 #include "storage/journal_recovery.h"
 #include "storage/journal_segments.h"
 #include "storage/thread.h"
 
 namespace leat::storage {
 namespace {
+
+constexpr std::size_t kMostThreads = 4;  // that wait for the disk, without io_uring
+// With the disk at once; more would only wait there.
+constexpr std::size_t kInFlightBytes = 4 << 20;
 
 Result<Manifest> load_manifest(FileIo& io, const std::string& directory,
                                JournalPosition persisted) {
@@ -43,22 +44,21 @@ Result<Manifest> load_manifest(FileIo& io, const std::string& directory,
 }  // namespace
 
 class Journal::Writer {
-  using SteadyTime = std::chrono::steady_clock::time_point;
+  using Time = WriteQueue::Time;
 
  public:
   Writer(JournalOptions options, JournalEvents events)
-      : options_(std::move(options)), events_(std::move(events)) {}
+      : options_(std::move(options)),
+        events_(std::move(events)),
+        inbox_(options_.max_delayed_bytes) {}
 
   ~Writer() { close(); }
 
   void close() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    changed_.notify_one();
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
+    if (!thread_.joinable()) return;
+    inbox_.close();
+    queue_->wake();
+    thread_.join();
   }
 
   Result<JournalRecovery> open(FileIo& io, JournalPosition persisted, const Visitor& visit) {
@@ -76,18 +76,9 @@ class Journal::Writer {
   }
 
   JournalPosition append(JournalEntry entry) {
-    const std::lock_guard lock(mutex_);
-    entry.position = appended_ = appended_ + 1;
-    if (failed_) return appended_;
-    pending_bytes_ += entry.body.size();
-    const bool full = pending_bytes_ > options_.max_delayed_bytes;
-    const SteadyTime due = full ? SteadyTime::min() : due_of(entry.max_delay);
-    pending_.push_back(std::move(entry));
-    if (due < due_) {
-      due_ = due;
-      changed_.notify_one();
-    }
-    return appended_;
+    const JournalInbox::Put put = inbox_.put(std::move(entry));
+    if (put.wakes) queue_->wake();
+    return put.position;
   }
 
   void set_persisted(JournalPosition position) { segments_->set_persisted(position); }
@@ -96,210 +87,206 @@ class Journal::Writer {
     return {.groups = groups_,
             .syncs = groups_,
             .bytes_written = bytes_written_,
-            .segments = segments_->count()};
+            .segments = segments_->count(),
+            .system_calls = queue_->system_calls(),
+            .writes = queue_->name(),
+            .fallback = fallback_};
   }
 
   std::uint64_t unpersisted_bytes() const { return segments_->sealed_bytes() + used_; }
 
  private:
+  using Entries = std::shared_ptr<const std::vector<JournalEntry>>;
+  // A group that is with the disk.
+  struct Group {
+    WriteQueue::Slot slot;
+    std::size_t bytes;
+    Entries owner;
+    std::span<const JournalEntry> entries;
+    bool done = false;
+  };
+
+  // ---- coming up ----
+
   Result<> start(FileIo& io, const Manifest& manifest, const Replayed& replayed) {
     journal_id_ = manifest.journal_id;
     incarnation_ = manifest.incarnation;
     chain_ = replayed.chain;
-    appended_ = sealed_ = durable_ = replayed.last;
+    sealed_ = durable_ = replayed.last;
+    inbox_.set_last(replayed.last);
     segments_ = std::make_unique<JournalSegments>(
         JournalSegments::Options{options_.directory, options_.first_segment_bytes,
                                  options_.segment_bytes, options_.at_point},
         io, manifest, replayed.segments);
     auto first = segments_->start();
     if (!first) return fail(first.error());
-    take(std::move(*first));
-    // Everything replayed was synced: say so, so that its loss can be told from a torn tail.
-    AlignedBuffer buffer;
-    if (auto ok = write_marker(buffer); !ok) return ok;
-    for (std::size_t i = 0; i < options_.writers; ++i)
-      threads_.push_back(start_thread("leat-journal", [this] { run(); }));
+    segment_ = std::move(*first);
+    std::promise<Result<>> opened;
+    auto ready = opened.get_future();
+    thread_ = start_thread("leat-journal", [this, &io, opened = std::move(opened)]() mutable {
+      auto ok = begin(io);
+      const bool runs = ok.has_value();
+      opened.set_value(std::move(ok));
+      if (runs) run();
+    });
+    auto ok = ready.get();
+    if (!ok) thread_.join();
+    return ok;
+  }
+
+  // On the journal's thread, to which the queue belongs. Everything replayed was synced: says so,
+  // so that its loss can be told from a torn tail.
+  Result<> begin(FileIo& io) {
+    if (auto ok = open_queue(io); !ok) return ok;
+    for (WriteQueue::Slot slot = queue_->depth(); slot > 0; --slot) free_.push_back(slot - 1);
+    if (auto ok = start_group({}, {}); !ok) return ok;
+    return finish_all();
+  }
+
+  Result<> open_queue(FileIo& io) {
+    if (options_.writes != WriteMode::kThread) {
+      auto queue = io.write_queue(options_.writes_in_flight);
+      if (!queue && options_.writes == WriteMode::kUring)
+        return fail(queue.error().code,
+                    queue.error().detail + "; allow it, or say --journal thread or --journal auto");
+      if (queue)
+        queue_ = std::move(*queue);
+      else
+        fallback_ = queue.error().detail;
+    }
+    if (!queue_)
+      queue_ =
+          std::make_unique<ThreadWriteQueue>(std::min(options_.writes_in_flight, kMostThreads));
     return {};
   }
 
-  static SteadyTime due_of(Duration max_delay) {
-    if (max_delay <= Duration(0)) return SteadyTime::min();
-    if (max_delay == Duration::max()) return SteadyTime::max();
-    return std::chrono::steady_clock::now() + max_delay;
-  }
+  // ---- the journal's thread ----
 
-  // One group under way.
-  struct Flight {
-    std::vector<JournalEntry> entries;
-    JournalPosition last;
-    bool landed = false;
-    std::optional<Error> error;
-  };
-  struct Sealed {
-    std::shared_ptr<File> file;
-    std::uint64_t at = 0;
-    std::list<Flight>::iterator flight;
-  };
-  enum class Task : std::uint8_t { kWrite, kMark, kEnd };
-
-  // One of the writers. Who has the turn waits for entries and seals the next group, then lets the
-  // next one in and writes: groups are sealed in order, and written side by side.
   void run() {
-    AlignedBuffer buffer;
-    std::vector<JournalEntry> entries;
+    if (auto ok = write_until_closed(); !ok) stop_for_good(ok.error());
+  }
+
+  Result<> write_until_closed() {
     for (;;) {
-      std::unique_lock turn(turn_mutex_);
-      switch (wait_for(entries)) {
-        case Task::kEnd:
-          return;
-        case Task::kMark:
-          if (auto ok = mark(buffer); !ok) return fly_and_fail({}, ok.error());
-          continue;
-        case Task::kWrite:
-          break;
+      while (!rest_.empty() && has_room())
+        if (auto ok = start_taken(); !ok) return ok;
+      JournalInbox::Taken taken = inbox_.take(worth());
+      if (!taken.entries.empty()) {
+        auto all = std::make_shared<const std::vector<JournalEntry>>(std::move(taken.entries));
+        rest_ = *all;
+        taken_ = std::move(all);
+        continue;
       }
-      auto sealed = seal(entries, buffer);
-      turn.unlock();
-      if (!sealed) return;
-      point("journal.before_write");
-      auto ok = sealed->file->write(sealed->at, buffer.bytes());
-      point("journal.after_write");
-      land(sealed->flight, ok);
+      const bool idle = in_flight_.empty() && rest_.empty();
+      if (idle && taken.closing && !unmarked_) return {};
+      if (idle && unmarked_) {
+        if (taken.closing || marker_at_ <= Time::clock::now())
+          if (auto ok = start_marker(); !ok) return ok;
+        taken.until = std::min(taken.until, marker_at_);
+      }
+      if (auto ok = wait(taken.until); !ok) return ok;
     }
   }
 
-  // With the turn. Takes a group of what is pending once the first of it is due, or says that a
-  // marker is, `marker_after` of idleness behind the last group.
-  Task wait_for(std::vector<JournalEntry>& entries) {
-    std::unique_lock lock(mutex_);
-    SteadyTime marker_at = SteadyTime::max();
-    if (unmarked_) marker_at = std::chrono::steady_clock::now() + options_.marker_after;
-    for (;;) {
-      const SteadyTime now = std::chrono::steady_clock::now();
-      if (failed_) return Task::kEnd;
-      if (due_ <= now || (stopping_ && !pending_.empty())) break;
-      if (stopping_ || marker_at <= now) return unmarked_ ? Task::kMark : Task::kEnd;
-      const SteadyTime until = std::min(due_, marker_at);
-      if (until == SteadyTime::max())
-        changed_.wait(lock);
-      else
-        changed_.wait_until(lock, until);
+  bool has_room() const { return !free_.empty() && in_flight_bytes_ < kInFlightBytes; }
+
+  std::size_t worth() const {
+    if (!rest_.empty() || !has_room()) return JournalInbox::kNoRoom;
+    return in_flight_.empty() ? 1 : options_.overlap_bytes;
+  }
+
+  // Until something in flight ends, append() wakes, or `until`. Tells what is durable thereby.
+  Result<> wait(Time until) {
+    if (auto ok = wait_for_disk(until); !ok) return ok;
+    tell_durable();
+    return {};
+  }
+
+  Result<> wait_for_disk(Time until) {
+    Result<> all;
+    for (const WriteQueue::Done& done : queue_->wait(until)) {
+      const auto group = std::find_if(in_flight_.begin(), in_flight_.end(),
+                                      [&](const Group& g) { return g.slot == done.slot; });
+      group->done = true;
+      if (!done.result && all) all = done.result;
     }
-    take_group(entries);
-    return Task::kWrite;
+    inbox_.awake();
+    return all;
+  }
+
+  // In order: a group counts when it and all before it are durable.
+  void tell_durable() {
+    while (!in_flight_.empty() && in_flight_.front().done) {
+      const Group group = std::move(in_flight_.front());
+      in_flight_.pop_front();
+      in_flight_bytes_ -= group.bytes;
+      free_.push_back(group.slot);
+      durable_ = durable_ + group.entries.size();
+      marker_at_ = Time::clock::now() + options_.marker_after;
+      if (group.entries.empty()) continue;
+      point("journal.after_write");
+      events_.on_durable(group.entries);
+      point("journal.after_durable");
+    }
+  }
+
+  Result<> finish_all() {
+    while (!in_flight_.empty())
+      if (auto ok = wait(Time::max()); !ok) return ok;
+    return {};
+  }
+
+  // ---- groups ----
+
+  Result<> start_taken() {
+    const auto entries = rest_.first(group_size(rest_));
+    rest_ = rest_.subspan(entries.size());
+    unmarked_ = true;
+    return start_group(entries, taken_);
+  }
+
+  Result<> start_marker() {
+    unmarked_ = false;
+    point("journal.marker");
+    return start_group({}, {});
   }
 
   // As many entries as fit into a group; at least one.
-  void take_group(std::vector<JournalEntry>& entries) {
-    entries.clear();
-    std::size_t bytes = kGroupHeaderBytes;
-    while (!pending_.empty()) {
-      const std::size_t body = pending_.front().body.size();
-      bytes += entry_bytes(body);
-      if (!entries.empty() && bytes > options_.max_group_bytes) break;
-      pending_bytes_ -= body;
-      entries.push_back(std::move(pending_.front()));
-      pending_.pop_front();
+  std::size_t group_size(std::span<const JournalEntry> entries) const {
+    std::size_t bytes = kGroupHeaderBytes, count = 0;
+    for (const JournalEntry& entry : entries) {
+      bytes += entry_bytes(entry.body.size());
+      if (count > 0 && bytes > options_.max_group_bytes) break;
+      ++count;
     }
-    due_ = pending_.empty() ? SteadyTime::max() : SteadyTime::min();
+    return count;
   }
 
-  // With the turn: gives the group its place, in the file and in the chain. Nothing, when the next
-  // segment cannot be had.
-  std::optional<Sealed> seal(std::vector<JournalEntry>& entries, AlignedBuffer& buffer) {
-    const std::size_t bytes = group_bytes(entries);
-    if (auto ok = make_room(bytes); !ok) {
-      fly_and_fail(std::move(entries), ok.error());
-      return std::nullopt;
-    }
-    fill(entries, buffer);
-    unmarked_ = true;
-    const std::uint64_t at = used_.fetch_add(bytes);
-    if (used_ >= segment_bytes_ / 2) segments_->prepare_next();
-    return Sealed{file_, at, fly(std::move(entries))};
-  }
-
-  std::list<Flight>::iterator fly(std::vector<JournalEntry> entries) {
-    const std::lock_guard lock(flights_mutex_);
-    return flights_.insert(flights_.end(), {std::move(entries), sealed_, false, std::nullopt});
-  }
-
-  void fly_and_fail(std::vector<JournalEntry> entries, const Error& error) {
-    land(fly(std::move(entries)), fail(error));
-  }
-
-  // Tells what is durable now: all before the first group that is still under way. After a failed
-  // write or sync nothing may be assumed of the disk: no retry, and nothing behind it is told.
-  void land(std::list<Flight>::iterator flight, const Result<>& ok) {
-    if (!ok) stop_for_good();
-    {
-      const std::lock_guard lock(flights_mutex_);
-      flight->landed = true;
-      if (!ok) flight->error = ok.error();
-      while (!flights_.empty() && flights_.front().landed && !told_failure_) {
-        const Flight& first = flights_.front();
-        if (first.error) {
-          told_failure_ = true;
-          events_.on_failed(*first.error);
-          break;
-        }
-        durable_ = first.last;
-        events_.on_durable(first.entries);
-        flights_.pop_front();
-      }
-    }
-    landed_.notify_all();
-    if (ok) point("journal.after_durable");
-  }
-
-  // With the turn: everything sealed is durable, says the disk itself.
-  Result<> mark(AlignedBuffer& buffer) {
-    {
-      std::unique_lock lock(flights_mutex_);
-      landed_.wait(lock, [this] { return flights_.empty() || told_failure_; });
-      if (told_failure_) return {};
-    }
-    unmarked_ = false;
-    point("journal.marker");
-    return write_marker(buffer);
-  }
-
-  Result<> write_marker(AlignedBuffer& buffer) {
-    const std::size_t bytes = group_bytes({});
+  Result<> start_group(std::span<const JournalEntry> entries, Entries owner) {
+    GroupHeader header{.incarnation = incarnation_, .journal_id = journal_id_};
+    for (const JournalEntry& entry : entries)
+      header.body_bytes += static_cast<std::uint32_t>(entry_bytes(entry.body.size()));
+    const std::size_t bytes = header.group_bytes();
     if (auto ok = make_room(bytes); !ok) return ok;
-    fill({}, buffer);
-    return file_->write(used_.fetch_add(bytes), buffer.bytes());
-  }
-
-  static std::size_t group_bytes(std::span<const JournalEntry> entries) {
-    return GroupHeader{.body_bytes = body_bytes(entries)}.group_bytes();
-  }
-  static std::uint32_t body_bytes(std::span<const JournalEntry> entries) {
-    std::size_t body = 0;
-    for (const JournalEntry& entry : entries) body += entry_bytes(entry.body.size());
-    return static_cast<std::uint32_t>(body);
-  }
-
-  void fill(std::span<const JournalEntry> entries, AlignedBuffer& buffer) {
-    JournalPosition durable;
-    {
-      const std::lock_guard lock(flights_mutex_);
-      durable = durable_;
-    }
-    const GroupHeader header{.crc = 0,
-                             .body_bytes = body_bytes(entries),
-                             .entries = static_cast<std::uint32_t>(entries.size()),
-                             .incarnation = incarnation_,
-                             .first = sealed_ + 1,
-                             .durable = durable,
-                             .previous_crc = chain_,
-                             .journal_id = journal_id_};
-    buffer.resize(header.group_bytes());
-    copy_entries(entries, buffer.bytes());
-    chain_ = seal_group(buffer.bytes(), header);
+    const WriteQueue::Slot slot = free_.back();
+    free_.pop_back();
+    const MutableBytes buffer = queue_->buffer(slot, bytes);
+    copy_entries(entries, buffer);
+    header.entries = static_cast<std::uint32_t>(entries.size());
+    header.first = sealed_ + 1;
+    header.durable = durable_;
+    header.previous_crc = chain_;
+    chain_ = seal_group(buffer, header);
     sealed_ = sealed_ + entries.size();
+    point("journal.before_write");
+    queue_->start(slot, *segment_.file, used_);
+    in_flight_.push_back({slot, bytes, std::move(owner), entries});
+    in_flight_bytes_ += bytes;
+    used_ += bytes;
     groups_ += 1;
-    bytes_written_ += header.group_bytes();
+    bytes_written_ += bytes;
+    if (used_ >= segment_.bytes / 2) segments_->prepare_next();
+    return {};
   }
 
   static void copy_entries(std::span<const JournalEntry> entries, MutableBytes group) {
@@ -316,25 +303,27 @@ class Journal::Writer {
     std::fill(to, group.data() + group.size(), std::byte{0});
   }
 
+  // A segment that is left holds nothing in flight, so it may be recycled as soon as RocksDB has
+  // its entries.
   Result<> make_room(std::size_t group_bytes) {
-    if (used_ + group_bytes <= segment_bytes_) return {};
+    if (used_ + group_bytes <= segment_.bytes) return {};
+    if (auto ok = finish_all(); !ok) return ok;
     auto next = segments_->roll(sealed_, group_bytes);
     if (!next) return fail(next.error());
-    take(std::move(*next));
+    segment_ = std::move(*next);
+    used_ = 0;
     return {};
   }
 
-  void take(OpenSegment segment) {
-    file_ = std::move(segment.file);  // groups under way keep the one before
-    segment_bytes_ = segment.bytes;
-    used_ = 0;
-  }
-
-  void stop_for_good() {
-    const std::lock_guard lock(mutex_);
-    failed_ = true;
-    pending_.clear();
-    changed_.notify_all();
+  // After a failed write or sync nothing may be assumed of the disk: no retry, no further ack, also
+  // not of what ends well later.
+  void stop_for_good(const Error& error) {
+    inbox_.fail();
+    // The disk still reads the buffers of what is in flight.
+    const auto ended = [](const Group& group) { return group.done; };
+    while (!std::all_of(in_flight_.begin(), in_flight_.end(), ended))
+      static_cast<void>(wait_for_disk(Time::max()));
+    events_.on_failed(error);
   }
 
   void point(const char* name) const {
@@ -344,35 +333,26 @@ class Journal::Writer {
   JournalOptions options_;
   JournalEvents events_;
 
-  // Whoever has the turn.
-  std::mutex turn_mutex_;
+  // The journal's thread, once it runs.
   std::unique_ptr<JournalSegments> segments_;
-  std::shared_ptr<File> file_;
-  std::uint64_t segment_bytes_ = 0;
+  OpenSegment segment_;
+  std::unique_ptr<WriteQueue> queue_;  // its wake() is anybody's
+  std::string fallback_;
+  std::deque<Group> in_flight_;  // in the order of the log
+  std::size_t in_flight_bytes_ = 0;
+  std::vector<WriteQueue::Slot> free_;  // the last is taken first: few slots grow large
+  Entries taken_;                       // out of the inbox
+  std::span<const JournalEntry> rest_;  // what of it waits for its turn
   std::uint64_t journal_id_ = 0, incarnation_ = 0;
   std::uint32_t chain_ = 0;
-  JournalPosition sealed_;  // of the last entry that has its place
-  bool unmarked_ = false;   // groups were sealed since the last marker
+  JournalPosition sealed_;   // of the last entry that went into a group
+  JournalPosition durable_;  // of the last entry told, or about to be
+  bool unmarked_ = false;    // entries were written since the last marker
+  Time marker_at_{};         // when one is due, if nothing happens until then
   std::atomic<std::uint64_t> used_{0}, groups_{0}, bytes_written_{0};
 
-  // The writers.
-  std::mutex flights_mutex_;
-  std::condition_variable landed_;
-  std::list<Flight> flights_;  // in order of sealing
-  JournalPosition durable_;    // and told
-  bool told_failure_ = false;
-
-  // The shard's thread and the writers.
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<JournalEntry> pending_;
-  std::size_t pending_bytes_ = 0;
-  SteadyTime due_ = SteadyTime::max();  // when the first of what is pending must be written
-  JournalPosition appended_;
-  bool failed_ = false;
-  bool stopping_ = false;
-
-  std::vector<std::thread> threads_;
+  JournalInbox inbox_;  // the shard's thread and the journal's
+  std::thread thread_;
 };
 
 Journal::Journal(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}

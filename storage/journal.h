@@ -1,7 +1,7 @@
-// The journal: the one log of truth (rule 1). Entries get their position at once; threads of the
-// journal's own write them in groups, one durable write per group (group commit), several groups at
-// a time, and report, in order, how far they are durable. Format and recovery: rule 4,
-// docs/disk_format.md, journal_format.h.
+// The journal: the one log of truth (rule 1). Entries get their position at once; a thread of the
+// journal's own writes them in groups, one durable write per group (group commit), several of them
+// in flight where the disk's door can (write_queue.h), and reports, in order, how far they are
+// durable. Format and recovery: rule 4, docs/disk_format.md, journal_format.h.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
 #include "storage/file_io.h"
+#include "storage/write_queue.h"
 
 namespace leat::storage {
 
@@ -34,19 +35,21 @@ struct JournalOptions {
   std::size_t first_segment_bytes = 1 << 20;  // small: start-up is quick
   std::size_t segment_bytes = 64 << 20;       // pre-written in the background
   std::size_t max_group_bytes = 1 << 20;      // one larger entry makes a group of its own
-  std::size_t writers = 4;                    // groups under way at once
   std::size_t max_delayed_bytes = 4 << 20;    // entries that may wait are written beyond this
+  WriteMode writes = WriteMode::kAuto;        // io_uring, or threads that wait
+  std::size_t writes_in_flight = 16;
+  std::size_t overlap_bytes = 16 << 10;  // beside a write in flight, less waits for company
   Duration marker_after = std::chrono::milliseconds(10);  // idle time before the durable marker
   // For tests: called on the journal's threads at named points, "journal.before_write" and the
   // others that tests/crash lists. Empty in production.
   std::function<void(const char* point)> at_point;
 };
 
-// Told on the journal's threads, one call at a time; must not block for long.
+// Told on the journal's thread; must not block for long.
 struct JournalEvents {
-  // These entries, and all before them, are durable; each is told exactly once, in order.
+  // These entries, in order, are durable; each entry is told exactly once.
   std::function<void(std::span<const JournalEntry>)> on_durable;
-  // A write or sync failed: the journal has stopped for good.
+  // A write or sync failed: the journal has stopped for good. Whatever was in flight is never told.
   std::function<void(const Error&)> on_failed;
 };
 
@@ -60,6 +63,9 @@ struct JournalRecovery {
 
 struct JournalStats {
   std::uint64_t groups = 0, syncs = 0, bytes_written = 0, segments = 0;
+  std::uint64_t system_calls = 0;  // to write and to wait
+  std::string writes;              // "uring" or "thread"
+  std::string fallback;  // why auto did not take io_uring; empty if it did, or was not asked
 };
 
 class Journal {
@@ -69,7 +75,8 @@ class Journal {
   // Replays every intact entry above `persisted`, in order, through `visit` (after syncing what it
   // replays, rule 4), then starts the threads. Entries at or below `persisted` may be gone.
   // Errors: kCorruptStorage, with segment and positions, when loss is proved below the durable mark
-  // or entries above `persisted` are missing; kFormatUnsupported; kIoError, kNoSpace, kNotAllowed.
+  // or entries above `persisted` are missing; kFormatUnsupported; kUnsupportedRequest when
+  // io_uring was asked for by name and cannot be had; kIoError, kNoSpace, kNotAllowed.
   static Result<std::unique_ptr<Journal>> open(JournalOptions options, FileIo& io,
                                                JournalPosition persisted, const Visitor& visit,
                                                JournalEvents events);

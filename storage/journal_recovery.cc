@@ -169,8 +169,11 @@ class Replay {
     if (!block) return fail(block.error());
     const auto header = read_group_header(*block, manifest_.journal_id);
     if (!header || header->incarnation > manifest_.incarnation) return {};
-    if (started_ && index == break_index_ && at == break_at_ && continues(*header))
-      replayed_.torn_bytes = header->group_bytes();
+    // Several groups may have been in flight when the power went: what lies behind the first that
+    // did not arrive is cut with it, intact or not.
+    if (started_ && index == break_index_ && header->incarnation == incarnation_ &&
+        header->first > replayed_.last)
+      replayed_.torn_bytes += header->group_bytes();
     if (header->durable <= replayed_.last || header->group_bytes() > reader.bytes() - at) return {};
     auto group = reader.at(at, header->group_bytes());
     if (!group) return fail(group.error());

@@ -50,6 +50,7 @@ void EpollReactor::watch(ConnectionId id, const Connection& connection, int oper
   const auto in = connection.reads() ? static_cast<std::uint32_t>(EPOLLIN) | EPOLLRDHUP : 0u;
   const auto out = connection.writing ? static_cast<std::uint32_t>(EPOLLOUT) : 0u;
   epoll_event event{.events = in | out, .data = {.u64 = id.value}};
+  count_call();
   ::epoll_ctl(epoll_, operation, connection.fd, &event);
 }
 
@@ -69,6 +70,7 @@ void EpollReactor::run(ReactorHandler& handler) {
   handler_ = &handler;
   stopping_ = false;
   while (!stopping_) {
+    count_call();
     const int n = ::epoll_wait(epoll_, events.data(), kEvents, wait_ms());
     for (int i = 0; i < n; ++i)
       dispatch(events[static_cast<std::size_t>(i)].data.u64,
@@ -88,6 +90,7 @@ int EpollReactor::wait_ms() const {
 void EpollReactor::dispatch(std::uint64_t tag, std::uint32_t events) {
   if (tag == kWakeTag) {
     std::uint64_t count;
+    count_call();
     [[maybe_unused]] const ssize_t n = ::read(event_, &count, sizeof count);
     return handler_->on_wake();
   }
@@ -105,6 +108,7 @@ void EpollReactor::accept(std::size_t listener) {
   for (int i = 0; i < kEvents; ++i) {
     const int from = listeners_.fd(listener);
     if (from < 0) return;
+    count_call();
     const int fd = ::accept4(from, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE)) return listeners_.shed();
     if (fd < 0) return;
@@ -117,6 +121,7 @@ void EpollReactor::accept(std::size_t listener) {
 
 void EpollReactor::receive(ConnectionId id, const Connection& connection) {
   auto* buffer = reinterpret_cast<std::byte*>(buffer_.get());
+  count_call();
   const ssize_t n = ::recv(connection.fd, buffer, kReceiveBytes, 0);
   if (n > 0) return handler_->on_receive(id, Bytes(buffer, static_cast<std::size_t>(n)));
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -130,6 +135,7 @@ void EpollReactor::flush(ConnectionId id, Connection& connection) {
     msghdr message{};
     message.msg_iov = pieces.data();
     message.msg_iovlen = connection.output.gather(pieces);
+    count_call();
     const ssize_t n = ::sendmsg(connection.fd, &message, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN && errno != EINTR) return lost(id);
     full = n < 0 && errno == EAGAIN;

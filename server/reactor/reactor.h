@@ -54,6 +54,8 @@ class Reactor {
   virtual ~Reactor() = default;
 
   virtual const char* name() const = 0;  // "uring" or "epoll"
+  // Made by run() so far, for benchmarks. Any thread.
+  virtual std::uint64_t system_calls() const = 0;
   // Binds and listens; returns the address with the port that was bound.
   // Errors: kAddressInUse, kInvalidAddress, kNotAllowed.
   virtual Result<Address> listen(const Address& address) = 0;

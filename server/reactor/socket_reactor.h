@@ -2,6 +2,7 @@
 // its deadlines, the timer, the wake. How bytes are read and written is the derived one's.
 #pragma once
 
+#include <atomic>
 #include <unordered_map>
 
 #include "server/reactor/listeners.h"
@@ -13,6 +14,7 @@ namespace leat::reactor {
 
 class SocketReactor : public Reactor {
  public:
+  std::uint64_t system_calls() const final { return calls_.load(std::memory_order_relaxed); }
   Result<Address> listen(const Address& address) final;
   void send(ConnectionId id, Slice slice) final;
   std::size_t queued_bytes(ConnectionId id) const final;
@@ -63,6 +65,10 @@ class SocketReactor : public Reactor {
   // After a batch of events: the timer, output that was queued, deadlines.
   void after_events();
   void flush_dirty();
+  // Before each call to the kernel that events cause; rare ones are not worth counting.
+  void count_call() {
+    calls_.store(calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   bool output_waits() const { return !dirty_.empty(); }  // for flush_dirty()
   // How long nothing is due; none: for ever.
   std::optional<Duration> idle_time() const;
@@ -79,6 +85,7 @@ class SocketReactor : public Reactor {
  private:
   void lose_stuck();
 
+  std::atomic<std::uint64_t> calls_{0};
   ReactorLimits limits_;
   std::vector<ConnectionId> dirty_;
   std::uint64_t next_id_ = 1;

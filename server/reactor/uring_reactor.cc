@@ -130,6 +130,7 @@ io_uring_sqe* UringReactor::entry(Operation operation, std::uint64_t of) {
 }
 
 void UringReactor::submit() {
+  count_call();
   const int n = io_uring_submit(&ring_);
   LEAT_ASSERT(n >= 0 || n == -EINTR || n == -EAGAIN || n == -EBUSY || n == -ENOMEM);
   if (io_uring_sq_ready(&ring_) == 0) gathered_->used = 0;
@@ -251,6 +252,7 @@ void UringReactor::begin() {
 void UringReactor::wait() {
   const auto idle = resumed_.empty() ? idle_time() : Duration::zero();
   int n;
+  count_call();
   if (!idle) {
     n = io_uring_submit_and_wait(&ring_, 1);
   } else if (*idle == Duration::zero()) {

@@ -2,9 +2,9 @@
 #include "storage/journal.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <fstream>
+#include <iostream>
 #include <mutex>
 #include <thread>
 
@@ -12,6 +12,7 @@
 
 #include "protocol/base/random.h"
 #include "storage/journal_format.h"
+#include "tests/forbid_io_uring.h"
 #include "tests/storage/recording_file_io.h"
 #include "tests/temporary_directory.h"
 
@@ -33,13 +34,13 @@ JournalEntry entry_of(const std::string& text) {
 // A journal with what it told.
 class Harness {
  public:
-  explicit Harness(std::string directory, FileIo& io = real_file_io())
+  Harness(WriteMode writes, std::string directory, FileIo& io = real_file_io())
       : directory_(std::move(directory)), io_(io) {
+    options.writes = writes;
+    options.overlap_bytes = 1;  // several in flight whenever it can
     options.directory = directory_;
     options.first_segment_bytes = 32 << 10;
     options.segment_bytes = 64 << 10;
-    if (const char* writers = std::getenv("LEAT_TEST_JOURNAL_WRITERS"))
-      options.writers = static_cast<std::size_t>(std::stoi(writers));
   }
   ~Harness() { close(); }
 
@@ -135,10 +136,24 @@ void spit(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
 }
 
-TEST(Journal, ReplaysWhatWasAppendedInOrder) {
+class JournalTest : public ::testing::TestWithParam<WriteMode> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == WriteMode::kUring && !test::io_uring_exists())
+      GTEST_SKIP() << "this kernel has no io_uring, or forbids it";
+  }
+};
+
+std::string mode_name(const ::testing::TestParamInfo<WriteMode>& mode) {
+  return mode.param == WriteMode::kUring ? "uring" : "thread";
+}
+INSTANTIATE_TEST_SUITE_P(Writes, JournalTest,
+                         ::testing::Values(WriteMode::kUring, WriteMode::kThread), mode_name);
+
+TEST_P(JournalTest, ReplaysWhatWasAppendedInOrder) {
   TemporaryDirectory directory;
   const auto texts = numbered(500);
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   append_all(harness, texts);
   ASSERT_TRUE(harness.settle());
@@ -149,58 +164,19 @@ TEST(Journal, ReplaysWhatWasAppendedInOrder) {
   EXPECT_EQ(harness.journal->recovery().incarnation, 2u);
 }
 
-TEST(Journal, ReplaysOnlyAboveThePersistedPosition) {
+TEST_P(JournalTest, ReplaysOnlyAboveThePersistedPosition) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   append_all(harness, numbered(10));
   ASSERT_TRUE(harness.open(JournalPosition(7)));
   EXPECT_EQ(harness.replayed, numbered(3, 7));
 }
 
-// Writers that are held up at random finish in any order: what is told stays in order, and what a
-// stop in the middle leaves is a prefix that holds all of it.
-TEST(Journal, GroupsThatLandInAnyOrderAreToldInOrder) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    TemporaryDirectory directory;
-    RecordingFileIo io(real_file_io());
-    Harness harness(journal_of(directory), io);
-    std::mutex mutex;
-    Random random(seed);
-    harness.options.writers = 4;
-    harness.options.max_group_bytes = 200;
-    harness.options.at_point = [&](const char* point) {
-      if (point != std::string_view("journal.before_write")) return;
-      std::uint64_t pause = 0;
-      {
-        const std::lock_guard lock(mutex);
-        pause = random.below(4) == 0 ? random.below(2'000) : 0;
-      }
-      std::this_thread::sleep_for(std::chrono::microseconds(pause));
-    };
-    ASSERT_TRUE(harness.open());
-    if (seed % 2 == 0) io.fail_at(20 + random.below(60), ErrorCode::kIoError, true);
-    const auto texts = numbered(400);
-    append_all(harness, texts);
-    const bool whole = harness.settle();
-    EXPECT_EQ(whole, seed % 2 == 1);
-    const auto durable = harness.durable();
-    ASSERT_LE(durable.size(), texts.size());
-    EXPECT_TRUE(std::equal(durable.begin(), durable.end(), texts.begin())) << seed;
-    harness.close();
-    io.fail_at(UINT64_MAX, ErrorCode::kIoError, false);
-    io.power_cut();
-    ASSERT_TRUE(harness.open()) << seed;
-    ASSERT_GE(harness.replayed.size(), durable.size()) << seed;
-    ASSERT_LE(harness.replayed.size(), texts.size());
-    EXPECT_TRUE(std::equal(harness.replayed.begin(), harness.replayed.end(), texts.begin()));
-  }
-}
-
 // Rule 3: what may wait walks the same journal, in its place.
-TEST(Journal, WhatMayWaitGoesWithTheNextEntryThatMayNot) {
+TEST_P(JournalTest, WhatMayWaitGoesWithTheNextEntryThatMayNot) {
   const TemporaryDirectory directory;
-  Harness harness(directory / "journal");
+  Harness harness(GetParam(), directory / "journal");
   ASSERT_TRUE(harness.open());
   const auto groups = harness.journal->stats().groups;
   for (const char* text : {"a", "b", "c"}) harness.append(text, Duration::max());
@@ -211,9 +187,9 @@ TEST(Journal, WhatMayWaitGoesWithTheNextEntryThatMayNot) {
   EXPECT_EQ(harness.journal->stats().groups, groups + 1);
 }
 
-TEST(Journal, WhatMayWaitIsWrittenWithinItsTimeAndBeyondItsBytesAndAtAStop) {
+TEST_P(JournalTest, WhatMayWaitIsWrittenWithinItsTimeAndBeyondItsBytesAndAtAStop) {
   const TemporaryDirectory directory;
-  Harness harness(directory / "journal");
+  Harness harness(GetParam(), directory / "journal");
   harness.options.max_delayed_bytes = 100;
   ASSERT_TRUE(harness.open());
   harness.append("interval", std::chrono::milliseconds(20));
@@ -228,9 +204,9 @@ TEST(Journal, WhatMayWaitIsWrittenWithinItsTimeAndBeyondItsBytesAndAtAStop) {
   EXPECT_EQ(harness.replayed.size(), 4u);
 }
 
-TEST(Journal, TakesAnEntryLargerThanASegment) {
+TEST_P(JournalTest, TakesAnEntryLargerThanASegment) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   const std::vector<std::string> texts{"small", std::string(300'000, 'L'), "after"};
   append_all(harness, texts);
@@ -239,45 +215,70 @@ TEST(Journal, TakesAnEntryLargerThanASegment) {
   EXPECT_EQ(harness.replayed, texts);
 }
 
-TEST(Journal, NoEntryIsToldDurableBeforeTheWriteThatCoversIt) {
-  TemporaryDirectory directory;
-  RecordingFileIo io(real_file_io());
-  std::atomic<std::size_t> told{0}, unproved{0};
-  auto opened = Journal::open(
-      {.directory = journal_of(directory)}, io, {}, [](const JournalEntry&) { return Result<>(); },
-      {.on_durable =
-           [&](std::span<const JournalEntry> entries) {
-             // Some write-through that has returned holds each of these entries.
-             for (const JournalEntry& entry : entries)
-               if (std::ranges::none_of(io.recorded(), [&](const auto& done) {
-                     return done.operation == Operation::kWriteThrough &&
-                            slurp(done.path)
-                                    .substr(done.at, done.bytes)
-                                    .find(as_text(entry.body)) != std::string::npos;
-                   }))
-                 ++unproved;
-             told += entries.size();
-             told.notify_all();
-           },
-       .on_failed = [](const Error&) {}});
-  ASSERT_TRUE(opened) << opened.error().message();
-  for (int i = 0; i < 200; ++i) (*opened)->append(entry_of("covered " + std::to_string(i) + "."));
-  opened->reset();
-  EXPECT_EQ(told, 200u);
-  EXPECT_EQ(unproved, 0u);
+// Whether the write that covers `entry` has ended, and every write before it.
+bool proved_durable(const RecordingFileIo& io, const JournalEntry& entry) {
+  const auto done = io.recorded();
+  const auto covers = [&](const test::Recorded& write) {
+    return write.operation == Operation::kWriteThrough &&
+           slurp(write.path).substr(write.at, write.bytes).find(as_text(entry.body)) !=
+               std::string::npos;
+  };
+  const auto covering = std::find_if(done.rbegin(), done.rend(), covers);
+  if (covering == done.rend()) return false;
+  for (const test::Recorded& write : io.in_flight())
+    if (write.path != covering->path || write.at <= covering->at) return false;
+  return true;
 }
 
-TEST(Journal, SyncsWhatItReplaysBeforeTheFirstVisit) {
+TEST_P(JournalTest, NoEntryIsToldDurableBeforeItsWriteAndAllBeforeItEnded) {
+  std::size_t most_in_flight = 0;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    TemporaryDirectory directory;
+    RecordingFileIo io(real_file_io());
+    io.shuffle(seed);
+    std::vector<std::uint64_t> told;
+    std::size_t unproved = 0;
+    auto opened = Journal::open({.directory = journal_of(directory),
+                                 .first_segment_bytes = 64 << 10,
+                                 .segment_bytes = 128 << 10,
+                                 .max_group_bytes = 8 << 10,
+                                 .writes = GetParam(),
+                                 .overlap_bytes = 1},
+                                io, {}, [](const JournalEntry&) { return Result<>(); },
+                                {.on_durable =
+                                     [&](std::span<const JournalEntry> entries) {
+                                       for (const JournalEntry& entry : entries) {
+                                         unproved += !proved_durable(io, entry);
+                                         told.push_back(entry.position.value);
+                                       }
+                                     },
+                                 .on_failed = [](const Error&) {}});
+    ASSERT_TRUE(opened) << opened.error().message();
+    for (int i = 0; i < 60; ++i)
+      (*opened)->append(entry_of("covered " + std::to_string(i) + "." + std::string(3'000, 'c')));
+    opened->reset();
+    ASSERT_EQ(told.size(), 60u);
+    for (std::size_t i = 0; i < told.size(); ++i) ASSERT_EQ(told[i], i + 1) << "seed " << seed;
+    EXPECT_EQ(unproved, 0u) << "seed " << seed;
+    most_in_flight = std::max(most_in_flight, io.most_in_flight());
+  }
+  if (GetParam() == WriteMode::kUring) {
+    EXPECT_GT(most_in_flight, 4u);
+  }
+}
+
+TEST_P(JournalTest, SyncsWhatItReplaysBeforeTheFirstVisit) {
   TemporaryDirectory directory;
   {
-    Harness harness(journal_of(directory));
+    Harness harness(GetParam(), journal_of(directory));
+    harness.options.max_group_bytes = 8 << 10;  // so that there are several segments
     ASSERT_TRUE(harness.open());
     append_all(harness, numbered(300));
   }
   RecordingFileIo io(real_file_io());
   std::optional<std::vector<test::Recorded>> before_first;
   auto opened = Journal::open(
-      {.directory = journal_of(directory)}, io, {},
+      {.directory = journal_of(directory), .writes = GetParam()}, io, {},
       [&](const JournalEntry&) {
         if (!before_first) before_first = io.recorded();
         return Result<>();
@@ -295,9 +296,9 @@ TEST(Journal, SyncsWhatItReplaysBeforeTheFirstVisit) {
   EXPECT_TRUE(directory_synced);
 }
 
-TEST(Journal, ATornTailIsCutAndCountedAndItsPositionsWrittenAgain) {
+TEST_P(JournalTest, ATornTailIsCutAndCountedAndItsPositionsWrittenAgain) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   append_all(harness, numbered(3));
   ASSERT_TRUE(harness.settle());
@@ -338,7 +339,7 @@ TEST(Journal, ATornTailIsCutAndCountedAndItsPositionsWrittenAgain) {
 template <class Bend>
 std::vector<std::string> replayed_with_group_behind(Bend bend) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(WriteMode::kThread, journal_of(directory));
   EXPECT_TRUE(harness.open());
   harness.append("one");
   EXPECT_TRUE(harness.settle());
@@ -364,7 +365,7 @@ std::vector<std::string> replayed_with_group_behind(Bend bend) {
   return harness.replayed;
 }
 
-TEST(Journal, AnIntactGroupThatDoesNotContinueTheChainNeverRevives) {
+TEST_P(JournalTest, AnIntactGroupThatDoesNotContinueTheChainNeverRevives) {
   using Replayed = std::vector<std::string>;
   EXPECT_EQ(replayed_with_group_behind([](GroupHeader&) {}), (Replayed{"one", "two"}));
   EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.previous_crc ^= 1; }),
@@ -378,9 +379,9 @@ TEST(Journal, AnIntactGroupThatDoesNotContinueTheChainNeverRevives) {
   EXPECT_EQ(replayed_with_group_behind([](GroupHeader& h) { h.journal_id += 1; }), Replayed{"one"});
 }
 
-TEST(Journal, LossBelowTheDurableMarkIsCorruption) {
+TEST_P(JournalTest, LossBelowTheDurableMarkIsCorruption) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   harness.append("acknowledged");
   ASSERT_TRUE(harness.settle());
@@ -396,9 +397,9 @@ TEST(Journal, LossBelowTheDurableMarkIsCorruption) {
       << opened.error().message();
 }
 
-TEST(Journal, RecyclesSegmentsAndStaleGroupsNeverRevive) {
+TEST_P(JournalTest, RecyclesSegmentsAndStaleGroupsNeverRevive) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   int next = 0;
   for (int round = 0; round < 40; ++round) {
@@ -416,9 +417,9 @@ TEST(Journal, RecyclesSegmentsAndStaleGroupsNeverRevive) {
   EXPECT_TRUE(harness.replayed.front().starts_with("entry " + std::to_string(next - 5)));
 }
 
-TEST(Journal, MissingEntriesAboveThePersistedPositionAreCorruption) {
+TEST_P(JournalTest, MissingEntriesAboveThePersistedPositionAreCorruption) {
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   append_all(harness, numbered(300));
   ASSERT_TRUE(harness.settle());
@@ -429,11 +430,11 @@ TEST(Journal, MissingEntriesAboveThePersistedPositionAreCorruption) {
   EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
 }
 
-TEST(Journal, EveryFlippedByteIsFoundOrHarmless) {
+TEST_P(JournalTest, EveryFlippedByteIsFoundOrHarmless) {
   TemporaryDirectory directory;
   const auto texts = numbered(12);
   {
-    Harness harness(journal_of(directory));
+    Harness harness(GetParam(), journal_of(directory));
     ASSERT_TRUE(harness.open());
     append_all(harness, texts);
     ASSERT_TRUE(harness.settle());
@@ -448,7 +449,7 @@ TEST(Journal, EveryFlippedByteIsFoundOrHarmless) {
     std::string flipped = intact;
     flipped[at] ^= static_cast<char>(1 << (at % 8));
     spit(segments_in(journal_of(copy)).front(), flipped);
-    Harness harness(journal_of(copy));
+    Harness harness(GetParam(), journal_of(copy));
     const auto opened = harness.open();
     refused += !opened;
     // All of it, or a refusal; a flip in padding or in the last marker changes nothing.
@@ -460,13 +461,13 @@ TEST(Journal, EveryFlippedByteIsFoundOrHarmless) {
 }
 
 // What on_durable told survives, whichever operation fails, and nothing is told after a failure.
-TEST(Journal, FailingAnyOperationLosesNothingAcknowledged) {
+TEST_P(JournalTest, FailingAnyOperationLosesNothingAcknowledged) {
   for (const bool sticky : {false, true}) {
     for (std::uint64_t k = 0; k < 400; ++k) {
       TemporaryDirectory directory;
       RecordingFileIo io(real_file_io());
       io.fail_at(k, ErrorCode::kIoError, sticky);
-      Harness harness(journal_of(directory), io);
+      Harness harness(GetParam(), journal_of(directory), io);
       std::vector<std::string> durable;
       if (harness.open()) {
         for (const auto& text : numbered(60)) {
@@ -478,7 +479,7 @@ TEST(Journal, FailingAnyOperationLosesNothingAcknowledged) {
         durable = harness.durable();
       }
       const bool beyond = io.changes() <= k;
-      Harness again(journal_of(directory));
+      Harness again(GetParam(), journal_of(directory));
       const auto opened = again.open();
       ASSERT_TRUE(opened) << "k=" << k << " " << opened.error().message();
       ASSERT_GE(again.replayed.size(), durable.size()) << "k=" << k;
@@ -489,23 +490,25 @@ TEST(Journal, FailingAnyOperationLosesNothingAcknowledged) {
   }
 }
 
-TEST(Journal, PowerCutsLoseNothingAcknowledged) {
+TEST_P(JournalTest, PowerCutsLoseNothingAcknowledged) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     TemporaryDirectory directory;
     Random random(seed);
     std::vector<std::string> expected;
     for (int life = 0; life < 3; ++life) {
       RecordingFileIo io(real_file_io());
-      Harness harness(journal_of(directory), io);
+      Harness harness(GetParam(), journal_of(directory), io);
       const auto opened = harness.open();
       ASSERT_TRUE(opened) << "seed " << seed << ": " << opened.error().message();
       ASSERT_GE(harness.replayed.size(), expected.size()) << "seed " << seed;
       for (std::size_t i = 0; i < expected.size(); ++i)
         ASSERT_EQ(harness.replayed[i], expected[i]) << "seed " << seed;
       expected = harness.replayed;
+      io.shuffle(random.next());
       io.fail_at(random.below(60), ErrorCode::kIoError, true);  // the moment of the cut
       const int count = static_cast<int>(random.below(80)) + 1;
-      for (int i = 0; i < count; ++i) harness.append(std::to_string(random.next()));
+      for (int i = 0; i < count; ++i)
+        harness.append(std::to_string(random.next()) + std::string(random.below(6'000), 'p'));
       harness.settle();
       harness.close();
       const auto durable = harness.durable();
@@ -515,9 +518,40 @@ TEST(Journal, PowerCutsLoseNothingAcknowledged) {
   }
 }
 
-TEST(Journal, ANewerManifestIsRefused) {
+[[noreturn]] void write_without_io_uring() {
+  if (!test::forbid_io_uring()) ::_exit(1);
   TemporaryDirectory directory;
-  Harness harness(journal_of(directory));
+  Harness named(WriteMode::kUring, journal_of(directory));
+  const auto refused = named.open();
+  if (refused || refused.error().code != ErrorCode::kUnsupportedRequest) ::_exit(2);
+  std::cerr << refused.error().detail;
+  Harness any(WriteMode::kAuto, journal_of(directory));
+  if (!any.open() || any.journal->stats().writes != "thread") ::_exit(3);
+  if (any.journal->stats().fallback.empty()) ::_exit(4);
+  append_all(any, numbered(20));
+  ::_exit(any.settle() && any.durable() == numbered(20) ? 0 : 5);
+}
+
+TEST(JournalWrites, WhereIoUringIsForbiddenTheyGoOneByOneOrSaySo) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(write_without_io_uring(), ::testing::ExitedWithCode(0),
+              "io_uring_setup: Operation not permitted.*--journal thread");
+}
+
+TEST(JournalWrites, TakeIoUringWhereItExists) {
+  if (!test::io_uring_exists()) GTEST_SKIP() << "this kernel has no io_uring, or forbids it";
+  TemporaryDirectory directory;
+  Harness harness(WriteMode::kAuto, journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  EXPECT_EQ(harness.journal->stats().writes, "uring");
+  EXPECT_EQ(harness.journal->stats().fallback, "");
+  EXPECT_EQ(parse_write_mode("uring"), WriteMode::kUring);
+  EXPECT_EQ(parse_write_mode("io_uring").error(), ErrorCode::kUsage);
+}
+
+TEST_P(JournalTest, ANewerManifestIsRefused) {
+  TemporaryDirectory directory;
+  Harness harness(GetParam(), journal_of(directory));
   ASSERT_TRUE(harness.open());
   harness.close();
   const std::string path = journal_of(directory) + "/MANIFEST";

@@ -1,5 +1,6 @@
 #include "tests/storage/recording_file_io.h"
 
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
 
@@ -48,6 +49,15 @@ class RecordingFile final : public File {
 
   Result<std::uint64_t> size() override { return under_->size(); }
 
+  const std::string& path() const { return path_; }
+  // What the failure left of a write: blocks of it, each or none, on the disk for good.
+  void arrive_in_part(std::uint64_t at, Bytes bytes) {
+    const std::uint64_t kind = io_.random_.below(3);
+    for (std::size_t i = 0; i < bytes.size(); i += storage::kBlockBytes)
+      if (kind == 0 || (kind == 1 && io_.random_.below(2) == 0))
+        static_cast<void>(under_->write(at + i, bytes.subspan(i, storage::kBlockBytes)));
+  }
+
  private:
   RecordingFileIo& io_;
   std::unique_ptr<File> under_;
@@ -55,6 +65,95 @@ class RecordingFile final : public File {
   std::shared_ptr<RecordingFileIo::Content> content_;
   bool write_through_;
 };
+
+// Ends one write per wait(), any of them; sometimes none, so that more begin.
+class RecordingQueue final : public storage::WriteQueue {
+ public:
+  RecordingQueue(RecordingFileIo& io, std::size_t depth) : io_(io), buffers_(depth) {}
+
+  const char* name() const override { return "recording"; }
+  std::size_t depth() const override { return buffers_.size(); }
+  MutableBytes buffer(Slot slot, std::size_t bytes) override {
+    buffers_[slot].resize(bytes);
+    return buffers_[slot].bytes();
+  }
+  void start(Slot slot, File& file, std::uint64_t at) override {
+    auto& to = static_cast<RecordingFile&>(file);
+    writes_.push_back({slot, &to, at});
+    const std::lock_guard lock(io_.mutex_);
+    io_.in_flight_.push_back(
+        {Operation::kWriteThrough, to.path(), at, buffers_[slot].bytes().size()});
+    io_.most_in_flight_ = std::max(io_.most_in_flight_, writes_.size());
+  }
+  std::vector<Done> wait(Time until) override {
+    std::unique_lock lock(mutex_);
+    const auto woken = [this] { return woken_; };
+    if (writes_.empty() && until == Time::max()) changed_.wait(lock, woken);
+    if (writes_.empty() && until != Time::max()) changed_.wait_until(lock, until, woken);
+    // Others may begin meanwhile: the journal is let on as if it had been woken, for a moment.
+    if (!writes_.empty() && io_.random_.below(2) == 0)
+      changed_.wait_for(lock, std::chrono::microseconds(io_.random_.below(300)), woken);
+    const bool only_woken = std::exchange(woken_, false) && io_.random_.below(4) != 0;
+    lock.unlock();
+    if (writes_.empty() || only_woken) return {};
+    return {end(io_.random_.below(writes_.size()))};
+  }
+  void wake() override {
+    {
+      const std::lock_guard lock(mutex_);
+      woken_ = true;
+    }
+    changed_.notify_one();
+  }
+
+ private:
+  struct Write {
+    Slot slot;
+    RecordingFile* file;
+    std::uint64_t at;
+  };
+  Done end(std::size_t index) {
+    const Write write = writes_[index];
+    writes_.erase(writes_.begin() + static_cast<std::ptrdiff_t>(index));
+    const Bytes bytes = buffers_[write.slot].bytes();
+    Done done{write.slot, {}};
+    if (io_.fails_next()) {
+      static_cast<void>(io_.fails());
+      write.file->arrive_in_part(write.at, bytes);
+      done.result = fail(io_.fail_code_, "planted failure writing " + write.file->path());
+    } else {
+      done.result = write.file->write(write.at, bytes);
+    }
+    const std::lock_guard lock(io_.mutex_);
+    io_.in_flight_.erase(io_.in_flight_.begin() + static_cast<std::ptrdiff_t>(index));
+    return done;
+  }
+
+  RecordingFileIo& io_;
+  std::vector<storage::AlignedBuffer> buffers_;
+  std::vector<Write> writes_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false;
+};
+
+Result<std::unique_ptr<storage::WriteQueue>> RecordingFileIo::write_queue(std::size_t depth) {
+  return std::make_unique<RecordingQueue>(*this, depth);
+}
+
+void RecordingFileIo::shuffle(std::uint64_t seed) {
+  random_ = Random(seed);
+}
+
+std::vector<Recorded> RecordingFileIo::in_flight() const {
+  const std::lock_guard lock(mutex_);
+  return in_flight_;
+}
+
+std::size_t RecordingFileIo::most_in_flight() const {
+  const std::lock_guard lock(mutex_);
+  return most_in_flight_;
+}
 
 std::vector<Recorded> RecordingFileIo::recorded() const {
   const std::lock_guard lock(mutex_);
@@ -81,9 +180,15 @@ void RecordingFileIo::record(Operation operation, const std::string& path, std::
 }
 
 bool RecordingFileIo::fails() {
+  const bool fails = fails_next();
   const std::lock_guard lock(mutex_);
-  const std::uint64_t number = changes_++;
-  return fail_at_ && (number == *fail_at_ || (sticky_ && number > *fail_at_));
+  ++changes_;
+  return fails;
+}
+
+bool RecordingFileIo::fails_next() const {
+  const std::lock_guard lock(mutex_);
+  return fail_at_ && (changes_ == *fail_at_ || (sticky_ && changes_ > *fail_at_));
 }
 
 void RecordingFileIo::remember(const std::string& path, Content& content, std::uint64_t at,

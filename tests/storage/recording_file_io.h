@@ -1,6 +1,6 @@
 // A FileIo over another one that writes down what was done, fails what it is told to fail, and
 // knows what a power cut would leave: power_cut() puts every file that was written through it back
-// to what was synced.
+// to what was synced. Its write queue ends writes in any order.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "storage/file_io.h"
+#include "protocol/base/random.h"
+#include "storage/write_queue.h"
 
 namespace leat::test {
 
@@ -43,6 +44,13 @@ class RecordingFileIo final : public storage::FileIo {
   // `code`: once, or from there on. A failed write lets half of its bytes arrive.
   void fail_at(std::uint64_t k, ErrorCode code, bool sticky);
   std::uint64_t changes() const;  // counted since fail_at()
+  // Writes of a queue end in an order that `seed` decides, and not before several are in flight if
+  // so decided. Of those that the failure hits nothing, all, or some blocks are on the disk, and a
+  // power cut leaves them there.
+  void shuffle(std::uint64_t seed);
+  // Writes begun and not ended, in the order of their beginning. Any thread.
+  std::vector<Recorded> in_flight() const;
+  std::size_t most_in_flight() const;
 
   // Drops what was written and not synced, and directory entries of files created or renamed and
   // not followed by a directory sync. Nothing may use the directory meanwhile.
@@ -61,9 +69,11 @@ class RecordingFileIo final : public storage::FileIo {
   Result<std::unique_ptr<storage::FileLock>> lock(const std::string& path) override {
     return under_.lock(path);
   }
+  Result<std::unique_ptr<storage::WriteQueue>> write_queue(std::size_t depth) override;
 
  private:
   friend class RecordingFile;
+  friend class RecordingQueue;
   // A file's content: as it is, and as a power cut would leave it. Shared across renames.
   struct Content {
     std::map<std::uint64_t, std::vector<std::byte>> before_unsynced;  // what un-synced writes hid
@@ -77,6 +87,7 @@ class RecordingFileIo final : public storage::FileIo {
   void record(Operation operation, const std::string& path, std::uint64_t at = 0,
               std::size_t bytes = 0);
   bool fails();  // counts one change
+  bool fails_next() const;
   void remember(const std::string& path, Content& content, std::uint64_t at, std::size_t bytes);
   std::shared_ptr<Content> content_of(const std::string& path, bool existed);
 
@@ -87,6 +98,9 @@ class RecordingFileIo final : public storage::FileIo {
   std::optional<std::uint64_t> fail_at_;
   ErrorCode fail_code_ = ErrorCode::kIoError;
   bool sticky_ = false;
+  Random random_{1};
+  std::vector<Recorded> in_flight_;
+  std::size_t most_in_flight_ = 0;
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::vector<std::byte>> replaced_;  // by renames not yet durable
 };

@@ -18,7 +18,7 @@ using test::RawConnection;
 using test::TemporaryDirectory;
 using namespace native;
 
-// Over TCP and Unix sockets, on both reactors.
+// Over TCP and Unix sockets; with io_uring under sockets and journal, and without.
 class ServerTest : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   void SetUp() override {
@@ -38,7 +38,10 @@ class ServerTest : public ::testing::TestWithParam<std::tuple<std::string, std::
     const auto& [socket, reactor] = GetParam();
     const std::string listen =
         socket == "unix" ? "unix://" + (directory / "socket") : "leat://127.0.0.1:0";
-    return {.data_dir = directory / "data", .listen = {listen}, .reactor = reactor};
+    return {.data_dir = directory / "data",
+            .listen = {listen},
+            .reactor = reactor,
+            .journal = reactor == "uring" ? "uring" : "thread"};
   }
   // What a fresh, well-behaved connection gets for a request.
   template <class Expected>
@@ -309,6 +312,7 @@ TEST(ServerOpen, SaysWhatIsWrong) {
             ErrorCode::kDataDirLocked);
   EXPECT_EQ(open_error({.data_dir = directory / "x/y/z"}), ErrorCode::kDataDirMissing);
   EXPECT_EQ(open_error({.data_dir = directory / "c", .reactor = "select"}), ErrorCode::kUsage);
+  EXPECT_EQ(open_error({.data_dir = directory / "c", .journal = "paper"}), ErrorCode::kUsage);
   EXPECT_EQ(open_error({.data_dir = directory / "c", .listen = {"leat://0.0.0.0:0"}}),
             ErrorCode::kNotAllowed);
   for (const char* bad :
@@ -325,7 +329,7 @@ TEST(ServerOpen, SaysWhatIsWrong) {
   auto server = Server::open({.data_dir = directory / "data",
                               .listen = {"leat://127.0.0.1:0"},
                               .log = [&](LogLevel, std::string_view line) { said += line; }});
-  if (!server || (*server)->reactor() != "epoll") ::_exit(2);
+  if (!server || (*server)->reactor() != "epoll" || (*server)->journal() != "thread") ::_exit(2);
   std::cerr << said;
   RawConnection connection((*server)->listeners().front());
   connection.hello();
@@ -336,7 +340,8 @@ TEST(ServerOpen, SaysWhatIsWrong) {
 TEST(ServerOpen, WhereIoUringIsForbiddenItServesAndSaysWhy) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(serve_without_io_uring(), ::testing::ExitedWithCode(0),
-              "event=reactor name=epoll reason='io_uring cannot be used.*not permitted");
+              "event=reactor name=epoll reason='io_uring cannot be used.*not permitted.*"
+              "event=journal writes=thread reason='io_uring cannot be used.*not permitted");
 }
 
 TEST(ServerOpen, SeveralServersRunInOneProcess) {

@@ -1,0 +1,50 @@
+// Durable writes through io_uring: in flight together, each durable when it is done (RWF_DSYNC).
+// Small writes come from memory that the kernel knows; settings and why: docs/architecture.md.
+#pragma once
+
+#include <liburing.h>
+
+#include "storage/write_queue.h"
+
+namespace leat::storage {
+
+class UringWriteQueue final : public WriteQueue {
+ public:
+  // On the thread that will use it: the kernel holds the ring to that one.
+  // Error: kUnsupportedRequest, saying what this kernel or its settings refuse.
+  static Result<std::unique_ptr<UringWriteQueue>> open(std::size_t depth);
+  ~UringWriteQueue() override;
+  UringWriteQueue(const UringWriteQueue&) = delete;
+  UringWriteQueue& operator=(const UringWriteQueue&) = delete;
+
+  const char* name() const override { return "uring"; }
+  std::size_t depth() const override { return slots_.size(); }
+  MutableBytes buffer(Slot slot, std::size_t bytes) override;
+  void start(Slot slot, File& file, std::uint64_t at) override;
+  std::vector<Done> wait(Time until) override;
+  void wake() override;
+
+ private:
+  struct Write {
+    File* file = nullptr;
+    std::uint64_t at = 0;
+    MutableBytes bytes;
+    AlignedBuffer large;  // for what does not fit into the slot's share of registered_
+  };
+
+  explicit UringWriteQueue(std::size_t depth) : slots_(depth) {}
+  Result<> set_up();
+  MutableBytes registered(Slot slot);
+  io_uring_sqe* entry(std::uint64_t tag);
+  void submit_and_wait(Time until);
+
+  io_uring ring_{};
+  int event_ = -1;  // wake()'s eventfd
+  std::vector<Write> slots_;
+  AlignedBuffer registered_;
+  bool known_ = false;       // to the kernel: registered_
+  bool wake_armed_ = false;  // a read of event_ is with the kernel
+  std::uint64_t wakes_ = 0;  // where the kernel writes the eventfd's count
+};
+
+}  // namespace leat::storage
