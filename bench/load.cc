@@ -16,6 +16,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "bench/depth_one.h"
 #include "client/blocking.h"
 #include "server/server.h"
 
@@ -109,26 +110,33 @@ class Load {
   }
 
   void single_acks(int connections, std::uint64_t each) {
+    constexpr int kPartitions = 8;
     auto admin = connect();
     const std::string topic = "single" + std::to_string(connections);
-    must(admin.create_topic(topic, 8));
-    std::vector<blocking::Client> clients;
-    std::vector<std::unique_ptr<blocking::Producer>> producers;
-    for (int i = 0; i < connections; ++i) {
-      clients.push_back(connect());
-      producers.push_back(
-          must(clients.back().producer(Topic{topic}, {.linger = std::chrono::milliseconds(0)})));
-    }
-    const std::string value(1024, 'v');
+    const TopicId id = must(admin.create_topic(topic, kPartitions)).id;
+    DepthOne load(url_, id, kPartitions, connections, 1024);
     measure("durable acks at depth 1, 1024 B, " + std::to_string(connections) + " connections",
-            1024, each * static_cast<std::uint64_t>(connections), [&] {
-              std::vector<std::thread> threads;
-              for (auto& producer : producers)
-                threads.emplace_back([&] {
-                  for (std::uint64_t i = 0; i < each; ++i)
-                    must(producer->send_and_wait({.value = as_bytes(value)}));
-                });
-              for (auto& thread : threads) thread.join();
+            1024, each * static_cast<std::uint64_t>(connections), [&] { load.run(each); });
+  }
+
+  // Again and again what the broker still has in memory.
+  void consume_tail(std::size_t bytes, std::uint64_t records, int passes) {
+    auto client = connect();
+    must(client.create_topic("tail", 1));
+    auto producer = must(client.producer(Topic{"tail"}));
+    const std::string value(bytes, 'v');
+    for (std::uint64_t i = 0; i < records; ++i) must(producer->send({.value = as_bytes(value)}));
+    must(producer->flush());
+    auto consumer = must(client.consumer({.topics = {"tail"}}));
+    const auto read_all = [&] {
+      for (std::uint64_t seen = 0; seen < records;)
+        seen += must(consumer->poll(std::chrono::seconds(30))).size();
+      must(consumer->seek({"tail", PartitionIndex(0)}, Offset(0)));
+    };
+    read_all();
+    measure("tail consume, broker and client, " + std::to_string(bytes) + " B", bytes,
+            records * static_cast<std::uint64_t>(passes), [&] {
+              for (int i = 0; i < passes; ++i) read_all();
             });
   }
 
@@ -177,8 +185,9 @@ int run(const Kinds& kinds) {
     load.produce("small", 100, 2'000'000);
     load.produce("large", 1024, 1'000'000);
     load.single_acks(1, 2'000);
-    load.single_acks(16, 2'000);
-    load.single_acks(64, 1'000);
+    load.single_acks(16, 4'000);
+    load.single_acks(64, 4'000);
+    load.consume_tail(1024, 30'000, 20);
     load.consume("small", "catch-up consume, broker and client", 100, 2'000'000);
     load.consume("large", "catch-up consume, broker and client", 1024, 1'000'000);
   }

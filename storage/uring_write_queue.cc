@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/eventfd.h>
 #include <sys/uio.h>
@@ -95,10 +96,15 @@ io_uring_sqe* UringWriteQueue::entry(std::uint64_t tag) {
 
 void UringWriteQueue::start(Slot slot, File& file, std::uint64_t at) {
   Write& write = slots_[slot];
+  const auto size = static_cast<unsigned>(write.bytes.size());
+  if (in_flight_ == 0 && done_.empty() && size <= kRegisteredBytes) {
+    count_call();
+    return done_.push_back({slot, file.write(at, write.bytes)});
+  }
   write.file = &file;
   write.at = at;
+  ++in_flight_;
   io_uring_sqe* sqe = entry(slot);
-  const auto size = static_cast<unsigned>(write.bytes.size());
   if (known_ && write.bytes.data() == registered(slot).data())
     io_uring_prep_write_fixed(sqe, file.descriptor(), write.bytes.data(), size, at, 0);
   else
@@ -128,6 +134,7 @@ void UringWriteQueue::submit_and_wait(Time until) {
 }
 
 std::vector<WriteQueue::Done> UringWriteQueue::wait(Time until) {
+  if (!done_.empty()) return std::exchange(done_, {});
   if (!wake_armed_) io_uring_prep_read(entry(kWakeTag), event_, &wakes_, sizeof wakes_, 0);
   wake_armed_ = true;
   submit_and_wait(until);
@@ -140,6 +147,7 @@ std::vector<WriteQueue::Done> UringWriteQueue::wait(Time until) {
       wake_armed_ = false;
       continue;
     }
+    --in_flight_;
     const Write& write = slots_[tag];
     done.push_back({tag, write.file->end_write(write.at, write.bytes, completions[i]->res)});
   }

@@ -1,5 +1,6 @@
 // Durable writes through io_uring: in flight together, each durable when it is done (RWF_DSYNC).
-// Small writes come from memory that the kernel knows; settings and why: docs/architecture.md.
+// Small writes come from memory that the kernel knows; a small one with nothing beside it this
+// thread makes itself, in start(). Why, and the settings: docs/architecture.md.
 #pragma once
 
 #include <liburing.h>
@@ -41,6 +42,8 @@ class UringWriteQueue final : public WriteQueue {
   io_uring ring_{};
   int event_ = -1;  // wake()'s eventfd
   std::vector<Write> slots_;
+  std::size_t in_flight_ = 0;  // with the kernel
+  std::vector<Done> done_;     // by this thread
   AlignedBuffer registered_;
   bool known_ = false;       // to the kernel: registered_
   bool wake_armed_ = false;  // a read of event_ is with the kernel
