@@ -37,9 +37,10 @@ Result<> Shard::start() {
   if (!opened) return fail(opened.error());
   storage_ = std::move(*opened);
   log_recovery();
-  broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_,
-                                             Random::from_system(), *this, clock_.now());
   if (auto ok = listen(); !ok) return ok;
+  checks_ = std::make_unique<CheckThread>([this] { reactor_->wake(); });
+  broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,
+                                             Random::from_system(), *this, clock_.now());
   thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
   return {};
 }
@@ -55,6 +56,7 @@ void Shard::stop() {
   reactor_->wake();
   thread_.join();
   local_->close();
+  checks_.reset();
   sessions_.clear();
   broker_.reset();
   storage_.reset();
@@ -121,8 +123,9 @@ void Shard::drain() {
     local_->stop_accepting();
     log(LogLevel::kInfo, "event=stopping");
   }
-  const bool durable = storage_->durable() >= storage_->reply_position();
-  if (!durable && clock_.now() < *drain_until_) return set_timer();
+  const bool answered =
+      broker_->produces().idle() && storage_->durable() >= storage_->reply_position();
+  if (!answered && clock_.now() < *drain_until_) return set_timer();
   for (const auto& [id, session] : sessions_)
     if (!LocalConnections::owns(id)) reactor_->close_when_drained(id);
   reactor_->stop();
@@ -152,6 +155,7 @@ void Shard::on_closed(ConnectionId id) {
 
 void Shard::on_wake() {
   storage_->poll(*broker_);
+  checks_->poll(*broker_);
   local_->poll(*this);
   settle();
   if (closing_) drain();

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "server/broker/broker.h"
+#include "server/check_thread.h"
 #include "server/local_connections.h"
 #include "server/reactor/reactor.h"
 #include "server/server.h"
@@ -93,6 +94,7 @@ class Shard final : public reactor::ReactorHandler,
   std::unique_ptr<reactor::Reactor> reactor_;
   std::unique_ptr<LocalConnections> local_;
   std::unique_ptr<storage::DiskStorage> storage_;
+  std::unique_ptr<CheckThread> checks_;
   std::unique_ptr<broker::Broker> broker_;
   std::unordered_map<ConnectionId, std::unique_ptr<session::NativeSession>> sessions_;
   std::set<std::pair<MonotonicTime, ConnectionId>> deadlines_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "protocol/names.h"
-#include "protocol/record_batch.h"
 #include "server/broker/partitions.h"
 
 namespace leat::broker {
@@ -28,8 +27,8 @@ Result<> check_config(const TopicConfig& config) {
 
 }  // namespace
 
-Broker::Broker(BrokerOptions options, storage::Storage& storage, Random random, ReplySink& sink,
-               MonotonicTime now)
+Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& checker,
+               Random random, ReplySink& sink, MonotonicTime now)
     : options_(options),
       storage_(storage),
       random_(random),
@@ -37,6 +36,8 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, Random random, 
       replies_(storage, sink),
       fetches_(options_, storage, replies_),
       subscriptions_(options_, storage, replies_, sink),
+      produces_(options_, storage, replies_, checker, sink,
+                [this](PartitionId partition) { on_high_watermark(partition); }),
       groups_(options_, storage, replies_) {
   groups_.restore(now);
 }
@@ -118,42 +119,6 @@ void Broker::init_producer(const RequestId& id, std::optional<std::int64_t> prod
   reply(id, *issued);
 }
 
-Result<> Broker::check_batch(Bytes bytes) const {
-  if (bytes.size() > options_.batch_bytes)
-    return fail(ErrorCode::kBatchTooLarge, std::to_string(bytes.size()) + " bytes; at most " +
-                                               std::to_string(options_.batch_bytes));
-  auto batch = RecordBatchView::parse(bytes);
-  if (!batch) return fail(batch.error());
-  if (batch->bytes().size() != bytes.size())
-    return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
-  if (auto ok = batch->validate(options_.decompressed_bytes); !ok) return ok;
-  if (options_.max_stored_bytes > 0 &&
-      storage_.stored_bytes() + bytes.size() > options_.max_stored_bytes)
-    return fail(ErrorCode::kNoSpace, std::to_string(storage_.stored_bytes()) + " of " +
-                                         std::to_string(options_.max_stored_bytes) +
-                                         " bytes are in use; records are refused until some go");
-  return {};
-}
-
-void Broker::produce(const RequestId& id, const TopicId& topic, PartitionIndex partition,
-                     Bytes bytes) {
-  auto found = find_partition(storage_, topic, partition);
-  if (!found) return reply(id, found.error());
-  if (auto ok = check_batch(bytes); !ok) return reply(id, ok.error());
-  const TopicConfig& config = found->topic->config;
-  const auto batch = RecordBatchView::parse(bytes);
-  if (batch->producer_id() >= 0) {
-    auto stored = storage_.check_sequence(found->id, *batch);
-    if (!stored) return reply(id, stored.error());
-    // A retry waits for the original as every reply does.
-    if (*stored) return reply(id, Produced{**stored, config.durability, true});
-  }
-  auto appended = storage_.append(found->id, config, bytes);
-  if (!appended) return reply(id, appended.error());
-  reply(id, Produced{appended->base, config.durability, false});
-  if (config.durability != Durability::kSync) on_high_watermark(found->id);
-}
-
 void Broker::on_high_watermark(PartitionId partition) {
   fetches_.on_high_watermark(partition);
   subscriptions_.on_high_watermark(partition);
@@ -220,11 +185,18 @@ void Broker::on_time(MonotonicTime now) {
 void Broker::on_connection_closed(ConnectionId connection, MonotonicTime now) {
   fetches_.on_connection_closed(connection);
   subscriptions_.on_connection_closed(connection);
+  produces_.on_connection_closed(connection);
   groups_.on_connection_closed(connection, now);
+}
+
+void Broker::on_room() {
+  produces_.on_room();
+  sink_.on_room();
 }
 
 void Broker::on_failed(const Error& error) {
   sink_.on_storage_failed(error);
+  produces_.on_failed(error);
   replies_.on_failed(error);
 }
 

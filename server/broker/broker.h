@@ -13,6 +13,7 @@
 #include "server/broker/durable_replies.h"
 #include "server/broker/fetches.h"
 #include "server/broker/groups.h"
+#include "server/broker/produces.h"
 #include "server/broker/subscriptions.h"
 #include "storage/storage.h"
 
@@ -40,8 +41,8 @@ struct Now {
 class Broker final : public storage::StorageEvents {
  public:
   // `now` is when members from before a restart begin to have their session timeout.
-  Broker(BrokerOptions options, storage::Storage& storage, Random random, ReplySink& sink,
-         MonotonicTime now);
+  Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& checker, Random random,
+         ReplySink& sink, MonotonicTime now);
   Broker(const Broker&) = delete;  // its parts know where it lies
   Broker& operator=(const Broker&) = delete;
 
@@ -53,10 +54,10 @@ class Broker final : public storage::StorageEvents {
   void list_topics(const RequestId& id);
   void describe_topic(const RequestId& id, std::string_view name, bool auto_create, Now now);
   void init_producer(const RequestId& id, std::optional<std::int64_t> producer, std::int16_t epoch);
-  void produce(const RequestId& id, const TopicId& topic, PartitionIndex partition, Bytes batch);
   void commit_offsets(const RequestId& id, const CommitRequest& request);
   void fetch_offsets(const RequestId& id, std::string_view group,
                      std::span<const std::pair<TopicId, PartitionIndex>> partitions);
+  Produces& produces() { return produces_; }
   Fetches& fetches() { return fetches_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Groups& groups() { return groups_; }
@@ -69,16 +70,20 @@ class Broker final : public storage::StorageEvents {
   // given is theirs still (rule 11).
   void on_time(MonotonicTime now);
 
+  // A batch that the checker was given.
+  void on_checked(CheckTicket ticket, Result<> result) {
+    produces_.on_checked(ticket, std::move(result));
+  }
+
   // ---- storage ----
   void on_durable(JournalPosition position) override { replies_.on_durable(position); }
   void on_high_watermark(PartitionId partition) override;
   void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override;
-  void on_room() override { sink_.on_room(); }
+  void on_room() override;
   void on_failed(const Error& error) override;
 
  private:
   Result<> check_new_topic(const CreateTopicRequest& request) const;
-  Result<> check_batch(Bytes batch) const;
   Result<> check_commits(const CommitRequest& request) const;
   TopicDescription describe(const storage::Topic& topic) const;
   void reply(const RequestId& id, Reply reply) { replies_.reply(id, std::move(reply)); }
@@ -90,6 +95,7 @@ class Broker final : public storage::StorageEvents {
   DurableReplies replies_;
   Fetches fetches_;
   Subscriptions subscriptions_;
+  Produces produces_;
   Groups groups_;
 };
 

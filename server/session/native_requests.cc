@@ -19,7 +19,9 @@ class CarryOut {
   void operator()(const native::DescribeTopic& r) {
     broker_.describe_topic(id_, r.name, r.auto_create, now());
   }
-  void operator()(const native::Produce& r) { broker_.produce(id_, r.topic, r.partition, r.batch); }
+  void operator()(const native::Produce& r) {
+    broker_.produces().produce(id_, r.topic, r.partition, r.batch);
+  }
   void operator()(const native::InitProducer& r) {
     std::optional<std::int64_t> producer;
     if (r.producer_id >= 0) producer = r.producer_id;
@@ -109,6 +111,14 @@ bool carry_out(const native::Request& request, const broker::RequestId& id, brok
                const Clock& clock) {
   std::visit(CarryOut(id, broker, clock), request);
   return !std::holds_alternative<native::Grant>(request);
+}
+
+// Records are seen when they are durable, so reading goes on, and so do a member's heartbeats.
+bool may_overtake_produces(const native::Request& request) {
+  return std::holds_alternative<native::Produce>(request) ||
+         std::holds_alternative<native::Fetch>(request) ||
+         std::holds_alternative<native::SyncGroup>(request) ||
+         std::holds_alternative<native::Grant>(request);
 }
 
 }  // namespace leat::session

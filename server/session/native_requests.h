@@ -10,4 +10,8 @@ namespace leat::session {
 bool carry_out(const native::Request& request, const broker::RequestId& id, broker::Broker& broker,
                const Clock& clock);
 
+// Whether the request may be carried out although something that its connection produced before is
+// not decided yet: what it does and sees is the same either way.
+bool may_overtake_produces(const native::Request& request);
+
 }  // namespace leat::session

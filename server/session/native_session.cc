@@ -30,13 +30,13 @@ void NativeSession::on_receive(Bytes bytes) {
 
 void NativeSession::proceed() {
   if (closing_ || blocked()) return;
-  if (paused_) {
-    paused_ = false;
-    output_.resume(id_);
-  }
   const std::size_t used = process(received_);
   received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
   if (received_.empty()) received_.shrink_to_fit();
+  if (paused_ && !held_back_ && !closing_) {
+    paused_ = false;
+    output_.resume(id_);
+  }
   update_deadline();
 }
 
@@ -47,9 +47,7 @@ std::size_t NativeSession::process(Bytes bytes) {
   held_back_ = false;
   while (!closing_ && used < bytes.size()) {
     if (blocked()) {
-      held_back_ = true;
-      if (!paused_) output_.pause(id_);
-      paused_ = true;
+      hold_back();
       break;
     }
     auto frame = native::parse_frame(bytes.subspan(used),
@@ -59,10 +57,19 @@ std::size_t NativeSession::process(Bytes bytes) {
       break;
     }
     if (!*frame) break;
-    handle(**frame);
+    if (!handle(**frame)) {
+      hold_back();
+      break;
+    }
     used += (*frame)->frame_bytes;
   }
   return closing_ ? bytes.size() : used;
+}
+
+void NativeSession::hold_back() {
+  held_back_ = true;
+  if (!paused_) output_.pause(id_);
+  paused_ = true;
 }
 
 bool NativeSession::blocked() const {
@@ -70,20 +77,34 @@ bool NativeSession::blocked() const {
          output_.queued_bytes(id_) + replies_.size() >= options_.output_bytes;
 }
 
-void NativeSession::handle(const native::FrameView& frame) {
+// Requests of a connection are carried out in the order they were sent.
+bool NativeSession::must_wait(const native::Request& request) const {
+  if (const auto* produce = std::get_if<native::Produce>(&request))
+    return !broker_.produces().takes(produce->topic, produce->partition, produce->batch);
+  return broker_.produces().waits(id_) && !may_overtake_produces(request);
+}
+
+// False: not now.
+bool NativeSession::handle(const native::FrameView& frame) {
   CorrelationId correlation;
   auto request = native::decode_request(frame, aligned_, correlation);
-  if (!request && request.error() == ErrorCode::kUnsupportedRequest)
-    return send_reply(correlation,
-                      native::ErrorReply{request.error().code, request.error().detail});
-  if (!request) return refuse(request.error());
-  if (const auto* greeting = std::get_if<native::Hello>(&request->message))
-    return hello(request->correlation, *greeting);
-  if (!greeted_) return refuse({ErrorCode::kMalformedFrame, "the first message must be Hello"});
-  if (std::holds_alternative<native::Ping>(request->message))
-    return send_reply(request->correlation, native::Pong{});
-  ++in_flight_;
-  if (!carry_out(request->message, {id_, request->correlation}, broker_, clock_)) --in_flight_;
+  if (!request && request.error() == ErrorCode::kUnsupportedRequest) {
+    send_reply(correlation, native::ErrorReply{request.error().code, request.error().detail});
+  } else if (!request) {
+    refuse(request.error());
+  } else if (const auto* greeting = std::get_if<native::Hello>(&request->message)) {
+    hello(request->correlation, *greeting);
+  } else if (!greeted_) {
+    refuse({ErrorCode::kMalformedFrame, "the first message must be Hello"});
+  } else if (std::holds_alternative<native::Ping>(request->message)) {
+    send_reply(request->correlation, native::Pong{});
+  } else if (must_wait(request->message)) {
+    return false;
+  } else {
+    ++in_flight_;
+    if (!carry_out(request->message, {id_, request->correlation}, broker_, clock_)) --in_flight_;
+  }
+  return true;
 }
 
 void NativeSession::hello(CorrelationId correlation, const native::Hello& hello) {

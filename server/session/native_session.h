@@ -47,7 +47,9 @@ class NativeSession {
  private:
   std::size_t process(Bytes bytes);
   bool blocked() const;
-  void handle(const native::FrameView& frame);
+  bool handle(const native::FrameView& frame);
+  bool must_wait(const native::Request& request) const;
+  void hold_back();
   void hello(CorrelationId correlation, const native::Hello& hello);
   void send_reply(CorrelationId correlation, const native::Reply& reply);
   void send_batches(CorrelationId correlation, const native::Reply& head,

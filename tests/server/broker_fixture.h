@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "server/broker/broker.h"
+#include "tests/fake_checker.h"
 #include "tests/fake_storage.h"
 
 namespace leat::broker {
@@ -48,7 +49,7 @@ class BrokerFixture : public ::testing::Test {
     RecordBatchBuilder builder;
     for (int i = 0; i < records; ++i)
       builder.append({as_bytes("k"), as_bytes(value), {}}, timestamp_ms + i);
-    broker.produce(next(), topic, PartitionIndex(0), builder.finish());
+    broker.produces().produce(next(), topic, PartitionIndex(0), builder.finish());
   }
   template <class T>
   const T* last() const {
@@ -57,15 +58,18 @@ class BrokerFixture : public ::testing::Test {
   ErrorCode last_error() const { return last<Error>() ? last<Error>()->code : ErrorCode::kOk; }
 
   test::FakeStorage storage;
+  test::FakeChecker checker;
   RecordingSink sink;
   MonotonicTime now{std::chrono::hours(1)};
   Broker broker{{.topics = 3,
                  .partitions = 64,
                  .groups = 2,
                  .members_per_group = 60,
+                 .checking_bytes = 20'000,
                  .waiting_fetches_per_connection = 2,
                  .subscriptions_per_connection = 2},
                 storage,
+                checker,
                 Random(1),
                 sink,
                 now};

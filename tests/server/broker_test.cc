@@ -141,7 +141,7 @@ TEST_F(BrokerTest, LimitsHaveTheirError) {
 TEST_F(BrokerTest, TopicsAreCreatedOnFirstUseOnlyWhereThatIsAllowed) {
   broker.describe_topic(next(), "fresh", true, at());
   EXPECT_EQ(last_error(), ErrorCode::kUnknownTopic);
-  Broker dev({.auto_create_topics = true}, storage, Random(1), sink, now);
+  Broker dev({.auto_create_topics = true}, storage, checker, Random(1), sink, now);
   dev.describe_topic(next(), "fresh", true, at());
   storage.make_durable(dev);
   EXPECT_TRUE(last<TopicDescription>());
@@ -213,7 +213,7 @@ TEST_F(BrokerTest, ARetriedBatchIsStoredOnceAndWaitsForTheOriginal) {
     store_be(batch.data() + batch_layout::kBaseSequence, sequence);
     store_be(batch.data() + batch_layout::kCrc,
              crc32c(Bytes(batch).subspan(batch_layout::kAttributes)));
-    broker.produce(next(), topic, PartitionIndex(0), batch);
+    broker.produces().produce(next(), topic, PartitionIndex(0), batch);
   };
   send(0, id);
   send(0, id);
@@ -255,12 +255,12 @@ TEST_F(BrokerTest, FindsTheFirstRecordAtOrAfterATime) {
 }
 
 TEST_F(BrokerTest, RefusesRecordsWhenItIsFull) {
-  Broker small({.max_stored_bytes = 400}, storage, Random(3), sink, now);
+  Broker small({.max_stored_bytes = 400}, storage, checker, Random(3), sink, now);
   const TopicId topic = create();
   RecordBatchBuilder builder;
   builder.append({{}, as_bytes(std::string(200, 'x')), {}}, 1);
-  small.produce(next(), topic, PartitionIndex(0), builder.finish());
-  small.produce(next(), topic, PartitionIndex(0), builder.finish());
+  small.produces().produce(next(), topic, PartitionIndex(0), builder.finish());
+  small.produces().produce(next(), topic, PartitionIndex(0), builder.finish());
   storage.make_durable(small);
   EXPECT_EQ(last_error(), ErrorCode::kNoSpace);
 }

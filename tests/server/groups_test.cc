@@ -319,7 +319,7 @@ TEST_F(GroupsTest, AfterARestartMembersComeBackToWhatTheyHad) {
   add(clients, "m2");
   deliver(clients);
   const std::int32_t epoch = storage.find_group("g")->epoch;
-  Broker reborn({}, storage, Random(2), sink, now);
+  Broker reborn({}, storage, checker, Random(2), sink, now);
   EXPECT_EQ(storage.find_group("g")->epoch, epoch);  // nothing moved
   const Client client = clients["m1"];
   for (int second = 0; second < 4; ++second) {

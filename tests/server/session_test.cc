@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "server/session/native_session.h"
+#include "tests/fake_checker.h"
 #include "tests/fake_storage.h"
 
 namespace leat::session {
@@ -58,10 +59,12 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   }
 
   test::FakeStorage storage;
+  test::FakeChecker checker;
   ManualClock clock;
   Output output;
   SessionOptions options;
-  broker::Broker broker{{}, storage, Random(1), *this, MonotonicTime()};
+  broker::Broker broker{
+      {.checking_bytes = 10'000}, storage, checker, Random(1), *this, MonotonicTime()};
   NativeSession session{ConnectionId(1), broker, output, options, clock};
   std::uint64_t correlation = 0;
 };
@@ -76,6 +79,53 @@ TEST_F(SessionTest, HoldsRequestsBackWithoutRoomAndLosesNone) {
   broker.on_room();
   EXPECT_EQ(replies(), 6u);
   EXPECT_FALSE(output.paused);
+}
+
+// More than is checked in place.
+std::vector<std::byte> large_batch() {
+  RecordBatchBuilder builder;
+  const std::string zeros(200'000, '0');
+  builder.append({.value = as_bytes(zeros)}, 1);
+  return builder.take(Compression::kGzip);
+}
+
+TEST_F(SessionTest, WhileABatchIsCheckedHeartbeatsGoOnAndWhatMustNotOvertakeItWaits) {
+  receive(native::Hello{});
+  receive(native::CreateTopic{"orders", 1});
+  storage.make_durable(broker);
+  const auto batch = large_batch();
+  receive(native::Produce{storage.find_topic("orders")->id, PartitionIndex(0), batch});
+  receive(native::Ping{});
+  EXPECT_EQ(replies(), 3u);  // Hello's, the topic's, the ping's
+  EXPECT_FALSE(output.paused);
+  receive(native::DeleteTopic{"orders"});
+  receive(native::Ping{});
+  EXPECT_TRUE(output.paused);
+  EXPECT_TRUE(storage.find_topic("orders"));
+  EXPECT_EQ(replies(), 3u);
+  checker.tell(broker);
+  storage.make_durable(broker);
+  session.proceed();
+  storage.make_durable(broker);
+  EXPECT_FALSE(storage.find_topic("orders"));
+  EXPECT_EQ(replies(), 6u);
+  EXPECT_FALSE(output.paused);
+}
+
+TEST_F(SessionTest, WhenTooManyBatchesAreCheckedItsSocketIsNotReadAndNoneIsLost) {
+  receive(native::Hello{});
+  receive(native::CreateTopic{"orders", 1});
+  storage.make_durable(broker);
+  const TopicId topic = storage.find_topic("orders")->id;
+  const auto batch = large_batch();
+  while (!output.paused) receive(native::Produce{topic, PartitionIndex(0), batch});
+  const std::size_t sent = correlation;
+  EXPECT_LE(broker.produces().waiting_bytes(), broker.options().checking_bytes);
+  checker.tell_all(broker);
+  EXPECT_FALSE(output.paused);
+  checker.tell_all(broker);
+  storage.make_durable(broker);
+  EXPECT_EQ(replies(), sent);
 }
 
 TEST_F(SessionTest, APeerThatDoesNotReadIsNotReadFrom) {

@@ -7,6 +7,7 @@
 #include "protocol/native/codec.h"
 #include "protocol/record_batch.h"
 #include "server/server.h"
+#include "tests/forbid_io_uring.h"
 #include "tests/raw_connection.h"
 #include "tests/temporary_directory.h"
 
@@ -15,11 +16,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class CompressionTest : public ::testing::Test {
+class CompressionTest : public ::testing::TestWithParam<const char*> {
  protected:
-  void open() {
+  void SetUp() override {
+    if (std::string_view(GetParam()) == "uring" && !test::io_uring_exists())
+      GTEST_SKIP() << "this kernel has no io_uring, or forbids it";
+  }
+  void open(const ServerLimits& limits = {}) {
     server.reset();
-    auto opened = Server::open({.data_dir = directory / "data", .listen = {"leat://127.0.0.1:0"}});
+    auto opened = Server::open({.data_dir = directory / "data",
+                                .listen = {"leat://127.0.0.1:0"},
+                                .limits = limits,
+                                .reactor = GetParam()});
     ASSERT_TRUE(opened) << opened.error().message();
     server = std::move(*opened);
     url = server->listeners().front();
@@ -62,7 +70,7 @@ std::set<Compression> stored_types(const std::string& url, const TopicId& topic)
   return types;
 }
 
-TEST_F(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
+TEST_P(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
   open();
   constexpr int kRecords = 2'000;
   constexpr Compression kTypes[] = {Compression::kNone, Compression::kGzip, Compression::kSnappy,
@@ -93,7 +101,7 @@ TEST_F(CompressionTest, EveryCodecGoesThroughAndSurvivesARestart) {
   }
 }
 
-TEST_F(CompressionTest, ABombIsRefusedAndNothingIsStored) {
+TEST_P(CompressionTest, ABombIsRefusedAndNothingIsStored) {
   open();
   blocking::Client client = connect();
   ASSERT_TRUE(client.create_topic("orders", 1));
@@ -109,6 +117,88 @@ TEST_F(CompressionTest, ABombIsRefusedAndNothingIsStored) {
   EXPECT_EQ(std::get<native::ErrorReply>(*connection.receive()).code, ErrorCode::kBatchTooLarge);
   EXPECT_EQ(client.describe_topic("orders")->partitions[0].high_watermark, Offset(0));
 }
+
+// A batch of one record of `bytes`, which is long work to check and little to send.
+std::vector<std::byte> bomb_of(std::size_t bytes, Compression type = Compression::kGzip) {
+  RecordBatchBuilder builder;
+  const std::string zeros(bytes, '0');
+  builder.append({.value = as_bytes(zeros)}, 1);
+  return builder.take(type);
+}
+
+std::vector<std::byte> plain_batch() {
+  RecordBatchBuilder builder;
+  builder.append({.value = as_bytes("plain")}, 1);
+  return builder.take();
+}
+
+const native::ProduceReply* produced(test::RawConnection& connection) {
+  const native::Reply* reply = connection.receive();
+  return reply ? std::get_if<native::ProduceReply>(reply) : nullptr;
+}
+
+TEST_P(CompressionTest, BatchesKeepTheirOrderThroughAQueueThatIsTooSmallForThem) {
+  open({.broker = {.checking_bytes = 40'000}});
+  const TopicId id = connect().create_topic("orders", 2)->id;
+  const auto large = bomb_of(1 << 20), small = plain_batch();
+  constexpr std::uint64_t kEach = 40;
+  test::RawConnection one(url), two(url);
+  for (test::RawConnection* connection : {&one, &two}) {
+    connection->hello();
+    for (std::uint64_t i = 0; i < kEach; ++i)
+      connection->send(native::Produce{id, PartitionIndex(0), i % 3 == 0 ? small : large}, 10 + i);
+  }
+  std::set<Offset> bases;
+  for (test::RawConnection* connection : {&one, &two}) {
+    Offset before(-1);
+    for (std::uint64_t i = 0; i < kEach; ++i) {
+      const auto* reply = produced(*connection);
+      ASSERT_TRUE(reply) << i;
+      EXPECT_EQ(connection->correlation(), 10 + i);
+      EXPECT_GT(reply->base_offset, before);
+      before = reply->base_offset;
+      bases.insert(before);
+    }
+  }
+  EXPECT_EQ(bases.size(), 2 * kEach);
+}
+
+TEST_P(CompressionTest, ConnectionsMayCloseAndTheServerToo) {
+  open();
+  const TopicId id = connect().create_topic("orders", 1)->id;
+  const auto large = bomb_of(16 << 20);
+  test::RawConnection stays(url);
+  stays.hello();
+  {
+    test::RawConnection goes(url);
+    goes.hello();
+    for (int i = 0; i < 8; ++i) goes.send(native::Produce{id, PartitionIndex(0), large});
+  }
+  stays.send(native::Produce{id, PartitionIndex(0), plain_batch()});
+  EXPECT_TRUE(produced(stays));
+  for (int i = 0; i < 8; ++i) stays.send(native::Produce{id, PartitionIndex(0), large});
+  server->close();
+}
+
+TEST_P(CompressionTest, ALocalClientsBatchesGoTheSameWay) {
+  open();
+  auto client = server->connect_local().value();
+  ASSERT_TRUE(client.create_topic("orders", 1));
+  auto producer = client.producer(Topic{"orders"}, {.compression = Compression::kZstd}).value();
+  const std::string zeros(300'000, '0');
+  std::vector<Offset> offsets;
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(producer->send({.value = as_bytes(zeros)}, [&](const Result<Ack>& ack) {
+      if (ack) offsets.push_back(ack->offset);
+    }));
+  ASSERT_TRUE(producer->flush());
+  ASSERT_EQ(offsets.size(), 20u);
+  for (std::size_t i = 0; i < offsets.size(); ++i)
+    EXPECT_EQ(offsets[i], Offset(static_cast<std::int64_t>(i)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Reactors, CompressionTest, ::testing::Values("uring", "epoll"),
+                         [](const auto& which) { return std::string(which.param); });
 
 }  // namespace
 }  // namespace leat

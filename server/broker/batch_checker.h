@@ -1,0 +1,31 @@
+// The seam behind which batches are checked that would hold the shard up: decompressed, record by
+// record. The server puts a thread there (server/check_thread.h), tests what they like.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/result.h"
+
+namespace leat::broker {
+
+using CheckTicket = std::uint64_t;
+using OwnedBatch = std::vector<std::byte>;
+
+class BatchChecker {
+ public:
+  virtual ~BatchChecker() = default;
+  // Takes a batch; Broker::on_checked() follows once for each ticket, in any order, never within
+  // this call. The caller bounds how much waits here. A batch that is gone by the time it is looked
+  // at interests nobody any more: whatever is then told of it is ignored.
+  virtual void check(CheckTicket ticket, std::weak_ptr<const OwnedBatch> batch,
+                     std::size_t max_decompressed_bytes) = 0;
+};
+
+// What a broker must know of a batch before it stores it, without what is in force elsewhere.
+// Errors: those of RecordBatchView::parse() and validate().
+Result<> check_records(Bytes batch, std::size_t max_decompressed_bytes);
+
+}  // namespace leat::broker
