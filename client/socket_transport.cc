@@ -41,13 +41,16 @@ class SocketTransport final : public Transport,
     std::vector<asio::const_buffer> buffers;
     buffers.reserve(frames.size());
     for (const auto& frame : frames) buffers.push_back(asio::buffer(frame));
-    asio::async_write(socket_, buffers,
-                      [self = shared_from_this(), frames = std::move(frames)](std::error_code error,
-                                                                              std::size_t) {
-                        if (self->closed_) return;
-                        if (error) return self->lost({ErrorCode::kDisconnected, error.message()});
-                        self->events_.on_sent();
-                      });
+    asio::async_write(
+        socket_, buffers,
+        [self = shared_from_this(), frames = std::move(frames)](std::error_code error,
+                                                                std::size_t) {
+          if (self->closed_) return;
+          // What the peer said before it went is still to be read, and then its end.
+          if (error == asio::error::broken_pipe || error == asio::error::connection_reset) return;
+          if (error) return self->lost({ErrorCode::kDisconnected, error.message()});
+          self->events_.on_sent();
+        });
   }
 
   void close() override {

@@ -34,7 +34,11 @@ void LocalConnections::poll(LocalHandler& handler) {
 void LocalConnections::accept(const std::shared_ptr<LocalPipe>& pipe, LocalHandler& handler) {
   pipe->id = ConnectionId(next_id_++);
   if (connections_.size() >= limits_.connections)
-    return pipe->hang_up({ErrorCode::kLimitReached, "too many clients in this process"}, false);
+    return pipe->hang_up({ErrorCode::kLimitReached, "the server in this process takes " +
+                                                        std::to_string(limits_.connections) +
+                                                        " connections (limits.connections); close "
+                                                        "one, or raise it"},
+                         false);
   connections_[pipe->id].pipe = pipe;
   handler.on_local_accept(pipe->id);
 }

@@ -79,7 +79,7 @@ constexpr Option kTable[] = {
 
     {.key = "limits.connections",
      .type = OptionType::kCount,
-     .help = "open at once; a further one is closed",
+     .help = "open at once; a further one is told so and closed",
      .field = LEAT_FIELD(server.limits.reactor.connections),
      .least = 1,
      .most = kMostParts,

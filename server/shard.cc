@@ -3,6 +3,7 @@
 #include "protocol/names.h"
 #include "server/listen_url.h"
 #include "server/reactor/open_reactor.h"
+#include "server/session/native_replies.h"
 #include "storage/thread.h"
 
 namespace leat {
@@ -66,6 +67,11 @@ void Shard::stop() {
 Result<> Shard::open_reactor() {
   const auto kind = reactor::parse_reactor_kind(options_.reactor);
   if (!kind) return fail(kind.error());
+  options_.limits.reactor.refusal = session::refusal_frame(
+      {ErrorCode::kLimitReached, "this broker takes " +
+                                     std::to_string(options_.limits.reactor.connections) +
+                                     " connections (limits.connections) and has them; try again "
+                                     "later, or raise the limit"});
   auto opened = reactor::open_reactor(*kind, options_.limits.reactor, clock_);
   if (!opened) return fail(opened.error());
   reactor_ = std::move(opened->reactor);

@@ -46,6 +46,7 @@ class ReactorHandler {
 
 struct ReactorLimits {
   std::size_t connections = 10'000;
+  std::vector<std::byte> refusal;  // what one beyond these is told before it is closed
   Duration write_deadline = std::chrono::seconds(30);  // without progress on queued output
 };
 

@@ -14,7 +14,7 @@ SocketReactor::SocketReactor(ReactorLimits limits, const Clock& clock)
     : clock_(clock),
       deadlines_(limits.write_deadline),
       event_(::eventfd(0, EFD_CLOEXEC)),
-      limits_(limits) {}
+      limits_(std::move(limits)) {}
 
 SocketReactor::~SocketReactor() {
   for (auto& [id, connection] : connections_) ::close(connection->fd);
@@ -34,7 +34,7 @@ SocketReactor::Connection* SocketReactor::find(ConnectionId id) {
 
 std::optional<ConnectionId> SocketReactor::admit(int fd) {
   if (connections_.size() >= limits_.connections) {
-    ::close(fd);
+    refused_.refuse(fd, limits_.refusal, clock_.now());
     return std::nullopt;
   }
   prepare_connection(fd);
@@ -123,6 +123,7 @@ void SocketReactor::after_events() {
   }
   flush_dirty();
   lose_stuck();
+  if (refused_.next()) refused_.close_due(clock_.now());
 }
 
 void SocketReactor::flush_dirty() {
@@ -150,7 +151,8 @@ void SocketReactor::lose_stuck() {
 std::optional<Duration> SocketReactor::idle_time() const {
   if (!dirty_.empty()) return Duration::zero();
   auto until = deadlines_.next();
-  if (timer_) until = until ? std::min(*until, *timer_) : *timer_;
+  for (const auto& when : {timer_, refused_.next()})
+    if (when) until = until ? std::min(*until, *when) : *when;
   if (!until) return std::nullopt;
   return std::max(*until - clock_.now(), Duration::zero());
 }

@@ -8,6 +8,7 @@
 #include "server/reactor/listeners.h"
 #include "server/reactor/output_queue.h"
 #include "server/reactor/reactor.h"
+#include "server/reactor/refused_connections.h"
 #include "server/reactor/write_deadlines.h"
 
 namespace leat::reactor {
@@ -54,7 +55,7 @@ class SocketReactor : public Reactor {
 
   // ---- what it builds on ----
   Connection* find(ConnectionId id);
-  // The new connection's id; none beyond the limit, the descriptor is closed then.
+  // The new connection's id; none beyond the limit, where it is told so and closed.
   std::optional<ConnectionId> admit(int fd);
   void erase(ConnectionId id, Connection& connection);
   // The kernel took of the output what it could; told, or closed, when that was all.
@@ -87,6 +88,7 @@ class SocketReactor : public Reactor {
 
   std::atomic<std::uint64_t> calls_{0};
   ReactorLimits limits_;
+  RefusedConnections refused_;
   std::vector<ConnectionId> dirty_;
   std::uint64_t next_id_ = 1;
   std::optional<MonotonicTime> timer_;

@@ -1,5 +1,7 @@
 #include "server/session/native_replies.h"
 
+#include "protocol/native/codec.h"
+
 namespace leat::session {
 namespace {
 
@@ -90,6 +92,12 @@ struct ToNative {
 
 native::Reply to_native(const broker::Reply& reply) {
   return std::visit(ToNative(), reply);
+}
+
+std::vector<std::byte> refusal_frame(const Error& why) {
+  std::vector<std::byte> frame;
+  native::encode(CorrelationId(0), native::ErrorReply{why.code, why.detail}, frame);
+  return frame;
 }
 
 }  // namespace leat::session

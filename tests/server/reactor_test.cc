@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 
 #include "protocol/base/random.h"
 #include "server/reactor/open_reactor.h"
+#include "server/reactor/refused_connections.h"
 #include "tests/forbid_io_uring.h"
 
 namespace leat::reactor {
@@ -183,6 +185,34 @@ TEST_P(ReactorTest, RefusesConnectionsBeyondTheLimit) {
   EXPECT_EQ(read_until_closed(three), 0u);  // accepted by the kernel, closed by us
   EXPECT_EQ(harness.accepted, 2);
   for (const int fd : {one, two, three}) ::close(fd);
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for (int fd = 0; fd < 1'000; ++fd) count += ::fcntl(fd, F_GETFD) >= 0;
+  return count;
+}
+
+// Also those that speak first: their unread words must not turn the close into a reset.
+TEST_P(ReactorTest, TellsThoseItRefusesWhyHoweverManyTheyAre) {
+  const std::string why = "full";
+  Harness harness(GetParam(),
+                  {.connections = 1, .refusal = {as_bytes(why).begin(), as_bytes(why).end()}});
+  harness.start();
+  const int first = harness.connect();
+  harness.accepted.wait(0);
+  const std::size_t before = open_descriptors();
+  std::vector<int> refused;
+  for (std::size_t i = 0; i < 2 * RefusedConnections::kMost; ++i) {
+    refused.push_back(harness.connect());
+    ::send(refused.back(), "hello", 5, MSG_NOSIGNAL);
+    EXPECT_EQ(read_until_closed(refused.back()), why.size());
+  }
+  EXPECT_LE(open_descriptors(), before + refused.size() + RefusedConnections::kMost);
+  for (const int fd : refused) ::close(fd);
+  while (open_descriptors() > before) std::this_thread::yield();  // they do not stay for long
+  EXPECT_EQ(harness.accepted, 1);
+  ::close(first);
 }
 
 TEST_P(ReactorTest, GivesUpAPeerThatDoesNotRead) {

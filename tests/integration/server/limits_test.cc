@@ -6,6 +6,7 @@
 #include "client/blocking.h"
 #include "protocol/record_batch.h"
 #include "server/server.h"
+#include "tests/forbid_io_uring.h"
 #include "tests/raw_connection.h"
 #include "tests/temporary_directory.h"
 
@@ -17,11 +18,13 @@ using namespace native;
 
 class LimitsTest : public ::testing::Test {
  protected:
-  void open(const ServerLimits& limits) {
+  void open(const ServerLimits& limits, const std::string& reactor = "auto") {
+    server.reset();
     auto opened = Server::open({.data_dir = directory / "data",
-                                .listen = {"leat://127.0.0.1:0"},
+                                .listen = {"leat://127.0.0.1:0", "unix://" + (directory / "leat")},
                                 .memory_bytes = 16 << 20,
-                                .limits = limits});
+                                .limits = limits,
+                                .reactor = reactor});
     ASSERT_TRUE(opened) << opened.error().message();
     server = std::move(*opened);
     url = server->listeners().front();
@@ -46,16 +49,54 @@ class LimitsTest : public ::testing::Test {
   std::string url;
 };
 
-TEST_F(LimitsTest, ConnectionsBeyondTheLimitAreClosedAndTheOthersServed) {
-  open({.reactor = {.connections = 2}});
-  RawConnection one(url), two(url);
-  one.hello();
-  two.hello();
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(RawConnection(url).closed_by_peer());
-  one.send(Ping{});
-  EXPECT_TRUE(one.receive());
-  two.send(Ping{});
-  EXPECT_TRUE(two.receive());
+TEST_F(LimitsTest, ConnectionsBeyondTheLimitAreToldSoAndTheOthersServed) {
+  for (const std::string reactor : {"uring", "epoll"}) {
+    if (reactor == "uring" && !test::io_uring_exists()) continue;
+    open({.reactor = {.connections = 2}}, reactor);
+    RawConnection one(url), two(url);
+    one.hello();
+    two.hello();
+    for (int i = 0; i < 3; ++i) {
+      RawConnection three(url);
+      const Error why = error_of(three, Hello{});
+      EXPECT_EQ(three.correlation(), 0u);
+      EXPECT_EQ(why.code, ErrorCode::kLimitReached);
+      EXPECT_NE(why.detail.find("takes 2 connections (limits.connections)"), std::string::npos)
+          << why.detail;
+      EXPECT_TRUE(three.closed_by_peer());
+    }
+    for (RawConnection* connection : {&one, &two}) {
+      connection->send(Ping{});
+      EXPECT_TRUE(connection->receive());
+    }
+  }
+}
+
+TEST_F(LimitsTest, AClientSaysWhichLimitKeptItOut) {
+  for (const std::string reactor : {"uring", "epoll"}) {
+    if (reactor == "uring" && !test::io_uring_exists()) continue;
+    open({.reactor = {.connections = 1}}, reactor);
+    RawConnection one(url);
+    one.hello();
+    for (const std::string& listener : server->listeners()) {
+      const auto refused = blocking::Client::connect({.broker = listener});
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().code, ErrorCode::kLimitReached);
+      EXPECT_NE(refused.error().message().find("limits.connections"), std::string::npos)
+          << refused.error().message();
+    }
+    ASSERT_TRUE(server->connect_local());  // has a limit of its own
+  }
+}
+
+TEST_F(LimitsTest, ALocalClientIsToldTheSame) {
+  open({.reactor = {.connections = 1}});
+  auto one = server->connect_local();
+  ASSERT_TRUE(one);
+  const auto two = server->connect_local();
+  ASSERT_FALSE(two);
+  EXPECT_EQ(two.error().code, ErrorCode::kLimitReached);
+  EXPECT_NE(two.error().message().find("limits.connections"), std::string::npos);
 }
 
 TEST_F(LimitsTest, LargeBatchesAreRefusedAndTheConnectionStays) {
