@@ -149,9 +149,8 @@ Consumer::Consumer(std::shared_ptr<Link> link, std::shared_ptr<ConsumerCore> cor
     : link_(std::move(link)), core_(std::move(core)) {}
 
 Consumer::~Consumer() {
-  if (!link_->check_process()) return;
   // In a handler there is no waiting: the words of parting are sent all the same.
-  if (link_->on_own_thread()) {
+  if (!link_->check_process() || link_->on_own_thread()) {
     core_->close([](const Result<>&) {});
     return;
   }

@@ -267,7 +267,10 @@ std::vector<TopicPartition> ConsumerCore::assignment() const {
 // ---- the end ----
 
 void ConsumerCore::close(Completion<> done) {
-  if (auto ok = link_.check_process(); !ok) return done(fail(ok.error()));
+  if (auto ok = link_.check_process(); !ok) {
+    leave_to_parent(shared_from_this());
+    return done(fail(ok.error()));
+  }
   auto held = std::make_shared<Completion<>>(std::move(done));
   link_.run([self = shared_from_this(), held] {
     std::unique_lock lock(self->mutex_);

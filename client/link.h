@@ -14,8 +14,8 @@
 
 #include "client/config.h"
 #include "client/connection_logic.h"
-#include "client/own_process.h"
 #include "client/transport.h"
+#include "protocol/base/own_process.h"
 #include "protocol/base/random.h"
 
 namespace leat {

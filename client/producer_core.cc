@@ -55,7 +55,7 @@ std::shared_ptr<ProducerCore> ProducerCore::open(Link& link, const ProducerOptio
 }
 
 void ProducerCore::close() {
-  if (!link_.check_process()) return;
+  if (!link_.check_process()) return leave_to_parent(shared_from_this());
   link_.run([this] {
     link_.remove(this);
     timer_.reset();

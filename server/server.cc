@@ -1,7 +1,6 @@
 #include "server/server.h"
 
-#include <unistd.h>
-
+#include "protocol/base/own_process.h"
 #include "server/shard.h"
 
 namespace leat {
@@ -13,7 +12,7 @@ class EmbeddedServer final : public Server {
   explicit EmbeddedServer(std::unique_ptr<Shard> shard) : shard_(std::move(shard)) {}
   // In a forked child the shard is left alone: its threads and its files are the parent's.
   ~EmbeddedServer() override {
-    if (!here()) [[maybe_unused]]
+    if (!process_.here()) [[maybe_unused]]
       const auto* parents = shard_.release();
   }
 
@@ -23,19 +22,15 @@ class EmbeddedServer final : public Server {
   std::uint64_t system_calls() const override { return shard_->system_calls(); }
   std::uint64_t journal_syncs() const override { return shard_->journal_syncs(); }
   Result<blocking::Client> connect_local(ClientOptions options) override {
-    if (!here())
-      return fail(ErrorCode::kNotAllowed,
-                  "used in a child of the process that opened it; open another one there");
+    if (auto ok = process_.check(); !ok) return fail(ok.error());
     return blocking::Client::connect(std::move(options), shard_->connector());
   }
   void close() override {
-    if (here()) shard_->close();
+    if (process_.here()) shard_->close();
   }
 
  private:
-  bool here() const { return ::getpid() == process_; }
-
-  const pid_t process_ = ::getpid();
+  const OwnProcess process_;
   std::unique_ptr<Shard> shard_;
 };
 

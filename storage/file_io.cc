@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "protocol/base/own_process.h"
 #include "storage/uring_write_queue.h"
 
 namespace leat::storage {
@@ -116,9 +117,15 @@ class RealFile final : public File {
 class RealLock final : public FileLock {
  public:
   explicit RealLock(Descriptor fd) : fd_(std::move(fd)) {}
+  // Said out loud: a forked child may have a copy of the descriptor, with which the lock would
+  // stay.
+  ~RealLock() override {
+    if (process_.here()) ::flock(fd_.get(), LOCK_UN);
+  }
 
  private:
-  Descriptor fd_;  // flock() ends with the last descriptor
+  Descriptor fd_;
+  const OwnProcess process_;
 };
 
 std::string holder_of(int fd) {
