@@ -97,7 +97,10 @@ Result<std::unique_ptr<Producer>> Client::producer(const Topic& topic,
 Result<std::unique_ptr<Consumer>> Client::consumer(ConsumerOptions options) {
   auto core = std::make_shared<ConsumerCore>(*link_, std::move(options));
   std::unique_ptr<Consumer> consumer(new Consumer(link_, core));
-  auto ok = wait_for<void>(*link_, [&](Completion<> done) { core->start(std::move(done)); });
+  // Reading goes on through lost connections by itself; a caller of this one wants to be told.
+  auto ok = wait_for<void>(
+      *link_, [&](Completion<> done) { core->start(std::move(done)); },
+      2 * link_->options().request_timeout);
   if (!ok) return fail(ok.error());
   return consumer;
 }

@@ -69,7 +69,9 @@ class Client {
   // Error: kUnknownTopic.
   Result<std::unique_ptr<Producer>> producer(const Topic& topic,
                                              const ProducerOptions& options = {});
-  // Errors besides: kUnknownPartition, kInvalidGroupName, kOffsetOutOfRange.
+  // Knows where it begins, or is a member of its group, on return.
+  // Errors besides: kUnknownPartition, kInvalidGroupName, kOffsetOutOfRange, kTimedOut (the broker
+  // went away meanwhile).
   Result<std::unique_ptr<Consumer>> consumer(ConsumerOptions options);
 
  private:

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <future>
+#include <optional>
 
 #include "client/link.h"
 
@@ -40,10 +41,11 @@ ReplyHandler expect(Completion<> done) {
   return expect<Expected>(std::move(done), 0);
 }
 
-// Starts what completes on the link's thread, and waits for it. Error besides its own: kNotAllowed
-// on the link's own thread.
+// Starts what completes on the link's thread, and waits for it, with a patience where it has none
+// of its own. Errors besides its own: kNotAllowed on the link's own thread, kTimedOut.
 template <class T, class Start>
-Result<T> wait_for(Link& link, Start start) {
+Result<T> wait_for(Link& link, Start start,
+                   std::optional<std::chrono::milliseconds> patience = {}) {
   if (auto ok = link.check_process(); !ok) return fail(ok.error());
   if (link.on_own_thread())
     return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
@@ -51,6 +53,8 @@ Result<T> wait_for(Link& link, Start start) {
   auto done = std::make_shared<std::promise<Result<T>>>();
   auto result = done->get_future();
   start(Completion<T>([done](Result<T> value) { done->set_value(std::move(value)); }));
+  if (patience && result.wait_for(*patience) != std::future_status::ready)
+    return fail(ErrorCode::kTimedOut, "no answer from the broker");
   return result.get();
 }
 
