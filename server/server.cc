@@ -37,6 +37,7 @@ class EmbeddedServer final : public Server {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
+  if (options.on_assert) set_assert_handler(options.on_assert);
   auto shard = std::make_unique<Shard>(std::move(options));
   if (auto ok = shard->start(); !ok) return fail(ok.error());
   return std::make_unique<EmbeddedServer>(std::move(shard));

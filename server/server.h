@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/blocking.h"
+#include "protocol/base/assert.h"
 #include "protocol/base/result.h"
 #include "server/limits.h"
 
@@ -34,6 +35,9 @@ struct ServerOptions {
   std::string journal = "auto";
   // Called on the server's threads; must not block. Empty: no log.
   std::function<void(LogLevel level, std::string_view line)> log;
+  // What a failed assertion does, in the whole process (protocol/base/assert.h); it must not
+  // return. Null: as before, which is one line on stderr and abort().
+  AssertHandler on_assert = nullptr;
   // For tests: called at named points on storage's threads (storage/journal.h).
   std::function<void(const char* point)> at_point;
 };

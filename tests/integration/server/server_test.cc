@@ -1,13 +1,16 @@
-// The broker over real sockets: the native protocol, bad input included.
+// The broker over real sockets and by way of memory: the native protocol, bad input included.
 #include "server/server.h"
 
+#include <filesystem>
 #include <iostream>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "protocol/record_batch.h"
+#include "server/shard.h"
 #include "tests/forbid_io_uring.h"
+#include "tests/local_relay.h"
 #include "tests/raw_connection.h"
 #include "tests/temporary_directory.h"
 
@@ -18,7 +21,7 @@ using test::RawConnection;
 using test::TemporaryDirectory;
 using namespace native;
 
-// Over TCP and Unix sockets; with io_uring under sockets and journal, and without.
+// Over TCP, Unix sockets and memory; with io_uring under sockets and journal, and without.
 class ServerTest : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   void SetUp() override {
@@ -28,11 +31,29 @@ class ServerTest : public ::testing::TestWithParam<std::tuple<std::string, std::
   }
   void open() {
     server.reset();
+    if (std::get<0>(GetParam()) == "local") return open_local();
     auto opened = Server::open(options());
     ASSERT_TRUE(opened) << opened.error().message();
     server = std::move(*opened);
     EXPECT_EQ(server->reactor(), std::get<1>(GetParam()));
     url = server->listeners().front();
+  }
+  // The shard itself: the face gives out clients, and these tests are none.
+  void open_local() {
+    TearDown();
+    ServerOptions local = options();
+    local.listen.clear();
+    shard = std::make_unique<Shard>(std::move(local));
+    const auto started = shard->start();
+    ASSERT_TRUE(started) << started.error().message();
+    std::filesystem::remove(directory / "relay");
+    relay = std::make_unique<test::LocalRelay>(directory / "relay",
+                                               [this] { return shard->connector(); });
+    url = "unix://" + (directory / "relay");
+  }
+  void TearDown() override {
+    if (shard) shard->close();  // ends the relay's connections
+    relay.reset();
   }
   ServerOptions options() {
     const auto& [socket, reactor] = GetParam();
@@ -74,11 +95,13 @@ class ServerTest : public ::testing::TestWithParam<std::tuple<std::string, std::
 
   TemporaryDirectory directory;
   std::unique_ptr<Server> server;
+  std::unique_ptr<Shard> shard;
+  std::unique_ptr<test::LocalRelay> relay;
   std::string url;
 };
 
 INSTANTIATE_TEST_SUITE_P(Sockets, ServerTest,
-                         ::testing::Combine(::testing::Values("tcp", "unix"),
+                         ::testing::Combine(::testing::Values("tcp", "unix", "local"),
                                             ::testing::Values("uring", "epoll")),
                          [](const auto& test) {
                            return std::get<0>(test.param) + "_" + std::get<1>(test.param);
