@@ -2,30 +2,34 @@
 
 find_package(Threads REQUIRED)
 
+# A package from its archive, or from its shared library: always so in a target with the property
+# LEAT_SHARED_PACKAGES, for Debian's archives are not position-independent.
+function(leat_link_package target name)
+  find_library(LEAT_${name}_SHARED "lib${name}.so" REQUIRED)
+  set(chosen "${LEAT_${name}_SHARED}")
+  if(LEAT_STATIC_ROCKSDB)
+    find_library(LEAT_${name}_ARCHIVE "lib${name}.a" REQUIRED)
+    set(shared "$<BOOL:$<TARGET_PROPERTY:LEAT_SHARED_PACKAGES>>")
+    set(chosen "$<IF:${shared},${LEAT_${name}_SHARED},${LEAT_${name}_ARCHIVE}>")
+  endif()
+  target_link_libraries(${target} INTERFACE "${chosen}")
+endfunction()
+
 # What record batches are compressed with. RocksDB uses the same archives.
 add_library(leat_codecs INTERFACE)
 target_compile_definitions(leat_codecs INTERFACE ZLIB_CONST)
 foreach(codec snappy lz4 zstd z)
-  if(LEAT_STATIC_ROCKSDB)
-    find_library(LEAT_${codec}_ARCHIVE "lib${codec}.a" REQUIRED)
-    target_link_libraries(leat_codecs INTERFACE "${LEAT_${codec}_ARCHIVE}")
-  else()
-    find_library(LEAT_${codec}_SHARED "lib${codec}.so" REQUIRED)
-    target_link_libraries(leat_codecs INTERFACE "${LEAT_${codec}_SHARED}")
-  endif()
+  leat_link_package(leat_codecs ${codec})
 endforeach()
 
 add_library(leat_rocksdb INTERFACE)
-if(LEAT_STATIC_ROCKSDB)
-  foreach(archive rocksdb snappy lz4 zstd bz2 z)
-    find_library(LEAT_${archive}_ARCHIVE "lib${archive}.a" REQUIRED)
-    target_link_libraries(leat_rocksdb INTERFACE "${LEAT_${archive}_ARCHIVE}")
+leat_link_package(leat_rocksdb rocksdb)
+if(LEAT_STATIC_ROCKSDB)  # what RocksDB's archive needs in turn
+  foreach(package snappy lz4 zstd bz2 z)
+    leat_link_package(leat_rocksdb ${package})
   endforeach()
-  target_link_libraries(leat_rocksdb INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
-else()
-  find_library(LEAT_ROCKSDB_SHARED librocksdb.so REQUIRED)
-  target_link_libraries(leat_rocksdb INTERFACE "${LEAT_ROCKSDB_SHARED}" Threads::Threads)
 endif()
+target_link_libraries(leat_rocksdb INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 
 find_library(LEAT_URING_ARCHIVE liburing.a REQUIRED)
 add_library(leat_uring INTERFACE)

@@ -34,6 +34,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"server",
      {"server", "server/session", "server/broker", "server/reactor", "storage", "client",
       "protocol", "protocol/base"}},
+    {"server/c", {"server/c", "server"}},
     {"client", {"client", "protocol", "protocol/base"}},
     {"client/tool", {"client/tool", "client", "protocol", "protocol/base"}},
     {"examples/demo", {"examples/demo", "client", "protocol", "protocol/base"}},
