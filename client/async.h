@@ -72,6 +72,9 @@ class Delivery {
 
   void operator()(Result<T> result) {
     const Executor executor = executor_;
+    // Whatever the handler does, its io_context is not gone before it was handed over: posting
+    // still touches it when the handler runs already.
+    const auto handing_over = work_;
     auto run = [self = std::move(*this), result = std::move(result)]() mutable {
       self.finish(std::move(result));
     };

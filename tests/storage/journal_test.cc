@@ -132,6 +132,13 @@ std::string slurp(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
+std::string slurp(const std::string& path, std::uint64_t at, std::size_t bytes) {
+  std::string part(bytes, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(at));
+  file.read(part.data(), static_cast<std::streamsize>(bytes));
+  return part;
+}
 void spit(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
 }
@@ -220,8 +227,7 @@ bool proved_durable(const RecordingFileIo& io, const JournalEntry& entry) {
   const auto done = io.recorded();
   const auto covers = [&](const test::Recorded& write) {
     return write.operation == Operation::kWriteThrough &&
-           slurp(write.path).substr(write.at, write.bytes).find(as_text(entry.body)) !=
-               std::string::npos;
+           slurp(write.path, write.at, write.bytes).find(as_text(entry.body)) != std::string::npos;
   };
   const auto covering = std::find_if(done.rbegin(), done.rend(), covers);
   if (covering == done.rend()) return false;
