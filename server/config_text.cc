@@ -21,6 +21,19 @@ line and column.
 Sizes are text with a unit (`"64MiB"`; also KiB, GiB, TiB, and kB, MB, GB in thousands) or a number of
 bytes; durations are text with a unit (`"500ms"`, `"10s"`, `"5m"`, `"1h"`). A flag takes the same
 without quotes; `--insecure` and its like also take `=false`, and `--listen` may be repeated.
+
+## Memory
+`memory` is one budget for what is held on behalf of clients, in sixteenths: 3 for the newest records,
+those included that the disk is still behind with; 4 for RocksDB's memtables of records, 1 for its
+other memtables, 1 for blocks that cold reads brought; 1 for the journal's writes under way; 4 for
+connections together: frames that have begun to come, requests held back, output that waits. One more
+each are `limits.checking_bytes` and, at the most, `limits.receive_bytes`. A frame is given room, whole,
+before it is read; until there is room its socket is not read.
+
+Outside the budget lie the program itself, the threads' stacks, the one batch that is being decompressed
+(`limits.decompressed_bytes`), and what grows with the number of topics, partitions, groups, producers
+and connections, which have limits of their own. While output uses up half of the connections' share,
+one that does not read gets nothing more, but one that has nothing waiting still gets an answer.
 )";
 
 std::string_view table_of(const Option& option) {

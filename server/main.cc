@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -37,7 +38,19 @@ void tell_ready(const leat::Server& server, const std::string& data_dir) {
             << ",\"data_dir\":" << quoted(data_dir) << "}" << std::endl;
 }
 
+// The process is ours: under a small budget what was freed goes back to the system, at some cost in
+// time, instead of lying in an arena for each thread.
+void keep_the_heap_small(std::size_t memory_bytes) {
+  constexpr std::size_t kSmallMemoryBytes = 64 << 20;
+  constexpr int kLargeBlockBytes = 64 << 10;  // a mapping of its own
+  if (memory_bytes >= kSmallMemoryBytes) return;
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBlockBytes);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kLargeBlockBytes);
+}
+
 int serve(const leat::DaemonOptions& daemon) {
+  keep_the_heap_small(daemon.server.memory_bytes);
   auto logger = spdlog::stderr_logger_mt("leatd");
   logger->set_level(spdlog::level::from_str(daemon.log_level));
   leat::ServerOptions options = daemon.server;

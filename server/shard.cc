@@ -38,6 +38,12 @@ Result<> Shard::start() {
   if (!opened) return fail(opened.error());
   storage_ = std::move(*opened);
   log_recovery();
+  // Whatever the budget, the largest frame must get through.
+  const auto& frame = options_.limits.session.limits;
+  memory_ = std::make_shared<session::ConnectionMemory>(
+      std::max(storage::shares_of(options_.memory_bytes).connections,
+               frame.payload_bytes + 2 * frame.envelope_bytes),
+      frame.payload_bytes + frame.envelope_bytes, [this] { reactor_->wake(); });
   if (auto ok = listen(); !ok) return ok;
   checks_ = std::make_unique<CheckThread>([this] { reactor_->wake(); });
   broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,
@@ -56,6 +62,7 @@ void Shard::stop() {
   closing_ = true;
   reactor_->wake();
   thread_.join();
+  memory_->close();
   local_->close();
   checks_.reset();
   sessions_.clear();
@@ -163,6 +170,7 @@ void Shard::on_wake() {
   storage_->poll(*broker_);
   checks_->poll(*broker_);
   local_->poll(*this);
+  if (memory_->take_room()) on_room();
   settle();
   if (closing_) drain();
 }
@@ -184,7 +192,7 @@ void Shard::on_timer() {
 // ---- connections within the process; what leaves settle() to the caller ----
 
 void Shard::on_local_accept(ConnectionId id) {
-  auto session = std::make_unique<session::NativeSession>(id, *broker_, *this,
+  auto session = std::make_unique<session::NativeSession>(id, *broker_, *this, *memory_,
                                                           options_.limits.session, clock_);
   touch(id, *sessions_.emplace(id, std::move(session)).first->second);
 }
@@ -206,6 +214,7 @@ void Shard::on_local_drained(ConnectionId id) {
 // ---- session output ----
 
 void Shard::send(ConnectionId id, std::shared_ptr<const void> owner, Bytes bytes) {
+  owner = session::ConnectionMemory::count_output(memory_, std::move(owner), bytes.size());
   if (LocalConnections::owns(id)) return local_->send(id, {std::move(owner), bytes});
   reactor_->send(id, {std::move(owner), bytes});
 }

@@ -96,6 +96,7 @@ class Shard final : public reactor::ReactorHandler,
   std::unique_ptr<storage::DiskStorage> storage_;
   std::unique_ptr<CheckThread> checks_;
   std::unique_ptr<broker::Broker> broker_;
+  std::shared_ptr<session::ConnectionMemory> memory_;
   std::unordered_map<ConnectionId, std::unique_ptr<session::NativeSession>> sessions_;
   std::set<std::pair<MonotonicTime, ConnectionId>> deadlines_;
   std::unordered_map<ConnectionId, std::optional<MonotonicTime>> known_deadlines_;

@@ -5,16 +5,10 @@
 namespace leat::storage {
 namespace {
 
-constexpr std::size_t kLargestMemtableBytes = 150 << 20;
-constexpr std::size_t kSmallestMemtableBytes = 2 << 20;
 constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // few writes in flight: each keeps its memory
 constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
 // A clean stop rolls when a restart would otherwise replay more than this.
 constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
-
-std::size_t memtable_bytes(std::size_t memory_bytes) {
-  return std::clamp(memory_bytes / 6, kSmallestMemtableBytes, kLargestMemtableBytes);
-}
 
 }  // namespace
 
@@ -22,7 +16,8 @@ DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
     : options_(std::move(options)),
       wake_(std::move(wake)),
       state_(options_.producers),
-      tail_(options_.memory_bytes / 4) {}
+      shares_(shares_of(options_.memory_bytes)),
+      tail_(shares_.newest_records) {}
 
 Result<std::unique_ptr<DiskStorage>> DiskStorage::open(StorageOptions options, FileIo& io,
                                                        std::function<void()> wake) {
@@ -42,10 +37,11 @@ Result<> DiskStorage::recover(FileIo& io) {
 }
 
 Result<> DiskStorage::open_store() {
-  const std::size_t memtable = memtable_bytes(options_.memory_bytes);
   auto store = Store::open({.directory = directory_.rocksdb(),
-                            .memtable_bytes = memtable,
-                            .roll_bytes = memtable / 5 * 4,
+                            .memtable_bytes = shares_.memtable,
+                            .other_memtable_bytes = shares_.other_memtable,
+                            .block_cache_bytes = shares_.block_cache,
+                            .roll_bytes = shares_.memtable / 5 * 4,
                             .roll_entries = options_.max_unpersisted_entries / 4,
                             .producers = options_.producers,
                             .on_persisted =
@@ -68,13 +64,14 @@ Result<> DiskStorage::open_store() {
 }
 
 Result<> DiskStorage::open_journal(FileIo& io) {
+  const std::size_t writes = options_.memory_bytes < kSmallMemoryBytes ? 4 : 16;
   JournalOptions options{
       .directory = directory_.journal(),
       .segment_bytes = options_.journal_segment_bytes,
+      .max_group_bytes = std::min<std::size_t>(shares_.journal / writes, 1 << 20),
       .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
       .writes = options_.journal_writes,
-      .writes_in_flight =
-          options_.memory_bytes < kSmallMemoryBytes ? std::size_t{4} : std::size_t{16},
+      .writes_in_flight = writes,
       .at_point = options_.at_point};
   JournalEvents events{
       .on_durable =
@@ -158,10 +155,14 @@ StorageStats DiskStorage::stats() const {
   return {journal_->stats(), journal_->recovery()};
 }
 
+std::size_t DiskStorage::memory_in_use() const {
+  return tail_.bytes() + store_->rocks().memtable_bytes() + store_->rocks().block_cache_bytes();
+}
+
 // ---- pressure ----
 
 bool DiskStorage::within(std::uint64_t eighths) const {
-  return (appended_bytes_ - applied_bytes_) * 8 <= options_.memory_bytes / 4 * eighths &&
+  return (appended_bytes_ - applied_bytes_) * 8 <= shares_.newest_records * eighths &&
          journal_->unpersisted_bytes() * 8 <= options_.max_unpersisted_bytes * eighths &&
          (last_appended_ - persisted_) * 8 <= options_.max_unpersisted_entries * eighths;
 }

@@ -15,6 +15,7 @@
 #include "storage/data_directory.h"
 #include "storage/file_io.h"
 #include "storage/journal.h"
+#include "storage/memory_shares.h"
 #include "storage/partition_log.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
@@ -26,8 +27,7 @@ namespace leat::storage {
 
 struct StorageOptions {
   std::string data_dir;
-  // Shared out: a sixth for each memtable, a quarter for the tail cache, and a quarter is the most
-  // that may wait to be applied.
+  // Shared out as memory_shares.h says.
   std::size_t memory_bytes = 384 << 20;
   // Rule 5's bounds on what a restart would have to replay.
   std::uint64_t max_unpersisted_bytes = 384 << 20;
@@ -55,6 +55,8 @@ class DiskStorage final : public Storage {
   ~DiskStorage() override;
 
   StorageStats stats() const;
+  // What is held within the memory budget: the newest records, memtables, cached blocks.
+  std::size_t memory_in_use() const;
 
   // Of all entries, also those that may wait in memory.
   JournalPosition last_appended() const { return last_appended_; }
@@ -144,6 +146,7 @@ class DiskStorage final : public Storage {
   State state_;
   LeaderEpoch epoch_;
   std::unordered_map<PartitionId, PartitionLog> logs_;
+  const MemoryShares shares_;
   TailCache tail_;
   std::deque<InFlight> in_flight_;
   JournalPosition last_appended_, reply_position_, durable_, applied_, persisted_;

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
@@ -47,11 +46,6 @@ bool takes_direct_io(const std::string& directory) {
   return fd >= 0;
 }
 
-// Blocks that cold reads brought; half a memtable, so that it keeps within the memory budget.
-std::shared_ptr<rocksdb::Cache> block_cache(std::size_t memtable_bytes) {
-  return rocksdb::NewLRUCache(std::min<std::size_t>(memtable_bytes / 2, 32 << 20));
-}
-
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
@@ -69,7 +63,7 @@ rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes,
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(std::move(cache))));
   options.compression = rocksdb::kNoCompression;
   options.write_buffer_size = memtable_bytes;
-  options.max_write_buffer_number = 4;
+  options.max_write_buffer_number = 2;  // one is filled while the other goes to disk
   options.num_levels = 2;
   options.level_compaction_dynamic_level_bytes = false;
   options.level0_file_num_compaction_trigger = 1;
@@ -85,7 +79,8 @@ rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes,
   return options;
 }
 
-rocksdb::ColumnFamilyOptions small_family_options(std::shared_ptr<rocksdb::Cache> cache) {
+rocksdb::ColumnFamilyOptions small_family_options(std::size_t memtable_bytes,
+                                                  std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::ColumnFamilyOptions options;
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
@@ -93,7 +88,7 @@ rocksdb::ColumnFamilyOptions small_family_options(std::shared_ptr<rocksdb::Cache
   table.block_cache = std::move(cache);
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.compression = rocksdb::kNoCompression;
-  options.write_buffer_size = 4 << 20;
+  options.write_buffer_size = memtable_bytes;
   return options;
 }
 
@@ -130,13 +125,15 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 }
 
 Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
-  const auto cache = block_cache(options.memtable_bytes);
+  // Blocks that cold reads brought.
+  const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families{
-      {rocksdb::kDefaultColumnFamilyName, small_family_options(cache)},
+      {rocksdb::kDefaultColumnFamilyName,
+       small_family_options(options.other_memtable_bytes, cache)},
       {keys::kRecordsFamily, records_options(options.memtable_bytes, cache)},
-      {keys::kCatalogFamily, small_family_options(cache)},
-      {keys::kOffsetsFamily, small_family_options(cache)},
-      {keys::kProducersFamily, small_family_options(cache)}};
+      {keys::kCatalogFamily, small_family_options(options.other_memtable_bytes, cache)},
+      {keys::kOffsetsFamily, small_family_options(options.other_memtable_bytes, cache)},
+      {keys::kProducersFamily, small_family_options(options.other_memtable_bytes, cache)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
@@ -144,6 +141,7 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
       rocksdb::DB::Open(db_options(options), options.directory, families, &handles, &db);
   if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
   auto rocks = std::unique_ptr<Rocks>(new Rocks);
+  rocks->cache_ = cache;
   rocks->db_.reset(db);
   db->DestroyColumnFamilyHandle(handles[0]);
   std::copy(handles.begin() + 1, handles.end(), rocks->handles_.begin());
@@ -184,6 +182,16 @@ std::uint64_t Rocks::stored_bytes() const {
   db_->GetIntProperty(family(Family::kRecords), rocksdb::DB::Properties::kTotalSstFilesSize,
                       &bytes);
   return bytes;
+}
+
+std::uint64_t Rocks::memtable_bytes() const {
+  std::uint64_t all = 0;
+  for (auto* handle : handles_) {
+    std::uint64_t bytes = 0;
+    db_->GetIntProperty(handle, rocksdb::DB::Properties::kSizeAllMemTables, &bytes);
+    all += bytes;
+  }
+  return all;
 }
 
 Result<> Rocks::remove_records(std::string_view begin, std::string_view end) {

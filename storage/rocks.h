@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
@@ -16,6 +17,8 @@ namespace leat::storage {
 struct RocksOptions {
   std::string directory;
   std::size_t memtable_bytes = 64 << 20;  // of the records family; one memtable is one segment
+  std::size_t other_memtable_bytes = 4 << 20;
+  std::size_t block_cache_bytes = 32 << 20;
   // RocksDB's flush thread: everything in `family` up to sequence number `up_to` is in a synced
   // SST.
   std::function<void(Family family, std::uint64_t up_to)> on_flushed;
@@ -34,7 +37,9 @@ class Rocks {
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return handles_[static_cast<std::size_t>(family)];
   }
-  std::uint64_t stored_bytes() const;  // of the records family's files
+  std::uint64_t stored_bytes() const;    // of the records family's files
+  std::uint64_t memtable_bytes() const;  // of all families, as RocksDB has them from the heap
+  std::uint64_t block_cache_bytes() const { return cache_->GetUsage(); }
   std::uint64_t sequence() const { return db_->GetLatestSequenceNumber(); }
 
   Result<> write(rocksdb::WriteBatch& batch);
@@ -45,6 +50,7 @@ class Rocks {
 
  private:
   Rocks() = default;
+  std::shared_ptr<rocksdb::Cache> cache_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles_{};
 };

@@ -46,6 +46,8 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   auto rocks = Rocks::open(
       {.directory = store->options_.directory,
        .memtable_bytes = store->options_.memtable_bytes,
+       .other_memtable_bytes = store->options_.other_memtable_bytes,
+       .block_cache_bytes = store->options_.block_cache_bytes,
        .on_flushed = [raw](Family family, std::uint64_t up_to) { raw->flushed(family, up_to); }});
   if (!rocks) return fail(rocks.error());
   store->rocks_ = std::move(*rocks);

@@ -25,6 +25,8 @@ namespace leat::storage {
 struct StoreOptions {
   std::string directory;
   std::size_t memtable_bytes = 64 << 20;
+  std::size_t other_memtable_bytes = 4 << 20;
+  std::size_t block_cache_bytes = 32 << 20;
   // A segment is rolled after so much payload, so many entries, or when the journal asks.
   std::size_t roll_bytes = 51 << 20;
   std::uint64_t roll_entries = 150'000;
@@ -53,6 +55,7 @@ class Store {
   Result<> roll_and_wait();
   bool roll_pending() const;
   std::uint64_t stored_bytes() const { return rocks_->stored_bytes(); }
+  const Rocks& rocks() const { return *rocks_; }
   bool anything_to_roll() const { return applied_ > rolled_; }
 
   // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty

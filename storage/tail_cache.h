@@ -19,6 +19,8 @@ class TailCache {
     bytes_ += bytes;
   }
 
+  std::size_t bytes() const { return bytes_; }
+
   // Calls drop(partition) for each oldest batch that must and may leave.
   template <class Drop>
   void evict(JournalPosition applied, Drop drop) {

@@ -23,7 +23,7 @@ struct BrokerOptions {
   std::size_t topics_per_member = 100;
   std::size_t batch_bytes = 8 << 20;
   std::size_t decompressed_bytes = kMaxDecompressedBytes;  // of a batch
-  std::size_t checking_bytes = 32 << 20;  // of batches that wait for a check off the shard
+  std::size_t checking_bytes = 24 << 20;  // of batches that wait for a check off the shard
   std::size_t fetch_bytes = 16 << 20;
   std::chrono::milliseconds fetch_wait{60'000};
   std::size_t waiting_fetches_per_connection = 4'096;

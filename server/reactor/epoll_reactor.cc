@@ -12,7 +12,7 @@
 namespace leat::reactor {
 namespace {
 
-constexpr std::size_t kReceiveBytes = 256 << 10;  // small reads cap the rate of large frames
+constexpr std::size_t kMostReceiveBytes = 256 << 10;  // smaller reads cap the rate of large frames
 constexpr std::size_t kGather = 64;
 constexpr int kEvents = 256;
 // epoll tags: connections carry their id, the others have the top bit.
@@ -23,8 +23,10 @@ constexpr std::uint64_t kWakeTag = kListenerTag | 0xffffffff;
 
 EpollReactor::EpollReactor(ReactorLimits limits, const Clock& clock)
     : SocketReactor(limits, clock),
+      receive_bytes_(std::min(this->limits().receive_bytes, kMostReceiveBytes)),
       buffer_(
-          std::make_unique_for_overwrite<std::uint64_t[]>(kReceiveBytes / sizeof(std::uint64_t))) {}
+          std::make_unique_for_overwrite<std::uint64_t[]>(receive_bytes_ / sizeof(std::uint64_t))) {
+}
 
 Result<std::unique_ptr<EpollReactor>> EpollReactor::create(ReactorLimits limits,
                                                            const Clock& clock) {
@@ -122,7 +124,7 @@ void EpollReactor::accept(std::size_t listener) {
 void EpollReactor::receive(ConnectionId id, const Connection& connection) {
   auto* buffer = reinterpret_cast<std::byte*>(buffer_.get());
   count_call();
-  const ssize_t n = ::recv(connection.fd, buffer, kReceiveBytes, 0);
+  const ssize_t n = ::recv(connection.fd, buffer, receive_bytes_, 0);
   if (n > 0) return handler_->on_receive(id, Bytes(buffer, static_cast<std::size_t>(n)));
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   lost(id);

@@ -30,6 +30,7 @@ class EpollReactor final : public SocketReactor {
   void receive(ConnectionId id, const Connection& connection);
 
   int epoll_ = -1;
+  const std::size_t receive_bytes_;
   std::unique_ptr<std::uint64_t[]> buffer_;  // shared by all connections; 8-byte aligned
 };
 

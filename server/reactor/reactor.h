@@ -46,7 +46,8 @@ class ReactorHandler {
 
 struct ReactorLimits {
   std::size_t connections = 10'000;
-  std::vector<std::byte> refusal;  // what one beyond these is told before it is closed
+  std::vector<std::byte> refusal;       // what one beyond these is told before it is closed
+  std::size_t receive_bytes = 4 << 20;  // of the buffers that sockets are read into, in all
   Duration write_deadline = std::chrono::seconds(30);  // without progress on queued output
 };
 

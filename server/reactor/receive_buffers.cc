@@ -1,5 +1,6 @@
 #include "server/reactor/receive_buffers.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <sys/mman.h>
@@ -9,10 +10,8 @@ namespace {
 
 // Address space, not memory: a page is there once something was received into it.
 constexpr unsigned kBuffers = 64;  // a power of two
-constexpr std::size_t kBufferBytes = 64 << 10;
-constexpr std::size_t kRingBytes = 4096;
+constexpr std::size_t kPageBytes = 4096, kRingBytes = 4096;
 static_assert(kBuffers * sizeof(io_uring_buf) <= kRingBytes);
-constexpr std::size_t kMappedBytes = kRingBytes + kBuffers * kBufferBytes;
 
 std::uint16_t buffer_id(std::uint32_t completion_flags) {
   return static_cast<std::uint16_t>(completion_flags >> IORING_CQE_BUFFER_SHIFT);
@@ -21,11 +20,12 @@ std::uint16_t buffer_id(std::uint32_t completion_flags) {
 }  // namespace
 
 ReceiveBuffers::~ReceiveBuffers() {
-  if (memory_) ::munmap(memory_, kMappedBytes);
+  if (memory_) ::munmap(memory_, mapped_bytes());
 }
 
-int ReceiveBuffers::set_up(io_uring& ring) {
-  void* memory = ::mmap(nullptr, kMappedBytes, PROT_READ | PROT_WRITE,
+int ReceiveBuffers::set_up(io_uring& ring, std::size_t bytes) {
+  buffer_bytes_ = std::max(bytes / kBuffers / kPageBytes, std::size_t{1}) * kPageBytes;
+  void* memory = ::mmap(nullptr, mapped_bytes(), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return -errno;
   memory_ = static_cast<std::byte*>(memory);
@@ -41,12 +41,17 @@ int ReceiveBuffers::set_up(io_uring& ring) {
   return 0;
 }
 
+std::size_t ReceiveBuffers::mapped_bytes() const {
+  return kRingBytes + kBuffers * buffer_bytes_;
+}
+
 std::byte* ReceiveBuffers::buffer(std::uint16_t id) const {
-  return memory_ + kRingBytes + id * kBufferBytes;
+  return memory_ + kRingBytes + id * buffer_bytes_;
 }
 
 void ReceiveBuffers::offer(std::uint16_t id) {
-  io_uring_buf_ring_add(ring_, buffer(id), kBufferBytes, id, io_uring_buf_ring_mask(kBuffers), 0);
+  io_uring_buf_ring_add(ring_, buffer(id), static_cast<unsigned>(buffer_bytes_), id,
+                        io_uring_buf_ring_mask(kBuffers), 0);
   io_uring_buf_ring_advance(ring_, 1);
 }
 

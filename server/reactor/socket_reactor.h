@@ -74,6 +74,8 @@ class SocketReactor : public Reactor {
   // How long nothing is due; none: for ever.
   std::optional<Duration> idle_time() const;
 
+  const ReactorLimits& limits() const { return limits_; }
+
   const Clock& clock_;
   Listeners listeners_;
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;

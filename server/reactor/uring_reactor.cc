@@ -106,7 +106,7 @@ Result<> UringReactor::set_up() {
     return refused("io_uring_setup", error);
   }
   if (!has_operations(ring_)) return refused("this kernel is older than Linux 6.0", -EOPNOTSUPP);
-  if (const int error = buffers_.set_up(ring_); error < 0)
+  if (const int error = buffers_.set_up(ring_, limits().receive_bytes); error < 0)
     return refused("registering buffers", error);
   return {};
 }

@@ -11,8 +11,9 @@ constexpr std::byte kZeros[native::kFrameAlignment]{};
 }  // namespace
 
 NativeSession::NativeSession(ConnectionId id, broker::Broker& broker, SessionOutput& output,
-                             const SessionOptions& options, const Clock& clock)
-    : id_(id), broker_(broker), output_(output), options_(options), clock_(clock) {
+                             ConnectionMemory& memory, const SessionOptions& options,
+                             const Clock& clock)
+    : id_(id), broker_(broker), output_(output), memory_(memory), options_(options), clock_(clock) {
   update_deadline();
 }
 
@@ -25,6 +26,7 @@ void NativeSession::on_receive(Bytes bytes) {
     received_.insert(received_.end(), bytes.begin(), bytes.end());
     proceed();
   }
+  account();
   update_deadline();
 }
 
@@ -32,7 +34,8 @@ void NativeSession::proceed() {
   if (closing_ || blocked()) return;
   const std::size_t used = process(received_);
   received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
-  if (received_.empty()) received_.shrink_to_fit();
+  if (used > 0) received_.shrink_to_fit();
+  account();
   if (paused_ && !held_back_ && !closing_) {
     paused_ = false;
     output_.resume(id_);
@@ -72,8 +75,41 @@ void NativeSession::hold_back() {
   paused_ = true;
 }
 
+// The size of the frame that received_ holds a part of; 0: none, or not known yet.
+std::size_t NativeSession::begun_frame() const {
+  const auto header = native::parse_frame_header(
+      received_, greeted_ ? options_.limits : native::kLimitsBeforeHello);
+  if (!header || !*header || (*header)->frame_bytes() <= received_.size()) return 0;
+  return (*header)->frame_bytes();
+}
+
+// Has what lies in received_ counted, and room for the rest of a frame before it is read.
+void NativeSession::account() {
+  if (closing_) received_ = {};
+  const std::size_t frame = begun_frame();
+  if (reserved_ > 0 && frame == reserved_) return;
+  memory_.give_back(std::exchange(held_, 0), std::exchange(reserved_, 0));
+  if (frame > 0 && memory_.reserve(frame)) {
+    reserved_ = frame;
+    return received_.reserve(frame);
+  }
+  if (!memory_.hold(received_.size())) {
+    received_ = {};
+    return refuse({ErrorCode::kLimitReached,
+                   "the memory for requests is in use (memory); try again later, or raise it"});
+  }
+  held_ = received_.size();
+  if (frame > 0) hold_back();
+}
+
+// While connections together hold much, one gets nothing more before it took what waits for it.
+bool NativeSession::output_waits() const {
+  return memory_.is_full() && output_.queued_bytes(id_) > 0;
+}
+
 bool NativeSession::blocked() const {
-  return in_flight_ >= options_.requests_in_flight || !broker_.accepts_records() ||
+  return output_waits() || in_flight_ >= options_.requests_in_flight ||
+         !broker_.accepts_records() ||
          output_.queued_bytes(id_) + replies_.size() >= options_.output_bytes;
 }
 
@@ -164,7 +200,7 @@ void NativeSession::flush_replies() {
 }
 
 void NativeSession::push() {
-  while (!closing_ && output_.queued_bytes(id_) < options_.push_bytes) {
+  while (!closing_ && !output_waits() && output_.queued_bytes(id_) < options_.push_bytes) {
     auto next = broker_.subscriptions().next_push(id_);
     if (!next) return;
     send_batches(CorrelationId(0),

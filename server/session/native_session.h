@@ -10,6 +10,7 @@
 
 #include "protocol/native/codec.h"
 #include "server/broker/broker.h"
+#include "server/session/connection_memory.h"
 #include "server/session/session_options.h"
 
 namespace leat::session {
@@ -30,7 +31,10 @@ class SessionOutput {
 class NativeSession {
  public:
   NativeSession(ConnectionId id, broker::Broker& broker, SessionOutput& output,
-                const SessionOptions& options, const Clock& clock);
+                ConnectionMemory& memory, const SessionOptions& options, const Clock& clock);
+  ~NativeSession() { memory_.give_back(held_, reserved_); }
+  NativeSession(const NativeSession&) = delete;
+  NativeSession& operator=(const NativeSession&) = delete;
 
   void on_receive(Bytes bytes);
   void on_reply(CorrelationId correlation, broker::Reply reply);
@@ -50,6 +54,9 @@ class NativeSession {
   bool handle(const native::FrameView& frame);
   bool must_wait(const native::Request& request) const;
   void hold_back();
+  std::size_t begun_frame() const;
+  void account();
+  bool output_waits() const;
   void hello(CorrelationId correlation, const native::Hello& hello);
   void send_reply(CorrelationId correlation, const native::Reply& reply);
   void send_batches(CorrelationId correlation, const native::Reply& head,
@@ -62,12 +69,14 @@ class NativeSession {
   ConnectionId id_;
   broker::Broker& broker_;
   SessionOutput& output_;
+  ConnectionMemory& memory_;
   const SessionOptions& options_;
   const Clock& clock_;
 
   native::AlignedEnvelope aligned_;
   std::vector<std::byte> received_;  // what could not be handled yet: part of a frame, or held back
   std::vector<std::byte> replies_;   // gathered until flush()
+  std::size_t held_ = 0, reserved_ = 0;  // what received_ has of memory_
   std::size_t in_flight_ = 0;
   bool greeted_ = false, closing_ = false, paused_ = false, held_back_ = false;
   std::optional<MonotonicTime> deadline_;

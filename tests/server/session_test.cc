@@ -65,7 +65,8 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   SessionOptions options;
   broker::Broker broker{
       {.checking_bytes = 10'000}, storage, checker, Random(1), *this, MonotonicTime()};
-  NativeSession session{ConnectionId(1), broker, output, options, clock};
+  ConnectionMemory memory{100'000, 20'000, [] {}};
+  NativeSession session{ConnectionId(1), broker, output, memory, options, clock};
   std::uint64_t correlation = 0;
 };
 
@@ -166,6 +167,91 @@ TEST_F(SessionTest, WhatIsHeldBackIsNotThePeersDelay) {
   storage.room = false;
   receive(native::Ping{});
   EXPECT_FALSE(session.deadline());
+}
+
+// ---- memory ----
+
+// The first `bytes` of a frame of `whole`.
+std::vector<std::byte> begun(std::size_t whole, std::size_t bytes) {
+  std::vector<std::byte> frame(bytes);
+  native::write_frame_header(
+      std::span(frame).first<native::kFrameHeaderBytes>(),
+      {.envelope_bytes = 8,
+       .payload_bytes = static_cast<std::uint32_t>(whole - native::kFrameHeaderBytes - 8)});
+  return frame;
+}
+
+TEST_F(SessionTest, RoomForAFrameIsKeptFromItsHeaderUntilItIsThrough) {
+  receive(native::Hello{});
+  EXPECT_EQ(memory.used(), 0u);
+  session.on_receive(begun(8'000, 100));
+  EXPECT_EQ(memory.used(), 8'000u);
+  EXPECT_FALSE(output.paused);
+  session.on_deadline();
+  EXPECT_EQ(memory.used(), 8'000u);  // until it is closed
+}
+
+// However frames begin, grow and go: the bound holds, nobody waits for ever, none is lost.
+TEST_F(SessionTest, ConnectionsTogetherKeepWithinTheirMemory) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Random random(seed);
+    struct Other {
+      Output output;
+      std::unique_ptr<NativeSession> session;
+      std::vector<std::byte> unsent;
+    };
+    std::vector<std::unique_ptr<Other>> others;
+    for (std::uint64_t id = 10; id < 30; ++id) {
+      others.push_back(std::make_unique<Other>());
+      Other& other = *others.back();
+      other.session = std::make_unique<NativeSession>(ConnectionId(id), broker, other.output,
+                                                      memory, options, clock);
+      native::encode(CorrelationId(1), native::Request(native::Hello{}), other.unsent);
+      const std::vector<std::byte> payload(random.below(19'000) + 100);
+      native::encode(CorrelationId(2),
+                     native::Request(native::Produce{{}, PartitionIndex(0), payload}),
+                     other.unsent);
+    }
+    for (std::size_t left = others.size(); left > 0;) {
+      left = 0;
+      for (const auto& other : others) {
+        if (other->unsent.empty()) continue;
+        ++left;
+        if (other->output.paused) continue;
+        const std::size_t bytes =
+            std::min<std::size_t>(random.below(3'000) + 1, other->unsent.size());
+        other->session->on_receive(Bytes(other->unsent).first(bytes));
+        other->unsent.erase(other->unsent.begin(),
+                            other->unsent.begin() + static_cast<std::ptrdiff_t>(bytes));
+      }
+      if (memory.take_room())
+        for (const auto& other : others) other->session->proceed();
+    }
+    for (const auto& other : others) EXPECT_EQ(other->output.complaints, 0) << "seed " << seed;
+    others.clear();
+    EXPECT_EQ(memory.used(), 0u) << "seed " << seed;
+  }
+  EXPECT_LE(memory.peak(), memory.limit());
+  EXPECT_GT(memory.peak(), memory.limit() / 4);
+}
+
+TEST_F(SessionTest, AConnectionForWhoseBytesThereIsNoRoomIsToldSo) {
+  receive(native::Hello{});
+  ASSERT_TRUE(memory.hold(79'990));
+  ASSERT_TRUE(memory.reserve(10));
+  session.on_receive(begun(15'000, 100));
+  EXPECT_TRUE(output.closed);
+  EXPECT_EQ(memory.used(), 80'000u);
+  memory.give_back(79'990, 10);
+}
+
+TEST_F(SessionTest, OutputCountsUntilItsLastHolderLetsGo) {
+  auto shared = std::make_shared<ConnectionMemory>(1'000, 100, [] {});
+  auto slice = ConnectionMemory::count_output(shared, nullptr, 600);
+  const auto other = slice;
+  EXPECT_TRUE(shared->is_full());
+  slice.reset();
+  EXPECT_EQ(shared->used(), 600u);
 }
 
 }  // namespace

@@ -471,5 +471,29 @@ TEST_F(DiskStorageTest, GroupsSurviveEveryKindOfRestart) {
   }
 }
 
+// Newest records, memtables and cached blocks, while all of them are pressed: the shares that
+// memory_shares.h gives them.
+TEST_F(DiskStorageTest, KeepsWithinItsShareOfTheMemoryBudget) {
+  memory_bytes = 16 << 20;
+  open();
+  const PartitionId partition = create("orders");
+  const MemoryShares shares = shares_of(memory_bytes);
+  const std::size_t most =
+      shares.newest_records + 2 * shares.memtable + shares.block_cache + 3 * shares.other_memtable;
+  std::size_t peak = 0;
+  for (int i = 0; i < 600; ++i) {
+    append(partition, std::string(100'000, 'x'));
+    if (i % 50 == 49) {
+      settle();
+      auto outcome = storage->read(partition, Offset(i / 50), 1 << 20, ++token);
+      if (std::holds_alternative<ReadLater>(outcome))
+        poll_until([this] { return events.reads.contains(token); });
+    }
+    peak = std::max(peak, storage->memory_in_use());
+  }
+  EXPECT_LE(peak, most);
+  EXPECT_GT(peak, most / 4);
+}
+
 }  // namespace
 }  // namespace leat::storage
