@@ -38,12 +38,12 @@ Result<> Shard::start() {
   if (!opened) return fail(opened.error());
   storage_ = std::move(*opened);
   log_recovery();
-  // Whatever the budget, the largest frame must get through.
-  const auto& frame = options_.limits.session.limits;
+  // Whatever the budget, the largest frame must get through, beside what others have begun.
+  const auto& limits = options_.limits.session.limits;
+  const std::size_t frame = limits.payload_bytes + limits.envelope_bytes;
   memory_ = std::make_shared<session::ConnectionMemory>(
-      std::max(storage::shares_of(options_.memory_bytes).connections,
-               frame.payload_bytes + 2 * frame.envelope_bytes),
-      frame.payload_bytes + frame.envelope_bytes, [this] { reactor_->wake(); });
+      std::max(storage::shares_of(options_.memory_bytes).connections, 2 * frame), frame,
+      [this] { reactor_->wake(); });
   if (auto ok = listen(); !ok) return ok;
   checks_ = std::make_unique<CheckThread>([this] { reactor_->wake(); });
   broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,

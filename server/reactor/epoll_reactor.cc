@@ -12,7 +12,8 @@
 namespace leat::reactor {
 namespace {
 
-constexpr std::size_t kMostReceiveBytes = 256 << 10;  // smaller reads cap the rate of large frames
+// Small reads cap the rate of large frames; what large ones bring may have to be held back.
+constexpr std::size_t kReceiveShare = 16, kMostReceiveBytes = 256 << 10;
 constexpr std::size_t kGather = 64;
 constexpr int kEvents = 256;
 // epoll tags: connections carry their id, the others have the top bit.
@@ -23,7 +24,7 @@ constexpr std::uint64_t kWakeTag = kListenerTag | 0xffffffff;
 
 EpollReactor::EpollReactor(ReactorLimits limits, const Clock& clock)
     : SocketReactor(limits, clock),
-      receive_bytes_(std::min(this->limits().receive_bytes, kMostReceiveBytes)),
+      receive_bytes_(std::min(this->limits().receive_bytes / kReceiveShare, kMostReceiveBytes)),
       buffer_(
           std::make_unique_for_overwrite<std::uint64_t[]>(receive_bytes_ / sizeof(std::uint64_t))) {
 }
