@@ -10,12 +10,13 @@ RefusedConnections::~RefusedConnections() {
 }
 
 void RefusedConnections::refuse(int fd, Bytes why, MonotonicTime now) {
+  // First: whoever sees the end of this one finds no more than kMost descriptors in use.
+  if (staying_.size() == kMost) close_oldest();
   if (why.empty() || ::send(fd, why.data(), why.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     ::close(fd);
     return;
   }
   ::shutdown(fd, SHUT_WR);
-  if (staying_.size() == kMost) close_oldest();
   staying_.push_back({fd, now + kStay});
 }
 
