@@ -1,6 +1,6 @@
-// The thread that checks batches for the broker: what decompresses to much never holds the shard
-// up. Batches come in and results go out through a mailbox each, both bounded by what the broker
-// lets wait (BrokerOptions::checking_bytes).
+// The thread that checks batches for the broker: one that decompresses to megabytes never holds the
+// shard up. Batches come in and results go out through a mailbox each, both bounded by what the
+// broker lets wait (BrokerOptions::checking_bytes).
 #pragma once
 
 #include <condition_variable>

@@ -68,7 +68,7 @@ class FileIo {
   // kDataDirLocked, with the holder's id where it can be read, when another holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
   // Writes to its files, `depth` at a time, for the calling thread.
-  // Error: kUnsupportedRequest, with the reason, where only one after the other can be had.
+  // Error: kUnsupportedRequest, with the reason, where there is no io_uring.
   virtual Result<std::unique_ptr<WriteQueue>> write_queue(std::size_t depth) = 0;
 };
 

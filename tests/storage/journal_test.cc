@@ -538,7 +538,7 @@ TEST_P(JournalTest, PowerCutsLoseNothingAcknowledged) {
   ::_exit(any.settle() && any.durable() == numbered(20) ? 0 : 5);
 }
 
-TEST(JournalWrites, WhereIoUringIsForbiddenTheyGoOneByOneOrSaySo) {
+TEST(JournalWrites, WhereIoUringIsForbiddenThreadsWaitOrItSaysSo) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(write_without_io_uring(), ::testing::ExitedWithCode(0),
               "io_uring_setup: Operation not permitted.*--journal thread");
