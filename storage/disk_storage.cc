@@ -230,12 +230,19 @@ Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const 
   stored_bytes_ += records->batch.size();
   if (!live) return {};
   tail_.add(records->partition, entry.position, records->batch.size());
+  evict();
   // Rules 2 and 3: below kSync a record is visible when it is appended.
   if (entry.max_delay > Duration(0))
     log->raise_high_watermark(log->next_offset());
   else
     in_flight_.push_back({entry.position, records->partition, log->next_offset()});
   return {};
+}
+
+void DiskStorage::evict() {
+  tail_.evict(applied_, [this](PartitionId partition) {
+    if (PartitionLog* log = find_log(partition)) log->drop_oldest_cached();
+  });
 }
 
 PartitionLog* DiskStorage::find_log(PartitionId partition) {
@@ -380,9 +387,7 @@ void DiskStorage::poll(StorageEvents& events) {
     events.on_durable(durable_);
   }
   for (auto& [token, result] : news.reads) events.on_read(token, std::move(result));
-  tail_.evict(applied_, [this](PartitionId partition) {
-    if (PartitionLog* log = find_log(partition)) log->drop_oldest_cached();
-  });
+  evict();
   if (news.failed && !failed_) {
     failed_ = true;
     events.on_failed(*news.failed);

@@ -133,6 +133,7 @@ class DiskStorage final : public Storage {
   JournalPosition journal_append(JournalEntry entry);
   Result<> apply(const JournalEntry& entry, bool live);
   Result<> apply_records(const JournalEntry& entry, bool live, const Wants& wants);
+  void evict();
   PartitionLog* find_log(PartitionId partition);
   void raise_high_watermarks(JournalPosition durable, StorageEvents& events);
   template <class Change>
