@@ -1,4 +1,5 @@
-// What a topic promises about its records (rule 3).
+// What a topic promises about its records: how durable they are when acknowledged (rule 3), how long
+// they are kept, and what happens when there is no room for more.
 #pragma once
 
 #include <chrono>
@@ -14,9 +15,43 @@ enum class Durability : std::uint8_t {
 
 inline constexpr std::chrono::milliseconds kMaxDurabilityInterval = std::chrono::hours(1);
 
+// What becomes of old records. The numbers are bits.
+enum class Cleanup : std::uint8_t {
+  kDelete = 1,         // dropped beyond the retention
+  kCompact = 2,        // of each key the newest record stays; records without a key are refused
+  kCompactDelete = 3,  // both
+};
+
+constexpr bool deletes(Cleanup cleanup) {
+  return (static_cast<std::uint8_t>(cleanup) & 1) != 0;
+}
+constexpr bool compacts(Cleanup cleanup) {
+  return (static_cast<std::uint8_t>(cleanup) & 2) != 0;
+}
+
+// When the broker keeps as much as it may (limits.stored_bytes, or a full disk).
+enum class OnFull : std::uint8_t {
+  kReject = 0,      // new records are refused
+  kDropOldest = 1,  // the topic's oldest records make room
+};
+
+// The least that is kept of each partition; what lies beyond any of the three may go. Kafka's
+// retention.ms and retention.bytes; -1: no limit.
+struct Retention {
+  std::chrono::milliseconds time{-1};  // by the records' timestamps
+  std::int64_t bytes = -1;
+  std::int64_t records = -1;
+
+  bool limited() const { return time.count() >= 0 || bytes >= 0 || records >= 0; }
+  friend bool operator==(const Retention&, const Retention&) = default;
+};
+
 struct TopicConfig {
   Durability durability = Durability::kSync;
   std::chrono::milliseconds interval{0};  // of kInterval: 1 ms to an hour; else 0
+  Cleanup cleanup = Cleanup::kDelete;
+  OnFull on_full = OnFull::kReject;
+  Retention retention;  // applies where `cleanup` deletes
 
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };

@@ -274,6 +274,20 @@ Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
   return journal_append(deleted.encode());
 }
 
+Result<JournalPosition> DiskStorage::configure_topic(const TopicId&, TopicConfig) {
+  return fail(ErrorCode::kUnsupportedRequest);
+}
+Result<JournalPosition> DiskStorage::move_log_start(PartitionId, Offset) {
+  return fail(ErrorCode::kUnsupportedRequest);
+}
+void DiskStorage::retain(WallTime) {}
+bool DiskStorage::drop_oldest(std::uint64_t) {
+  return false;
+}
+Offset DiskStorage::look_from(PartitionId partition, std::int64_t) const {
+  return bounds(partition).log_start;
+}
+
 Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config,
                                      Bytes batch) {
   PartitionLog* log = find_log(partition);

@@ -73,6 +73,11 @@ class DiskStorage final : public Storage {
                                        std::int32_t partitions, TopicConfig config,
                                        WallTime now) override;
   Result<JournalPosition> delete_topic(const TopicId& id) override;
+  Result<JournalPosition> configure_topic(const TopicId& id, TopicConfig config) override;
+  Result<JournalPosition> move_log_start(PartitionId partition, Offset start) override;
+  void retain(WallTime now) override;
+  bool drop_oldest(std::uint64_t bytes) override;
+  Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const override;
   Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch) override;
   PartitionBounds bounds(PartitionId partition) const override;
   LeaderEpoch leader_epoch() const override { return epoch_; }

@@ -117,6 +117,24 @@ class Storage {
   // Hides the topic, its records and its committed offsets at once. Errors: kStorageFailed.
   virtual Result<JournalPosition> delete_topic(const TopicId& id) = 0;
 
+  // Gives the topic, which exists, another configuration, already checked. Errors: kStorageFailed.
+  virtual Result<JournalPosition> configure_topic(const TopicId& id, TopicConfig config) = 0;
+
+  // ---- old records ----
+  // Forgets the records below `start`, which lies within bounds(): log_start rises to it and never
+  // falls again; reads in flight stay valid; the space is given back in the background.
+  // Errors: kStorageFailed.
+  virtual Result<JournalPosition> move_log_start(PartitionId partition, Offset start) = 0;
+  // Moves the log start of every partition as its topic's retention says. `now` is the caller's to
+  // guard against steps of the clock (rule 11).
+  virtual void retain(WallTime now) = 0;
+  // Forgets the oldest records of topics with OnFull::kDropOldest, at least `bytes` of them; false
+  // when they have not so much.
+  virtual bool drop_oldest(std::uint64_t bytes) = 0;
+  // No record at or after `timestamp_ms` lies before this offset, within bounds(): where to begin
+  // looking for the first.
+  virtual Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const = 0;
+
   // ---- records ----
   // `batch` passed RecordBatchView::validate(); it is copied, base offset and leader epoch
   // assigned. `config` is its topic's. Errors: kStorageFailed.
@@ -127,7 +145,7 @@ class Storage {
   virtual LeaderEpoch leader_epoch() const = 0;
   // One past the last offset that was written under `epoch` or an earlier one.
   virtual Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const = 0;
-  // Bytes of records kept on disk or on their way there.
+  // Bytes of records that can be read, or soon can: what lies below a log start does not count.
   virtual std::uint64_t stored_bytes() const = 0;
   // Whole batches from the one that holds `from` on, below the high watermark, up to `max_bytes`
   // but at least one. `from` lies within bounds(). From memory now, from disk later.

@@ -101,6 +101,28 @@ class FakeStorage final : public storage::Storage {
     std::erase_if(topics_, [&](const auto& topic) { return topic->id == id; });
     return last_ = last_ + 1;
   }
+  Result<JournalPosition> configure_topic(const TopicId& id, TopicConfig config) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    for (auto& topic : topics_)
+      if (topic->id == id) topic->config = config;
+    return last_ = last_ + 1;
+  }
+  Result<JournalPosition> move_log_start(PartitionId id, Offset start) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    partitions_.at(id).log_start = start;
+    return last_ = last_ + 1;
+  }
+  std::vector<WallTime> retained;  // when retain() was called
+  void retain(WallTime now) override { retained.push_back(now); }
+  std::uint64_t droppable = 0;  // bytes of topics that drop their oldest records
+  bool drop_oldest(std::uint64_t bytes) override {
+    if (bytes > droppable) return false;
+    droppable -= bytes;
+    stored -= std::min(stored, bytes);
+    return true;
+  }
+  Offset looked_from{0};
+  Offset look_from(PartitionId, std::int64_t) const override { return looked_from; }
   Result<storage::Appended> append(PartitionId id, const TopicConfig& config,
                                    Bytes bytes) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
@@ -191,7 +213,7 @@ class FakeStorage final : public storage::Storage {
 
  private:
   struct Partition {
-    Offset next{0}, high_watermark{0};
+    Offset log_start{0}, next{0}, high_watermark{0};
     std::vector<std::shared_ptr<std::vector<std::byte>>> batches;
   };
   JournalPosition last_, durable_;

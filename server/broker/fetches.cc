@@ -42,7 +42,7 @@ void Fetches::find_offset(const RequestId& id, const TopicId& topic, PartitionIn
         id, Error(ErrorCode::kLimitReached, "too many fetches wait on this connection"));
   read({.request = id,
         .partition = found->id,
-        .offset = bounds.log_start,
+        .offset = storage_.look_from(found->id, timestamp_ms),
         .max_bytes = kSearchBytes,
         .searched_ms = timestamp_ms});
 }
