@@ -1,5 +1,5 @@
-// What a topic promises about its records: how durable they are when acknowledged (rule 3), how long
-// they are kept, and what happens when there is no room for more.
+// What a topic promises about its records: how durable they are when acknowledged (rule 3), how
+// long they are kept, and what happens when there is no room for more.
 #pragma once
 
 #include <chrono>

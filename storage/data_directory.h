@@ -10,7 +10,7 @@
 
 namespace leat::storage {
 
-inline constexpr int kDataFormatVersion = 2;
+inline constexpr int kDataFormatVersion = 3;
 
 struct DataDirectory {
   std::string path;

@@ -1,155 +1,11 @@
 #include "storage/disk_storage.h"
 
 #include <algorithm>
+#include <map>
+
+#include "storage/retention.h"
 
 namespace leat::storage {
-namespace {
-
-constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // few writes in flight: each keeps its memory
-constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
-// A clean stop rolls when a restart would otherwise replay more than this.
-constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
-
-}  // namespace
-
-DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
-    : options_(std::move(options)),
-      wake_(std::move(wake)),
-      state_(options_.producers),
-      shares_(shares_of(options_.memory_bytes)),
-      tail_(shares_.newest_records) {}
-
-Result<std::unique_ptr<DiskStorage>> DiskStorage::open(StorageOptions options, FileIo& io,
-                                                       std::function<void()> wake) {
-  std::unique_ptr<DiskStorage> storage(new DiskStorage(std::move(options), std::move(wake)));
-  if (auto ok = storage->recover(io); !ok) return fail(ok.error());
-  return storage;
-}
-
-Result<> DiskStorage::recover(FileIo& io) {
-  auto directory = open_data_directory(io, options_.data_dir);
-  if (!directory) return fail(directory.error());
-  directory_ = std::move(*directory);
-  if (auto ok = open_store(); !ok) return ok;
-  if (auto ok = open_journal(io); !ok) return ok;
-  start_store_thread();
-  return {};
-}
-
-Result<> DiskStorage::open_store() {
-  auto store = Store::open({.directory = directory_.rocksdb(),
-                            .memtable_bytes = shares_.memtable,
-                            .other_memtable_bytes = shares_.other_memtable,
-                            .block_cache_bytes = shares_.block_cache,
-                            .roll_bytes = shares_.memtable / 5 * 4,
-                            .roll_entries = options_.max_unpersisted_entries / 4,
-                            .producers = options_.producers,
-                            .on_persisted =
-                                [this](JournalPosition position) {
-                                  {
-                                    const std::lock_guard lock(journal_mutex_);
-                                    if (told_journal_) told_journal_->set_persisted(position);
-                                  }
-                                  tell([&](Inbox& inbox) { inbox.persisted = position; });
-                                },
-                            .at_point = options_.at_point});
-  if (!store) return fail(store.error());
-  store_ = std::move(*store);
-  if (auto ok = store_->load(state_); !ok) return ok;
-  stored_bytes_ = store_->stored_bytes();
-  for (const Topic* topic : state_.catalog.topics())
-    for (const PartitionId id : topic->partitions)
-      logs_.insert_or_assign(id, PartitionLog(store_->next_offset_at_open(id)));
-  return {};
-}
-
-Result<> DiskStorage::open_journal(FileIo& io) {
-  const std::size_t writes = options_.memory_bytes < kSmallMemoryBytes ? 4 : 16;
-  JournalOptions options{
-      .directory = directory_.journal(),
-      .segment_bytes = options_.journal_segment_bytes,
-      .max_group_bytes = std::min<std::size_t>(shares_.journal / writes, 1 << 20),
-      .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
-      .writes = options_.journal_writes,
-      .writes_in_flight = writes,
-      .at_point = options_.at_point};
-  JournalEvents events{
-      .on_durable =
-          [this](std::span<const JournalEntry> entries) {
-            store_thread_->apply(entries);
-            const JournalPosition last = entries.back().position;
-            tell([&](Inbox& inbox) { inbox.durable = last; });
-          },
-      .on_failed =
-          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
-  const JournalPosition persisted = store_->persisted();
-  auto journal = Journal::open(
-      std::move(options), io, persisted,
-      [this](const JournalEntry& entry) { return replay(entry); }, std::move(events));
-  if (!journal) return fail(journal.error());
-  journal_ = std::move(*journal);
-  const JournalPosition last = journal_->recovery().last;
-  if (last < persisted)
-    return fail(ErrorCode::kCorruptStorage,
-                "the journal in '" + directory_.journal() + "' ends at entry " +
-                    std::to_string(last.value) + ", but RocksDB holds entries up to " +
-                    std::to_string(persisted.value) + "; restore the directory from a backup");
-  last_appended_ = reply_position_ = durable_ = applied_ = last;
-  // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
-  epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));
-  {
-    const std::lock_guard lock(journal_mutex_);
-    told_journal_ = journal_.get();
-  }
-  persisted_ = store_->persisted();
-  journal_->set_persisted(persisted_);
-  for (auto& [id, log] : logs_) log.raise_high_watermark(log.next_offset());
-  return {};
-}
-
-// Rule 1: the same apply as in life, and each family takes only what its SSTs do not hold.
-Result<> DiskStorage::replay(const JournalEntry& entry) {
-  if (auto ok = apply(entry, false); !ok)
-    return fail(ok.error().code, "journal entry " + std::to_string(entry.position.value) + ": " +
-                                     ok.error().message());
-  return store_->apply({&entry, 1});
-}
-
-void DiskStorage::start_store_thread() {
-  StoreThreadEvents events{
-      .on_applied =
-          [this](JournalPosition position, std::uint64_t bytes) {
-            tell([&](Inbox& inbox) {
-              inbox.applied = position;
-              inbox.applied_bytes += bytes;
-            });
-          },
-      .on_read =
-          [this](ReadToken token, Result<ReadResult> result) {
-            tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
-          },
-      .on_failed =
-          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
-  store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), [this] {
-    return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2;
-  });
-}
-
-DiskStorage::~DiskStorage() {
-  if (journal_) journal_->close();
-  const bool running = store_thread_ != nullptr;
-  store_thread_.reset();
-  if (running && !failed_ && store_->anything_to_roll() &&
-      journal_->unpersisted_bytes() >= kReplayWorthARollBytes) {
-    // A failure here costs nothing but a longer replay.
-    [[maybe_unused]] const auto ok = store_->roll_and_wait();
-  }
-  {
-    const std::lock_guard lock(journal_mutex_);
-    told_journal_ = nullptr;
-  }
-  store_.reset();
-}
 
 StorageStats DiskStorage::stats() const {
   return {journal_->stats(), journal_->recovery()};
@@ -200,20 +56,34 @@ Result<> DiskStorage::apply(const JournalEntry& entry, bool live) {
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kRecords))
     return apply_records(entry, live, wants);
   if (auto ok = state_.apply(entry, wants); !ok) return ok;
+  apply_to_logs(entry, wants);
+  return {};
+}
+
+void DiskStorage::apply_to_logs(const JournalEntry& entry, const Wants& wants) {
+  if (!wants(Family::kCatalog)) return;  // logs_ was made of it
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicCreated)) {
     const auto created = TopicCreated::decode(entry.body);
-    if (!wants(Family::kCatalog)) return {};
     for (std::uint32_t i = 0; i < created->partitions; ++i) {
       const PartitionId id = created->first_partition + i;
-      logs_.try_emplace(id, store_->next_offset_at_open(id));
+      logs_.try_emplace(id, store_->log_at_open(id));
     }
   }
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicDeleted)) {
     const auto deleted = TopicDeleted::decode(entry.body);
-    for (std::uint32_t i = 0; i < deleted->partitions; ++i)
-      logs_.erase(deleted->first_partition + i);
+    for (std::uint32_t i = 0; i < deleted->partitions; ++i) {
+      const auto it = logs_.find(deleted->first_partition + i);
+      if (it == logs_.end()) continue;
+      stored_bytes_ -= std::min(stored_bytes_, it->second.extents().bytes());
+      logs_.erase(it);
+    }
   }
-  return {};
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kLogStartsMoved)) {
+    const auto moved = LogStartsMoved::decode(entry.body);
+    for (const auto& move : moved->moves)
+      if (PartitionLog* log = find_log(move.partition))
+        stored_bytes_ -= std::min(stored_bytes_, log->move_start(move.start));
+  }
 }
 
 Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const Wants& wants) {
@@ -227,8 +97,8 @@ Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const 
   if (!wants(Family::kRecords)) return {};
   if (auto ok = log->check_adjoins(*batch); !ok) return ok;
   log->apply(*batch, live ? entry.owner : nullptr);
-  stored_bytes_ += records->batch.size();
   if (!live) return {};
+  stored_bytes_ += records->batch.size();
   tail_.add(records->partition, entry.position, records->batch.size());
   evict();
   // Rules 2 and 3: below kSync a record is visible when it is appended.
@@ -274,18 +144,84 @@ Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
   return journal_append(deleted.encode());
 }
 
-Result<JournalPosition> DiskStorage::configure_topic(const TopicId&, TopicConfig) {
-  return fail(ErrorCode::kUnsupportedRequest);
+Result<JournalPosition> DiskStorage::configure_topic(const TopicId& id, TopicConfig config) {
+  LEAT_ASSERT(find_topic(id));
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  return journal_append(TopicConfigured{id, config}.encode());
 }
-Result<JournalPosition> DiskStorage::move_log_start(PartitionId, Offset) {
-  return fail(ErrorCode::kUnsupportedRequest);
+
+// ---- old records ----
+
+Result<JournalPosition> DiskStorage::move_log_start(PartitionId partition, Offset start) {
+  const PartitionLog* log = find_log(partition);
+  LEAT_ASSERT(log && start <= log->bounds().high_watermark);
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  if (start <= log->bounds().log_start) return reply_position_;
+  return journal_append(LogStartsMoved{{{partition, start}}}.encode());
 }
-void DiskStorage::retain(WallTime) {}
-bool DiskStorage::drop_oldest(std::uint64_t) {
-  return false;
+
+void DiskStorage::forget(std::vector<LogStartsMoved::Move> moves) {
+  // Not now is soon enough: the next call decides anew.
+  if (!moves.empty() && check_writable(8))
+    journal_append(LogStartsMoved{std::move(moves)}.encode());
 }
-Offset DiskStorage::look_from(PartitionId partition, std::int64_t) const {
-  return bounds(partition).log_start;
+
+void DiskStorage::retain(WallTime now) {
+  std::vector<LogStartsMoved::Move> moves;
+  for (const Topic* topic : topics()) {
+    if (!deletes(topic->config.cleanup) || !topic->config.retention.limited()) continue;
+    for (const PartitionId id : topic->partitions) {
+      const PartitionLog& log = logs_.at(id);
+      const auto [start, end] = log.bounds();
+      const Offset kept = first_kept(log.extents(), start, end, topic->config.retention, now);
+      if (kept > start) moves.push_back({id, kept});
+    }
+  }
+  forget(std::move(moves));
+}
+
+bool DiskStorage::drop_oldest(std::uint64_t bytes) {
+  struct Oldest {
+    std::deque<Extent>::const_iterator at, end;
+    PartitionId partition;
+  };
+  const auto later = [](const Oldest& a, const Oldest& b) {
+    return a.at->max_timestamp_ms > b.at->max_timestamp_ms;
+  };
+  std::vector<Oldest> heap;
+  for (const Topic* topic : topics()) {
+    if (topic->config.on_full != OnFull::kDropOldest) continue;
+    for (const PartitionId id : topic->partitions) {
+      const auto& extents = logs_.at(id).extents().all();
+      if (!extents.empty()) heap.push_back({extents.begin(), extents.end(), id});
+    }
+  }
+  std::ranges::make_heap(heap, later);
+  std::map<PartitionId, Offset> starts;
+  std::uint64_t gone = 0;
+  while (gone < bytes && !heap.empty()) {
+    std::ranges::pop_heap(heap, later);
+    Oldest& oldest = heap.back();
+    const bool durable = oldest.at->next <= logs_.at(oldest.partition).bounds().high_watermark;
+    if (durable) {
+      gone += oldest.at->bytes;
+      starts[oldest.partition] = oldest.at->next;
+    }
+    if (durable && ++oldest.at != oldest.end)
+      std::ranges::push_heap(heap, later);
+    else
+      heap.pop_back();
+  }
+  if (gone < bytes) return false;
+  std::vector<LogStartsMoved::Move> moves;
+  for (const auto& [partition, start] : starts) moves.push_back({partition, start});
+  forget(std::move(moves));
+  return true;
+}
+
+Offset DiskStorage::look_from(PartitionId partition, std::int64_t timestamp_ms) const {
+  const auto it = logs_.find(partition);
+  return it == logs_.end() ? Offset(0) : it->second.look_from(timestamp_ms);
 }
 
 Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config,
@@ -354,7 +290,7 @@ ReadOutcome DiskStorage::read(PartitionId partition, Offset from, std::size_t ma
   const PartitionLog* log = find_log(partition);
   if (!log || from >= log->bounds().high_watermark) return ReadResult{};
   if (auto cached = log->read(from, max_bytes)) return std::move(*cached);
-  store_thread_->read(partition, from, max_bytes, token);
+  read_thread_->read(partition, from, max_bytes, token);
   return ReadLater{};
 }
 
@@ -365,15 +301,6 @@ Offset DiskStorage::end_of_epoch(PartitionId partition, LeaderEpoch epoch) const
 }
 
 // ---- events ----
-
-template <class Change>
-void DiskStorage::tell(Change change) {
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    change(inbox_);
-  }
-  if (wake_) wake_();
-}
 
 void DiskStorage::raise_high_watermarks(JournalPosition durable, StorageEvents& events) {
   while (!in_flight_.empty() && in_flight_.front().position <= durable) {

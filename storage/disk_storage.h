@@ -17,6 +17,7 @@
 #include "storage/journal.h"
 #include "storage/memory_shares.h"
 #include "storage/partition_log.h"
+#include "storage/read_thread.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
 #include "storage/store.h"
@@ -131,13 +132,15 @@ class DiskStorage final : public Storage {
   Result<> open_store();
   Result<> open_journal(FileIo& io);
   Result<> replay(const JournalEntry& entry);
-  void start_store_thread();
+  void start_threads();
 
   Result<> check_writable(std::uint64_t share_numerator) const;
   bool within(std::uint64_t eighths) const;
   JournalPosition journal_append(JournalEntry entry);
   Result<> apply(const JournalEntry& entry, bool live);
+  void apply_to_logs(const JournalEntry& entry, const Wants& wants);
   Result<> apply_records(const JournalEntry& entry, bool live, const Wants& wants);
+  void forget(std::vector<LogStartsMoved::Move> moves);
   void evict();
   PartitionLog* find_log(PartitionId partition);
   void raise_high_watermarks(JournalPosition durable, StorageEvents& events);
@@ -165,9 +168,19 @@ class DiskStorage final : public Storage {
 
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreThread> store_thread_;
+  std::unique_ptr<ReadThread> read_thread_;
   std::mutex journal_mutex_;  // guards the pointer against RocksDB's flush thread
   Journal* told_journal_ = nullptr;
   std::unique_ptr<Journal> journal_;
 };
+
+template <class Change>
+void DiskStorage::tell(Change change) {
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    change(inbox_);
+  }
+  if (wake_) wake_();
+}
 
 }  // namespace leat::storage

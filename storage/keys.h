@@ -62,8 +62,9 @@ inline constexpr std::string_view kNextPartition = "!next-partition";
 inline constexpr std::string_view kNextProducer = "!next-producer";
 
 // catalog
-inline constexpr char kTopicLetter = 't';  // t | topic id -> topic
-inline constexpr char kEpochLetter = 'e';  // e | partition u32 | epoch u32 -> first offset
+inline constexpr char kTopicLetter = 't';     // t | topic id -> topic
+inline constexpr char kEpochLetter = 'e';     // e | partition u32 | epoch u32 -> first offset
+inline constexpr char kLogStartLetter = 's';  // s | partition u32 -> start and its entry's position
 // offsets; a group is its bytes u16 | its name
 inline constexpr char kCommitLetter = 'c';  // c | group | topic id | partition u32
 inline constexpr char kGroupLetter = 'g';   // g | group
@@ -118,6 +119,16 @@ inline std::optional<std::pair<PartitionId, LeaderEpoch>> parse_epoch(std::strin
   const LeaderEpoch epoch(static_cast<std::int32_t>(reader.be<std::uint32_t>()));
   if (!reader.finished()) return std::nullopt;
   return std::pair(partition, epoch);
+}
+
+inline std::string log_start(PartitionId partition) {
+  return KeyWriter(kLogStartLetter).be(partition.value).take();
+}
+inline std::optional<PartitionId> parse_log_start(std::string_view key) {
+  ByteReader reader(as_bytes(key.substr(1)));
+  const PartitionId partition(reader.be<std::uint32_t>());
+  if (!reader.finished()) return std::nullopt;
+  return partition;
 }
 
 // Every row of `letter` that belongs to the group begins so.

@@ -42,7 +42,28 @@ void PartitionLog::apply(const RecordBatchView& batch, std::shared_ptr<const voi
   LEAT_ASSERT(batch.base_offset() == next_);
   const Offset last = batch.last_offset();
   if (owner) tail_.push_back({next_, last, {std::move(owner), batch.bytes()}});
+  if (last >= log_start_)  // else replay of what was forgotten later
+    extents_.add({.first = next_,
+                  .next = last + 1,
+                  .bytes = batch.bytes().size(),
+                  .max_timestamp_ms = batch.max_timestamp_ms()});
   next_ = last + 1;
+}
+
+std::uint64_t PartitionLog::move_start(Offset start) {
+  if (start <= log_start_) return 0;
+  log_start_ = start;
+  std::uint64_t gone = 0;
+  extents_.trim(start, [&](std::uint32_t, std::uint64_t bytes) { gone += bytes; });
+  return gone;
+}
+
+Offset PartitionLog::look_from(std::int64_t timestamp_ms) const {
+  const auto& all = extents_.all();
+  const auto found = std::ranges::find_if(
+      all, [&](const Extent& extent) { return extent.max_timestamp_ms >= timestamp_ms; });
+  const Offset from = found == all.end() ? high_watermark_ : found->first;
+  return std::clamp(from, log_start_, std::max(log_start_, high_watermark_));
 }
 
 void PartitionLog::drop_oldest_cached() {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "protocol/record_batch.h"
+#include "storage/extents.h"
 #include "storage/state/entry.h"
 #include "storage/storage.h"
 
@@ -25,7 +26,9 @@ struct RecordsAppended {
 
 class PartitionLog {
  public:
-  explicit PartitionLog(Offset next = Offset(0)) : next_(next), high_watermark_(next) {}
+  PartitionLog() = default;
+  PartitionLog(Extents extents, Offset log_start, Offset next)
+      : extents_(std::move(extents)), log_start_(log_start), next_(next), high_watermark_(next) {}
 
   Offset next_offset() const { return next_; }
   PartitionBounds bounds() const { return {log_start_, high_watermark_}; }
@@ -36,6 +39,11 @@ class PartitionLog {
   Result<> check_adjoins(const RecordBatchView& batch) const;
   // Takes the batch at the end. `owner` keeps its bytes; null: do not cache (replay).
   void apply(const RecordBatchView& batch, std::shared_ptr<const void> owner);
+  // Bytes of records that are gone with it.
+  std::uint64_t move_start(Offset start);
+  const Extents& extents() const { return extents_; }
+  // See Storage::look_from.
+  Offset look_from(std::int64_t timestamp_ms) const;
   void raise_high_watermark(Offset next) { high_watermark_ = next; }
   void drop_oldest_cached();
 
@@ -48,9 +56,10 @@ class PartitionLog {
     Offset base, last;
     StoredBatches batch;
   };
+  Extents extents_;
   Offset log_start_{0};
-  Offset next_;
-  Offset high_watermark_;
+  Offset next_{0};
+  Offset high_watermark_{0};
   std::deque<Cached> tail_;  // adjoining, ends at next_
 };
 

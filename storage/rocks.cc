@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <rocksdb/compaction_filter.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
@@ -14,6 +15,63 @@
 #include "storage/thread.h"
 
 namespace leat::storage {
+
+struct Rocks::Shared {
+  std::function<void(Family, std::uint64_t)> on_flushed;
+  std::atomic<std::uint64_t> flushed{0}, rewritten{0};
+  std::atomic<bool> stop_rewrites{false};
+  std::atomic<RowFilter*> filter{nullptr};  // of the rewrite that runs
+};
+
+class RocksListener final : public rocksdb::EventListener {
+ public:
+  explicit RocksListener(std::shared_ptr<Rocks::Shared> shared) : shared_(std::move(shared)) {}
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override {
+    if (!shared_->on_flushed) return;
+    const auto told = [&](Family family) { shared_->on_flushed(family, info.largest_seqno); };
+    if (info.cf_name == keys::kRecordsFamily) told(Family::kRecords);
+    if (info.cf_name == keys::kCatalogFamily) told(Family::kCatalog);
+    if (info.cf_name == keys::kOffsetsFamily) told(Family::kOffsets);
+    if (info.cf_name == keys::kProducersFamily) told(Family::kProducers);
+  }
+  void OnTableFileCreated(const rocksdb::TableFileCreationInfo& info) override {
+    const bool rewrite = info.reason == rocksdb::TableFileCreationReason::kCompaction;
+    (rewrite ? shared_->rewritten : shared_->flushed) += info.file_size;
+  }
+
+ private:
+  std::shared_ptr<Rocks::Shared> shared_;
+};
+
+class RewriteFilters final : public rocksdb::CompactionFilterFactory {
+ public:
+  explicit RewriteFilters(std::shared_ptr<Rocks::Shared> shared) : shared_(std::move(shared)) {}
+  const char* Name() const override { return "leat"; }
+  // Those of RocksDB's own accord only move files.
+  std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
+      const rocksdb::CompactionFilter::Context& context) override {
+    RowFilter* filter = context.is_manual_compaction ? shared_->filter.load() : nullptr;
+    if (!filter) return nullptr;
+    return std::make_unique<RewriteFilter>(*filter);
+  }
+
+ private:
+  class RewriteFilter final : public rocksdb::CompactionFilter {
+   public:
+    explicit RewriteFilter(RowFilter& filter) : filter_(filter) {}
+    const char* Name() const override { return "leat"; }
+    Decision FilterV2(int, const rocksdb::Slice& key, ValueType, const rocksdb::Slice&,
+                      std::string*, std::string* skip_until) const override {
+      *skip_until = filter_.next_kept({key.data(), key.size()});
+      return key == *skip_until ? Decision::kKeep : Decision::kRemoveAndSkipUntil;
+    }
+
+   private:
+    RowFilter& filter_;
+  };
+  std::shared_ptr<Rocks::Shared> shared_;
+};
+
 namespace {
 
 rocksdb::Slice slice(std::string_view text) {
@@ -22,20 +80,6 @@ rocksdb::Slice slice(std::string_view text) {
 std::string_view view(const rocksdb::Slice& text) {
   return {text.data(), text.size()};
 }
-
-class FlushListener final : public rocksdb::EventListener {
- public:
-  explicit FlushListener(decltype(RocksOptions::on_flushed) told) : told_(std::move(told)) {}
-  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override {
-    if (info.cf_name == keys::kRecordsFamily) told_(Family::kRecords, info.largest_seqno);
-    if (info.cf_name == keys::kCatalogFamily) told_(Family::kCatalog, info.largest_seqno);
-    if (info.cf_name == keys::kOffsetsFamily) told_(Family::kOffsets, info.largest_seqno);
-    if (info.cf_name == keys::kProducersFamily) told_(Family::kProducers, info.largest_seqno);
-  }
-
- private:
-  decltype(RocksOptions::on_flushed) told_;
-};
 
 // tmpfs and some overlays refuse O_DIRECT; RocksDB would find out at its first flush.
 bool takes_direct_io(const std::string& directory) {
@@ -92,7 +136,8 @@ rocksdb::ColumnFamilyOptions small_family_options(std::size_t memtable_bytes,
   return options;
 }
 
-rocksdb::DBOptions db_options(const RocksOptions& options) {
+rocksdb::DBOptions db_options(const RocksOptions& options,
+                              std::shared_ptr<rocksdb::EventListener> listener) {
   rocksdb::DBOptions db;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
@@ -109,8 +154,8 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
   const bool direct = takes_direct_io(options.directory);
   db.use_direct_reads = direct;
   db.use_direct_io_for_flush_and_compaction = direct;
-  if (options.on_flushed)
-    db.listeners.push_back(std::make_shared<FlushListener>(options.on_flushed));
+  db.compaction_readahead_size = options.readahead_bytes;
+  db.listeners.push_back(std::move(listener));
   return db;
 }
 
@@ -125,6 +170,9 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 }
 
 Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
+  auto rocks = std::unique_ptr<Rocks>(new Rocks);
+  rocks->shared_ = std::make_shared<Shared>();
+  rocks->shared_->on_flushed = options.on_flushed;
   // Blocks that cold reads brought.
   const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families{
@@ -134,13 +182,14 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
       {keys::kCatalogFamily, small_family_options(options.other_memtable_bytes, cache)},
       {keys::kOffsetsFamily, small_family_options(options.other_memtable_bytes, cache)},
       {keys::kProducersFamily, small_family_options(options.other_memtable_bytes, cache)}};
+  families[1].options.compaction_filter_factory = std::make_shared<RewriteFilters>(rocks->shared_);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
   const auto status =
-      rocksdb::DB::Open(db_options(options), options.directory, families, &handles, &db);
+      rocksdb::DB::Open(db_options(options, std::make_shared<RocksListener>(rocks->shared_)),
+                        options.directory, families, &handles, &db);
   if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
-  auto rocks = std::unique_ptr<Rocks>(new Rocks);
   rocks->cache_ = cache;
   rocks->db_.reset(db);
   db->DestroyColumnFamilyHandle(handles[0]);
@@ -192,6 +241,55 @@ std::uint64_t Rocks::memtable_bytes() const {
     all += bytes;
   }
   return all;
+}
+
+std::vector<RecordsFile> Rocks::records_files() const {
+  rocksdb::ColumnFamilyMetaData meta;
+  db_->GetColumnFamilyMetaData(family(Family::kRecords), &meta);
+  std::vector<RecordsFile> files;
+  for (const auto& file : meta.levels.back().files)
+    files.push_back({.name = file.name,
+                     .bytes = file.size,
+                     .first = keys::segment_of(file.smallestkey),
+                     .last = keys::segment_of(file.largestkey)});
+  std::ranges::sort(files, {}, [](const RecordsFile& file) { return file.first; });
+  return files;
+}
+
+Result<> Rocks::drop_segments(std::uint32_t first, std::uint32_t last) {
+  const auto begin = keys::record(first, PartitionId(0), Offset(0));
+  const auto end = keys::record(last + 1, PartitionId(0), Offset(0));
+  const rocksdb::Slice from = slice(keys::view(begin)), to = slice(keys::view(end));
+  const rocksdb::RangePtr range(&from, &to);
+  const auto status =
+      rocksdb::DeleteFilesInRanges(db_.get(), family(Family::kRecords), &range, 1, false);
+  if (!status.ok()) return fail(from_status(status, "dropping segments"));
+  return {};
+}
+
+Result<> Rocks::rewrite(const std::vector<RecordsFile>& files, RowFilter& filter) {
+  std::vector<std::string> names;
+  for (const RecordsFile& file : files) names.push_back(file.name);
+  rocksdb::CompactionOptions options;
+  options.compression = rocksdb::kNoCompression;
+  shared_->filter = &filter;
+  const auto status = shared_->stop_rewrites
+                          ? rocksdb::Status::Aborted()
+                          : db_->CompactFiles(options, family(Family::kRecords), names, 1);
+  shared_->filter = nullptr;
+  if (status.IsAborted() || status.IsShutdownInProgress() || shared_->stop_rewrites)
+    return fail(ErrorCode::kClosed);
+  if (!status.ok()) return fail(from_status(status, "rewriting segments"));
+  return {};
+}
+
+void Rocks::stop_rewrites() {
+  shared_->stop_rewrites = true;
+  rocksdb::CancelAllBackgroundWork(db_.get(), false);
+}
+
+RocksWrites Rocks::writes() const {
+  return {shared_->flushed, shared_->rewritten};
 }
 
 Result<> Rocks::remove_records(std::string_view begin, std::string_view end) {

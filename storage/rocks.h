@@ -2,9 +2,11 @@
 // docs/decisions/0001-segment-layout.md gives reasons for. The only room that sees its Status.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
@@ -22,6 +24,27 @@ struct RocksOptions {
   // RocksDB's flush thread: everything in `family` up to sequence number `up_to` is in a synced
   // SST.
   std::function<void(Family family, std::uint64_t up_to)> on_flushed;
+  std::size_t readahead_bytes = 2 << 20;  // of rewrites
+};
+
+// A file of the records family.
+struct RecordsFile {
+  std::string name;
+  std::uint64_t bytes;
+  std::uint32_t first, last;  // segments it has rows of
+};
+
+// Which rows a rewrite leaves out: asked in the order of the keys, on the thread that rewrites.
+class RowFilter {
+ public:
+  virtual ~RowFilter() = default;
+  // The first key at or behind `key` that may stay: `key` itself, if it does.
+  virtual std::string next_kept(std::string_view key) = 0;
+};
+
+// What RocksDB has written to its files since it was opened.
+struct RocksWrites {
+  std::uint64_t flushed = 0, rewritten = 0;
 };
 
 Error from_status(const rocksdb::Status& status, const std::string& doing);
@@ -45,11 +68,24 @@ class Rocks {
   Result<> write(rocksdb::WriteBatch& batch);
   // Starts flushing every family; on_flushed tells when each is through.
   Result<> flush_all();
+  // Files of the records family that no flush will add to, in the order of their segments.
+  std::vector<RecordsFile> records_files() const;
+  // Removes the files that hold nothing but segments [first, last]; iterators keep what they read.
+  Result<> drop_segments(std::uint32_t first, std::uint32_t last);
+  // Makes one file of `files`, which are neighbours. Ends early, with kClosed, after
+  // stop_rewrites().
+  Result<> rewrite(const std::vector<RecordsFile>& files, RowFilter& filter);
+  void stop_rewrites();
+  RocksWrites writes() const;
   // Removes the rows of the records family in [begin, end).
   Result<> remove_records(std::string_view begin, std::string_view end);
 
  private:
   Rocks() = default;
+  struct Shared;  // with RocksDB's threads
+  friend class RocksListener;
+  friend class RewriteFilters;
+  std::shared_ptr<Shared> shared_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles_{};

@@ -15,21 +15,26 @@
 
 namespace leat::storage {
 
+// What is in synced SSTs: how far the journal is, and the newest segment with its footer, which
+// says so and must stay.
+struct Persisted {
+  JournalPosition position;
+  std::uint32_t segment = 0;
+};
+
 class RollTracker {
  public:
-  // A roll whose rows get RocksDB sequence numbers above `sequence`.
-  void rolled(JournalPosition position, std::uint64_t sequence) {
-    rolls_.push_back({position, sequence, {}});
-  }
+  // A roll of `what`, whose rows get RocksDB sequence numbers above `sequence`.
+  void rolled(Persisted what, std::uint64_t sequence) { rolls_.push_back({what, sequence, {}}); }
 
-  // `family` has everything up to sequence number `up_to` in synced SSTs. The newest position that
-  // became persisted by it.
-  std::optional<JournalPosition> flushed(Family family, std::uint64_t up_to) {
+  // `family` has everything up to sequence number `up_to` in synced SSTs. What became
+  // persisted by it.
+  std::optional<Persisted> flushed(Family family, std::uint64_t up_to) {
     for (Roll& roll : rolls_)
       if (up_to > roll.sequence) roll.flushed[static_cast<std::size_t>(family)] = true;
-    std::optional<JournalPosition> persisted;
+    std::optional<Persisted> persisted;
     while (!rolls_.empty() && std::ranges::all_of(rolls_.front().flushed, std::identity())) {
-      persisted = rolls_.front().position;
+      persisted = rolls_.front().what;
       rolls_.pop_front();
     }
     return persisted;
@@ -39,7 +44,7 @@ class RollTracker {
 
  private:
   struct Roll {
-    JournalPosition position;
+    Persisted what;
     std::uint64_t sequence;
     std::array<bool, kFamilies> flushed;
   };

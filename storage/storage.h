@@ -148,7 +148,8 @@ class Storage {
   // Bytes of records that can be read, or soon can: what lies below a log start does not count.
   virtual std::uint64_t stored_bytes() const = 0;
   // Whole batches from the one that holds `from` on, below the high watermark, up to `max_bytes`
-  // but at least one. `from` lies within bounds(). From memory now, from disk later.
+  // but at least one. From memory now, from disk later: then with kOffsetOutOfRange when the log
+  // start has moved beyond `from` meanwhile.
   virtual ReadOutcome read(PartitionId partition, Offset from, std::size_t max_bytes,
                            ReadToken token) = 0;
 

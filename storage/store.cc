@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "storage/keys.h"
 
@@ -58,19 +59,25 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   return store;
 }
 
+// A segment without a footer before the newest footer was dropped, but for leftovers. What that may
+// not be, recovered() finds out.
 Result<> Store::load_footers() {
   std::unique_ptr<rocksdb::Iterator> it(
       rocks_->db().NewIterator(rocksdb::ReadOptions(), rocks_->family(Family::kRecords)));
-  // Segment ids are dense, so the first one without a footer is the one that was open.
-  for (;; ++segment_) {
-    const auto key = keys::footer(segment_);
-    it->Seek(slice(keys::view(key)));
-    if (!it->Valid() || view(it->key()) != keys::view(key)) break;
-    auto footer = Footer::decode(view(it->value()));
+  for (std::uint32_t at = 1;;) {
+    it->Seek(slice(keys::view(keys::footer(at))));
+    if (!it->Valid()) break;
+    const std::string_view key = view(it->key());
+    const std::uint32_t found = keys::segment_of(key);
+    if (key != keys::view(keys::footer(found))) {
+      at = found;
+      continue;
+    }
+    auto footer = Footer::decode(view(it->value()), found);
     if (!footer) return fail(footer.error());
-    fences_.load(segment_, *footer);
-    for (const auto& range : footer->ranges) next_at_open_[range.partition] = range.next;
+    index_.load(*footer);
     at_open_.of[static_cast<std::size_t>(Family::kRecords)] = footer->position;
+    segment_ = at = found + 1;
   }
   if (!it->status().ok()) return fail(from_status(it->status(), "reading segment footers"));
   return {};
@@ -84,7 +91,8 @@ Result<> Store::load_positions() {
       at_open_.of[static_cast<std::size_t>(family)] =
           JournalPosition(load_le<std::uint64_t>(as_bytes(*value).data()));
   }
-  persisted_ = applied_ = rolled_ = at_open_.lowest();
+  applied_ = rolled_ = at_open_.lowest();
+  persisted_ = {applied_, segment_ - 1};
   return {};
 }
 
@@ -105,6 +113,9 @@ Result<> Store::remove_leftovers() {
 
 Result<> Store::load_own_state() {
   if (auto ok = epochs_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
+  if (auto ok = starts_at_open_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
+  for (const auto& [partition, start] : starts_at_open_.all())
+    index_.move_start(partition, start.offset, start.moved);
   return producers_.load(RocksFamilyReader(*rocks_, Family::kProducers));
 }
 
@@ -125,8 +136,9 @@ Result<> Store::apply(std::span<const JournalEntry> entries) {
     LEAT_ASSERT(entry.position > applied_);
     if (auto ok = apply_one(entry, batch); !ok) return ok;
     applied_ = entry.position;
-    const bool full =
-        segment_bytes_ >= options_.roll_bytes || applied_ - rolled_ >= options_.roll_entries;
+    const bool full = segment_bytes_ >= options_.roll_bytes ||
+                      applied_ - rolled_ >= options_.roll_entries ||
+                      std::exchange(roll_soon_, false);
     if (batch.GetDataSize() >= kWriteBatchBytes || full)
       if (auto ok = write(batch); !ok) return ok;
     if (full)
@@ -156,7 +168,18 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kTopicDeleted: {
       auto deleted = TopicDeleted::decode(entry.body);
       if (!deleted) return fail(deleted.error());
-      return apply_deleted(*deleted, batch);
+      return apply_deleted(*deleted, entry.position, batch);
+    }
+    case EntryKind::kTopicConfigured: {
+      auto configured = TopicConfigured::decode(entry.body);
+      if (!configured) return fail(configured.error());
+      return apply_configured(*configured, batch);
+    }
+    case EntryKind::kLogStartsMoved: {
+      auto moved = LogStartsMoved::decode(entry.body);
+      if (!moved) return fail(moved.error());
+      apply_moved(*moved, entry.position, batch);
+      return {};
     }
     case EntryKind::kOffsetsCommitted: {
       auto committed = OffsetsCommitted::decode(entry.body);
@@ -207,20 +230,41 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
   const auto status = batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)),
                                 slice(as_text(records->batch)));
   if (!status.ok()) return fail(from_status(status, "applying records"));
-  fences_.add(segment_, records->partition, base, last + 1);
+  index_.add(records->partition, {.segment = segment_,
+                                  .first = base,
+                                  .next = last + 1,
+                                  .bytes = records->batch.size(),
+                                  .max_timestamp_ms = view_of->max_timestamp_ms()});
   segment_bytes_ += records->batch.size();
   return {};
 }
 
-Result<> Store::apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch) {
+Result<> Store::apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch) {
+  if (auto ok = write(batch); !ok) return ok;  // the row below must be the newest
+  RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
+  return CatalogStore::persist(configured, RocksFamilyReader(*rocks_, Family::kCatalog), rows);
+}
+
+void Store::apply_moved(const LogStartsMoved& moved, JournalPosition at,
+                        rocksdb::WriteBatch& batch) {
+  RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
+  LogStartStore::persist(moved, at, rows);
+  for (const auto& move : moved.moves) index_.move_start(move.partition, move.start, at);
+  roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
+}
+
+Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
+                              rocksdb::WriteBatch& batch) {
   if (auto ok = write(batch); !ok) return ok;  // the scans below must see earlier rows
   RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
   CatalogStore::persist(deleted, topics);
   epochs_.persist(deleted, topics);
+  LogStartStore::persist(deleted, topics);
   epochs_.apply(deleted);
   producers_.apply(deleted);
   for (std::uint32_t i = 0; i < deleted.partitions; ++i)
-    fences_.remove(deleted.first_partition + i);
+    index_.remove(deleted.first_partition + i, at);
+  roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
   const RocksFamilyReader groups(*rocks_, Family::kOffsets);
   RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
   if (auto ok = GroupStore::persist(deleted, groups, rows); !ok) return ok;
@@ -237,7 +281,7 @@ Result<> Store::roll() {
   if (options_.at_point) options_.at_point("store.before_roll");
   rocksdb::WriteBatch batch;
   const auto key = keys::footer(segment_);
-  const Footer footer{applied_, fences_.ranges_of(segment_)};
+  const Footer footer{applied_, index_.ranges_of(segment_)};
   const auto status =
       batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), footer.encode());
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
@@ -248,7 +292,7 @@ Result<> Store::roll() {
   {
     // Before the flush that will look for it. The batch's rows get numbers above this one.
     const std::lock_guard lock(mutex_);
-    rolls_.rolled(applied_, rocks_->sequence());
+    rolls_.rolled({applied_, segment_}, rocks_->sequence());
   }
   if (auto ok = rocks_->write(batch); !ok) return ok;
   if (options_.at_point) options_.at_point("store.footer_written");
@@ -269,9 +313,37 @@ Result<> Store::roll_and_wait() {
   return {};
 }
 
-Offset Store::next_offset_at_open(PartitionId partition) const {
-  const auto it = next_at_open_.find(partition);
-  return it == next_at_open_.end() ? Offset(0) : it->second;
+// A partition whose last segment was dropped ends where it starts, if the move is as old as what
+// the SSTs hold; else the batches before the start are still to be replayed.
+PartitionLog Store::log_at_open(PartitionId partition) const {
+  const auto start = starts_at_open_.find(partition);
+  Offset next = index_.span(partition).next;
+  if (!wants(Family::kRecords, start.moved)) next = std::max(next, start.offset);
+  return PartitionLog(index_.extents(partition), start.offset, next);
+}
+
+Result<> Store::recovered(const std::function<bool(PartitionId)>& exists) {
+  index_.keep_only(exists, applied_);
+  if (const auto hole = index_.first_hole())
+    return fail(ErrorCode::kCorruptStorage,
+                "offsets " + std::to_string(hole->first.value) + " to " +
+                    std::to_string(hole->next.value - 1) + " of stored partition " +
+                    std::to_string(hole->partition.value) + " are missing");
+  const auto failed = [this](const Error& error) {
+    if (options_.on_cleaning_failed) options_.on_cleaning_failed(error);
+  };
+  const std::lock_guard lock(mutex_);
+  cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, options_.roll_bytes, failed);
+  cleaner_->look(persisted_);
+  return {};
+}
+
+Store::~Store() {
+  std::unique_ptr<Cleaner> cleaner;
+  {
+    const std::lock_guard lock(mutex_);
+    cleaner = std::move(cleaner_);
+  }
 }
 
 bool Store::roll_pending() const {
@@ -280,35 +352,45 @@ bool Store::roll_pending() const {
 }
 
 void Store::flushed(Family family, std::uint64_t up_to) {
-  std::optional<JournalPosition> persisted;
+  std::optional<Persisted> persisted;
   {
     const std::lock_guard lock(mutex_);
     persisted = rolls_.flushed(family, up_to);
     if (persisted) persisted_ = *persisted;
+    if (persisted && cleaner_) cleaner_->look(*persisted);
   }
   if (!persisted) return;
   persisted_rose_.notify_all();
   if (options_.at_point) options_.at_point("store.persisted");
-  if (options_.on_persisted) options_.on_persisted(*persisted);
+  if (options_.on_persisted) options_.on_persisted(persisted->position);
 }
 
 JournalPosition Store::persisted() const {
   const std::lock_guard lock(mutex_);
-  return persisted_;
+  return persisted_.position;
 }
 
-Result<ReadResult> Store::read(PartitionId partition, Offset from, std::size_t max_bytes) {
+Result<ReadResult> Store::read(PartitionId partition, Offset from, std::size_t max_bytes) const {
+  auto result = read_segments(partition, from, max_bytes);
+  // The log start may have moved meanwhile, and files have been dropped.
+  if (from < index_.span(partition).start) return fail(ErrorCode::kOffsetOutOfRange);
+  return result;
+}
+
+Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
+                                        std::size_t max_bytes) const {
   rocksdb::ReadOptions options;
   options.readahead_size = kReadaheadBytes;
   options.fill_cache = false;
+  const auto places = index_.from(partition, from);
   std::unique_ptr<rocksdb::Iterator> it(
       rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
   auto copy = std::make_shared<std::vector<std::byte>>();
   Offset next = from;
   bool full = false;
-  for (const Fences::Fence& fence : fences_.from(partition, from)) {
+  for (const SegmentIndex::Place& place : places) {
     if (full) break;
-    const auto key = keys::record(fence.segment, partition, next);
+    const auto key = keys::record(place.segment, partition, next);
     const std::string_view prefix = keys::view(key).substr(0, 8);
     for (it->Seek(slice(keys::view(key))); it->Valid() && it->key().starts_with(slice(prefix));
          it->Next()) {

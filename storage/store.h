@@ -10,13 +10,13 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <unordered_map>
 
-#include "storage/fences.h"
+#include "storage/cleaner.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
 #include "storage/rocks.h"
 #include "storage/roll_tracker.h"
+#include "storage/segment_index.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
 
@@ -33,18 +33,24 @@ struct StoreOptions {
   std::size_t producers = 10'000;  // ProducerStore's limit
   // Told, on any thread, when entries up to `position` have reached synced SSTs in every family.
   std::function<void(JournalPosition position)> on_persisted;
+  // Told, on the cleaner's thread, of space that could not be given back for now.
+  std::function<void(const Error&)> on_cleaning_failed;
   std::function<void(const char* point)> at_point;  // as JournalOptions::at_point
 };
 
 class Store {
  public:
   static Result<std::unique_ptr<Store>> open(StoreOptions options);
+  ~Store();
 
-  // Where replay starts: the lowest of the families' persisted positions.
+  // Where replay starts: the lowest of the families' persisted positions. Any thread.
   JournalPosition persisted() const;
   Result<> load(State& state) const;
-  // One past what the records family's SSTs held of the partition at open; before replay.
-  Offset next_offset_at_open(PartitionId partition) const;
+  // What the records family's SSTs held of the partition at open; until it is replayed.
+  PartitionLog log_at_open(PartitionId partition) const;
+  // After replay: checks that nothing is missing of what footers promise, and begins to give space
+  // back. `exists` says which partitions there are. Error: kCorruptStorage.
+  Result<> recovered(const std::function<bool(PartitionId)>& exists);
 
   // Whether `family` needs an entry at `position` (replay), or has it in an SST already.
   bool wants(Family family, JournalPosition position) const;
@@ -59,9 +65,9 @@ class Store {
   bool anything_to_roll() const { return applied_ > rolled_; }
 
   // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty
-  // where the partition ends. kCorruptStorage when a batch is missing or malformed: holes are not
-  // hidden.
-  Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes);
+  // where the partition ends. Errors: kCorruptStorage when a batch is missing or malformed: holes
+  // are not hidden; kOffsetOutOfRange when the log start has moved beyond `from`. Any thread.
+  Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) const;
 
  private:
   struct Positions {
@@ -76,30 +82,38 @@ class Store {
   Result<> remove_leftovers();
   Result<> apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
-  Result<> apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch);
+  Result<> apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch);
+  void apply_moved(const LogStartsMoved& moved, JournalPosition at, rocksdb::WriteBatch& batch);
+  Result<> apply_deleted(const TopicDeleted& deleted, JournalPosition at,
+                         rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch);
   Result<> load_own_state();
   Result<> write(rocksdb::WriteBatch& batch);
   void flushed(Family family, std::uint64_t up_to);
+  Result<ReadResult> read_segments(PartitionId partition, Offset from, std::size_t max_bytes) const;
 
   StoreOptions options_;
   std::unique_ptr<Rocks> rocks_;
 
   // The store's thread.
-  Fences fences_;
   EpochStore epochs_;        // what batches change besides the log: only here is it known
   ProducerStore producers_;  // which rows that makes
   std::uint32_t segment_ = 1;
   std::size_t segment_bytes_ = 0;
   JournalPosition applied_, rolled_;
   Positions at_open_;
-  std::unordered_map<PartitionId, Offset> next_at_open_;
+  LogStartStore starts_at_open_;
+  bool roll_soon_ = false;  // so that dead segments may go
+
+  SegmentIndex index_;
 
   // RocksDB's flush thread and the store's.
   mutable std::mutex mutex_;
   std::condition_variable persisted_rose_;
   RollTracker rolls_;
-  JournalPosition persisted_;
+  Persisted persisted_;
+
+  std::unique_ptr<Cleaner> cleaner_;
 };
 
 }  // namespace leat::storage

@@ -4,8 +4,7 @@
 
 namespace leat::storage {
 namespace {
-// So that a read waits for one slice of the backlog at most, not for all of it.
-constexpr std::size_t kEntriesPerSlice = 256;
+constexpr std::size_t kEntriesPerSlice = 256;  // then the shard is told
 }  // namespace
 
 StoreThread::StoreThread(Store& store, StoreThreadEvents events, std::function<bool()> roll_wanted)
@@ -31,30 +30,15 @@ void StoreThread::apply(std::span<const JournalEntry> entries) {
   changed_.notify_one();
 }
 
-void StoreThread::read(PartitionId partition, Offset from, std::size_t max_bytes, ReadToken token) {
-  {
-    const std::lock_guard lock(mutex_);
-    reads_.push_back({partition, from, max_bytes, token});
-  }
-  changed_.notify_one();
-}
-
 void StoreThread::run() {
   std::vector<JournalEntry> entries;
-  std::vector<Read> reads;
   for (;;) {
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] {
-        return stopping_ || !entries_.empty() || !reads_.empty() || !entries.empty();
-      });
+      changed_.wait(lock, [&] { return stopping_ || !entries_.empty() || !entries.empty(); });
       if (stopping_ && entries_.empty() && entries.empty()) return;
       if (entries.empty()) entries.swap(entries_);
-      reads.swap(reads_);
     }
-    for (const Read& read : reads)
-      events_.on_read(read.token, store_.read(read.partition, read.from, read.max_bytes));
-    reads.clear();
     apply_round(entries);
   }
 }

@@ -1,5 +1,4 @@
-// The store's thread: applies durable entries, serves reads that miss the tail cache, rolls
-// segments. Its stalls never reach the shard.
+// The store's thread: applies durable entries, rolls segments. Its stalls never reach the shard.
 #pragma once
 
 #include <condition_variable>
@@ -18,7 +17,6 @@ namespace leat::storage {
 // Told on the store's thread.
 struct StoreThreadEvents {
   std::function<void(JournalPosition position, std::uint64_t applied_bytes)> on_applied;
-  std::function<void(ReadToken token, Result<ReadResult> result)> on_read;
   std::function<void(const Error& error)> on_failed;
 };
 
@@ -29,18 +27,10 @@ class StoreThread {
   // Applies what is queued, then stops.
   ~StoreThread();
 
-  // Any thread. The queues are bounded by who fills them: the journal by has_room(), reads by the
-  // broker's limit on waiting fetches.
+  // Any thread. The queue is bounded by has_room().
   void apply(std::span<const JournalEntry> entries);
-  void read(PartitionId partition, Offset from, std::size_t max_bytes, ReadToken token);
 
  private:
-  struct Read {
-    PartitionId partition;
-    Offset from;
-    std::size_t max_bytes;
-    ReadToken token;
-  };
   void run();
   void apply_round(std::vector<JournalEntry>& entries);
 
@@ -52,7 +42,6 @@ class StoreThread {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<JournalEntry> entries_;
-  std::vector<Read> reads_;
   bool stopping_ = false;
 
   std::thread thread_;

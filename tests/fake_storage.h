@@ -118,7 +118,7 @@ class FakeStorage final : public storage::Storage {
   bool drop_oldest(std::uint64_t bytes) override {
     if (bytes > droppable) return false;
     droppable -= bytes;
-    stored -= std::min(stored, bytes);
+    stored_ -= std::min(stored_, bytes);
     return true;
   }
   Offset looked_from{0};
@@ -161,7 +161,7 @@ class FakeStorage final : public storage::Storage {
     return producers_.check(id, batch);
   }
   storage::PartitionBounds bounds(PartitionId id) const override {
-    return {Offset(0), partitions_.at(id).high_watermark};
+    return {partitions_.at(id).log_start, partitions_.at(id).high_watermark};
   }
   storage::ReadOutcome read(PartitionId id, Offset from, std::size_t max_bytes,
                             storage::ReadToken token) override {

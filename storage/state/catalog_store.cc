@@ -1,17 +1,36 @@
 #include "storage/state/catalog_store.h"
 
 namespace leat::storage {
+namespace {
+
+EntryWriter& write_config(EntryWriter& writer, const TopicConfig& config) {
+  return writer.le(static_cast<std::uint8_t>(config.durability))
+      .le(static_cast<std::uint32_t>(config.interval.count()))
+      .le(static_cast<std::uint8_t>(config.cleanup))
+      .le(static_cast<std::uint8_t>(config.on_full))
+      .le(static_cast<std::int64_t>(config.retention.time.count()))
+      .le(config.retention.bytes)
+      .le(config.retention.records);
+}
+
+TopicConfig read_config(ByteReader& reader) {
+  TopicConfig config;
+  config.durability = static_cast<Durability>(reader.le<std::uint8_t>());
+  config.interval = std::chrono::milliseconds(reader.le<std::uint32_t>());
+  config.cleanup = static_cast<Cleanup>(reader.le<std::uint8_t>());
+  config.on_full = static_cast<OnFull>(reader.le<std::uint8_t>());
+  config.retention.time = std::chrono::milliseconds(reader.le<std::int64_t>());
+  config.retention.bytes = reader.le<std::int64_t>();
+  config.retention.records = reader.le<std::int64_t>();
+  return config;
+}
+
+}  // namespace
 
 JournalEntry TopicCreated::encode() const {
-  return EntryWriter()
-      .id(id)
-      .le(created_ms)
-      .le(first_partition.value)
-      .le(partitions)
-      .text(name)
-      .le(static_cast<std::uint8_t>(config.durability))
-      .le(static_cast<std::uint32_t>(config.interval.count()))
-      .finish(EntryKind::kTopicCreated);
+  EntryWriter writer;
+  writer.id(id).le(created_ms).le(first_partition.value).le(partitions).text(name);
+  return write_config(writer, config).finish(EntryKind::kTopicCreated);
 }
 
 Result<TopicCreated> TopicCreated::decode(Bytes body) {
@@ -22,10 +41,23 @@ Result<TopicCreated> TopicCreated::decode(Bytes body) {
   created.first_partition = PartitionId(reader.le<std::uint32_t>());
   created.partitions = reader.le<std::uint32_t>();
   created.name = read_text(reader);
-  created.config.durability = static_cast<Durability>(reader.le<std::uint8_t>());
-  created.config.interval = std::chrono::milliseconds(reader.le<std::uint32_t>());
+  created.config = read_config(reader);
   if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic created'");
   return created;
+}
+
+JournalEntry TopicConfigured::encode() const {
+  EntryWriter writer;
+  return write_config(writer.id(id), config).finish(EntryKind::kTopicConfigured);
+}
+
+Result<TopicConfigured> TopicConfigured::decode(Bytes body) {
+  ByteReader reader(body);
+  TopicConfigured configured;
+  configured.id = read_topic_id(reader);
+  configured.config = read_config(reader);
+  if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic configured'");
+  return configured;
 }
 
 JournalEntry TopicDeleted::encode() const {
@@ -91,6 +123,11 @@ void CatalogStore::apply(const TopicCreated& created) {
   next_partition_ = std::max(next_partition_, created.first_partition + created.partitions);
 }
 
+void CatalogStore::apply(const TopicConfigured& configured) {
+  const auto it = by_id_.find(configured.id);
+  if (it != by_id_.end()) it->second->config = configured.config;
+}
+
 void CatalogStore::apply(const TopicDeleted& deleted) {
   const auto it = by_id_.find(deleted.id);
   if (it == by_id_.end()) return;
@@ -104,6 +141,19 @@ void CatalogStore::persist(const TopicCreated& created, FamilyWriter& rows) {
   std::byte next[4];
   store_le<std::uint32_t>(next, (created.first_partition + created.partitions).value);
   rows.put(keys::kNextPartition, as_text(next));
+}
+
+Result<> CatalogStore::persist(const TopicConfigured& configured, const FamilyReader& before,
+                               FamilyWriter& rows) {
+  const std::string key = keys::topic(configured.id);
+  auto row = before.get(key);
+  if (!row) return fail(row.error());
+  if (row->empty()) return {};  // deleted later, and that is in the rows already
+  auto created = TopicCreated::decode(as_bytes(*row));
+  if (!created) return fail(created.error());
+  created->config = configured.config;
+  rows.put(key, as_text(created->encode().body));
+  return {};
 }
 
 void CatalogStore::persist(const TopicDeleted& deleted, FamilyWriter& rows) {

@@ -1,5 +1,5 @@
-// The state machine of topics: entries kTopicCreated and kTopicDeleted. In memory on the shard's
-// thread; its rows in the catalog family follow behind the journal.
+// The state machine of topics: entries kTopicCreated, kTopicConfigured and kTopicDeleted. In memory
+// on the shard's thread; its rows in the catalog family follow behind the journal.
 #pragma once
 
 #include <map>
@@ -27,6 +27,14 @@ struct TopicCreated {
   static Result<TopicCreated> decode(Bytes body);
 };
 
+struct TopicConfigured {
+  TopicId id;
+  TopicConfig config;
+
+  JournalEntry encode() const;
+  static Result<TopicConfigured> decode(Bytes body);
+};
+
 struct TopicDeleted {
   TopicId id;
   PartitionId first_partition;
@@ -46,10 +54,13 @@ class CatalogStore {
   PartitionId next_partition() const { return next_partition_; }
 
   void apply(const TopicCreated& created);
+  void apply(const TopicConfigured& configured);
   void apply(const TopicDeleted& deleted);
 
   // What apply() does to the rows.
   static void persist(const TopicCreated& created, FamilyWriter& rows);
+  static Result<> persist(const TopicConfigured& configured, const FamilyReader& before,
+                          FamilyWriter& rows);
   static void persist(const TopicDeleted& deleted, FamilyWriter& rows);
 
  private:

@@ -22,6 +22,8 @@ enum class EntryKind : std::uint16_t {
   kProducerInitialized = 5,  // producer_store.h
   kGroupChanged = 6,         // group_store.h
   kGroupDeleted = 7,         // group_store.h; offset_store.h follows it
+  kTopicConfigured = 8,      // catalog_store.h
+  kLogStartsMoved = 9,       // log_start_store.h
 };
 
 // Builds the body of an entry.

@@ -16,6 +16,7 @@ Result<> decoded(const JournalEntry& entry, Apply apply) {
 Result<> State::load(const std::function<const FamilyReader&(Family)>& rows) {
   if (auto ok = catalog.load(rows(Family::kCatalog)); !ok) return ok;
   if (auto ok = epochs.load(rows(Family::kCatalog)); !ok) return ok;
+  if (auto ok = log_starts.load(rows(Family::kCatalog)); !ok) return ok;
   if (auto ok = offsets.load(rows(Family::kOffsets)); !ok) return ok;
   if (auto ok = groups.load(rows(Family::kOffsets)); !ok) return ok;
   return producers.load(rows(Family::kProducers));
@@ -43,6 +44,14 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
       return decoded<GroupChanged>(entry, [&](const auto& changed) {
         if (wants(Family::kOffsets)) groups.apply(changed);
       });
+    case EntryKind::kTopicConfigured:
+      return decoded<TopicConfigured>(entry, [&](const auto& configured) {
+        if (wants(Family::kCatalog)) catalog.apply(configured);
+      });
+    case EntryKind::kLogStartsMoved:
+      return decoded<LogStartsMoved>(entry, [&](const auto& moved) {
+        if (wants(Family::kCatalog)) log_starts.apply(moved, entry.position);
+      });
     case EntryKind::kGroupDeleted:
       return decoded<GroupDeleted>(entry, [&](const auto& deleted) {
         if (!wants(Family::kOffsets)) return;
@@ -57,6 +66,7 @@ void State::apply(const TopicDeleted& deleted, const Wants& wants) {
   if (wants(Family::kCatalog)) {
     catalog.apply(deleted);
     epochs.apply(deleted);
+    log_starts.apply(deleted);
   }
   if (wants(Family::kOffsets)) {
     offsets.apply(deleted);

@@ -7,6 +7,7 @@
 #include "storage/state/catalog_store.h"
 #include "storage/state/epoch_store.h"
 #include "storage/state/group_store.h"
+#include "storage/state/log_start_store.h"
 #include "storage/state/offset_store.h"
 #include "storage/state/producer_store.h"
 
@@ -30,6 +31,7 @@ struct State {
   OffsetStore offsets;
   GroupStore groups;
   EpochStore epochs;
+  LogStartStore log_starts;
   ProducerStore producers;
 
  private:

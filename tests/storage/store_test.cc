@@ -60,7 +60,7 @@ TEST(Store, OnlyWhatAFooterProvesIsPersisted) {
   EXPECT_EQ(store->persisted(), JournalPosition(6));
   EXPECT_FALSE(store->wants(Family::kRecords, JournalPosition(6)));
   EXPECT_TRUE(store->wants(Family::kRecords, JournalPosition(7)));
-  EXPECT_EQ(store->next_offset_at_open(kPartition), Offset(6));
+  EXPECT_EQ(store->log_at_open(kPartition).next_offset(), Offset(6));
   ASSERT_TRUE(store->apply(std::span(entries).subspan(6)));
   const auto read = store->read(kPartition, Offset(0), 1 << 20);
   ASSERT_TRUE(read) << read.error().message();
@@ -76,15 +76,15 @@ TEST(Store, OnlyWhatAFooterProvesIsPersisted) {
 
 TEST(RollTracker, ARollIsPersistedWhenEveryFamilyHasFlushedBeyondIt) {
   RollTracker tracker;
-  tracker.rolled(JournalPosition(10), 100);
-  tracker.rolled(JournalPosition(20), 200);
+  tracker.rolled({JournalPosition(10), 1}, 100);
+  tracker.rolled({JournalPosition(20), 2}, 200);
   EXPECT_FALSE(tracker.flushed(Family::kRecords, 300));  // beyond both, one family
   EXPECT_FALSE(tracker.flushed(Family::kOffsets, 300));
   EXPECT_FALSE(tracker.flushed(Family::kProducers, 300));
   EXPECT_FALSE(tracker.flushed(Family::kCatalog, 100));  // up to the first roll's row, without it
-  EXPECT_EQ(tracker.flushed(Family::kCatalog, 101), JournalPosition(10));
+  EXPECT_EQ(tracker.flushed(Family::kCatalog, 101)->position, JournalPosition(10));
   EXPECT_TRUE(tracker.pending());
-  EXPECT_EQ(tracker.flushed(Family::kCatalog, 201), JournalPosition(20));
+  EXPECT_EQ(tracker.flushed(Family::kCatalog, 201)->segment, 2u);
   EXPECT_FALSE(tracker.pending());
 }
 

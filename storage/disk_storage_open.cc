@@ -1,0 +1,160 @@
+// Opening DiskStorage, recovery, and closing it.
+#include <algorithm>
+
+#include "storage/disk_storage.h"
+
+namespace leat::storage {
+namespace {
+
+constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // few writes in flight: each keeps its memory
+constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
+// A clean stop rolls when a restart would otherwise replay more than this.
+constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
+
+}  // namespace
+
+DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
+    : options_(std::move(options)),
+      wake_(std::move(wake)),
+      state_(options_.producers),
+      shares_(shares_of(options_.memory_bytes)),
+      tail_(shares_.newest_records) {}
+
+Result<std::unique_ptr<DiskStorage>> DiskStorage::open(StorageOptions options, FileIo& io,
+                                                       std::function<void()> wake) {
+  std::unique_ptr<DiskStorage> storage(new DiskStorage(std::move(options), std::move(wake)));
+  if (auto ok = storage->recover(io); !ok) return fail(ok.error());
+  return storage;
+}
+
+Result<> DiskStorage::recover(FileIo& io) {
+  auto directory = open_data_directory(io, options_.data_dir);
+  if (!directory) return fail(directory.error());
+  directory_ = std::move(*directory);
+  if (auto ok = open_store(); !ok) return ok;
+  if (auto ok = open_journal(io); !ok) return ok;
+  auto ok = store_->recovered([this](PartitionId id) { return find_log(id) != nullptr; });
+  if (!ok) return ok;
+  start_threads();
+  return {};
+}
+
+Result<> DiskStorage::open_store() {
+  auto store = Store::open({.directory = directory_.rocksdb(),
+                            .memtable_bytes = shares_.memtable,
+                            .other_memtable_bytes = shares_.other_memtable,
+                            .block_cache_bytes = shares_.block_cache,
+                            .roll_bytes = shares_.memtable / 5 * 4,
+                            .roll_entries = options_.max_unpersisted_entries / 4,
+                            .producers = options_.producers,
+                            .on_persisted =
+                                [this](JournalPosition position) {
+                                  {
+                                    const std::lock_guard lock(journal_mutex_);
+                                    if (told_journal_) told_journal_->set_persisted(position);
+                                  }
+                                  tell([&](Inbox& inbox) { inbox.persisted = position; });
+                                },
+                            .at_point = options_.at_point});
+  if (!store) return fail(store.error());
+  store_ = std::move(*store);
+  if (auto ok = store_->load(state_); !ok) return ok;
+  for (const Topic* topic : state_.catalog.topics())
+    for (const PartitionId id : topic->partitions)
+      logs_.insert_or_assign(id, store_->log_at_open(id));
+  return {};
+}
+
+Result<> DiskStorage::open_journal(FileIo& io) {
+  const std::size_t writes = options_.memory_bytes < kSmallMemoryBytes ? 4 : 16;
+  JournalOptions options{
+      .directory = directory_.journal(),
+      .segment_bytes = options_.journal_segment_bytes,
+      .max_group_bytes = std::min<std::size_t>(shares_.journal / writes, 1 << 20),
+      .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
+      .writes = options_.journal_writes,
+      .writes_in_flight = writes,
+      .at_point = options_.at_point};
+  JournalEvents events{
+      .on_durable =
+          [this](std::span<const JournalEntry> entries) {
+            store_thread_->apply(entries);
+            const JournalPosition last = entries.back().position;
+            tell([&](Inbox& inbox) { inbox.durable = last; });
+          },
+      .on_failed =
+          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+  const JournalPosition persisted = store_->persisted();
+  auto journal = Journal::open(
+      std::move(options), io, persisted,
+      [this](const JournalEntry& entry) { return replay(entry); }, std::move(events));
+  if (!journal) return fail(journal.error());
+  journal_ = std::move(*journal);
+  const JournalPosition last = journal_->recovery().last;
+  if (last < persisted)
+    return fail(ErrorCode::kCorruptStorage,
+                "the journal in '" + directory_.journal() + "' ends at entry " +
+                    std::to_string(last.value) + ", but RocksDB holds entries up to " +
+                    std::to_string(persisted.value) + "; restore the directory from a backup");
+  last_appended_ = reply_position_ = durable_ = applied_ = last;
+  // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
+  epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));
+  {
+    const std::lock_guard lock(journal_mutex_);
+    told_journal_ = journal_.get();
+  }
+  persisted_ = store_->persisted();
+  journal_->set_persisted(persisted_);
+  for (auto& [id, log] : logs_) {
+    log.raise_high_watermark(log.next_offset());
+    stored_bytes_ += log.extents().bytes();
+  }
+  return {};
+}
+
+// Rule 1: the same apply as in life, and each family takes only what its SSTs do not hold.
+Result<> DiskStorage::replay(const JournalEntry& entry) {
+  if (auto ok = apply(entry, false); !ok)
+    return fail(ok.error().code, "journal entry " + std::to_string(entry.position.value) + ": " +
+                                     ok.error().message());
+  return store_->apply({&entry, 1});
+}
+
+void DiskStorage::start_threads() {
+  StoreThreadEvents events{
+      .on_applied =
+          [this](JournalPosition position, std::uint64_t bytes) {
+            tell([&](Inbox& inbox) {
+              inbox.applied = position;
+              inbox.applied_bytes += bytes;
+            });
+          },
+      .on_failed =
+          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+  store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), [this] {
+    return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2;
+  });
+  read_thread_ =
+      std::make_unique<ReadThread>(*store_, [this](ReadToken token, Result<ReadResult> result) {
+        tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
+      });
+}
+
+DiskStorage::~DiskStorage() {
+  if (journal_) journal_->close();
+  const bool running = store_thread_ != nullptr;
+  read_thread_.reset();
+  store_thread_.reset();
+  if (running && !failed_ && store_->anything_to_roll() &&
+      journal_->unpersisted_bytes() >= kReplayWorthARollBytes) {
+    // A failure here costs nothing but a longer replay.
+    [[maybe_unused]] const auto ok = store_->roll_and_wait();
+  }
+  {
+    const std::lock_guard lock(journal_mutex_);
+    told_journal_ = nullptr;
+  }
+  store_.reset();
+}
+
+}  // namespace leat::storage

@@ -1,0 +1,65 @@
+// What one partition holds, in runs of adjoining batches: enough to say what is old, how much it
+// is, and where to look for a time, without keeping a word about each batch. Pure; one thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "protocol/base/ids.h"
+
+namespace leat::storage {
+
+struct Extent {
+  std::uint32_t segment = 0;  // of the store (segment_index.h); the shard knows none
+  Offset first, next;
+  std::uint64_t bytes = 0;
+  std::int64_t max_timestamp_ms = -1;
+
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+
+class Extents {
+ public:
+  // A batch, or a run of them that is kept as it is. It adjoins what is there.
+  void add(const Extent& batch);
+  void load(const Extent& extent);
+
+  // Forgets what lies below `start`, calling forgotten(segment, bytes); of an extent that holds
+  // `start` its share.
+  template <class Forgotten>
+  void trim(Offset start, Forgotten forgotten);
+
+  const std::deque<Extent>& all() const { return extents_; }
+  std::uint64_t bytes() const { return bytes_; }
+  // The first that reaches beyond `offset`; all().end() when none does.
+  std::deque<Extent>::const_iterator at(Offset offset) const;
+
+ private:
+  // A small partition is told apart finely, so that what retention keeps too much is little; a
+  // large one costs no more than 40 bytes a MiB.
+  static constexpr std::uint64_t kSmallest = 4 << 10, kLargest = 1 << 20, kShare = 64;
+
+  std::deque<Extent> extents_;
+  std::uint64_t bytes_ = 0;
+};
+
+template <class Forgotten>
+void Extents::trim(Offset start, Forgotten forgotten) {
+  while (!extents_.empty() && extents_.front().next <= start) {
+    const Extent gone = extents_.front();
+    extents_.pop_front();
+    bytes_ -= gone.bytes;
+    forgotten(gone.segment, gone.bytes);
+  }
+  if (extents_.empty() || extents_.front().first >= start) return;
+  Extent& cut = extents_.front();
+  const auto records = static_cast<std::uint64_t>(cut.next.value - cut.first.value);
+  const auto gone = static_cast<std::uint64_t>(start.value - cut.first.value);
+  const std::uint64_t bytes = cut.bytes / records * gone;
+  cut.first = start;
+  cut.bytes -= bytes;
+  bytes_ -= bytes;
+  forgotten(cut.segment, bytes);
+}
+
+}  // namespace leat::storage

@@ -1,0 +1,187 @@
+#include "storage/segment_index.h"
+
+#include <algorithm>
+
+#include "protocol/base/bytes.h"
+#include "storage/state/entry.h"
+
+namespace leat::storage {
+namespace {
+constexpr std::uint32_t kFooterVersion = 2;
+}
+
+std::string Footer::encode() const {
+  EntryWriter writer;
+  writer.le(kFooterVersion).le(position.value).le(static_cast<std::uint32_t>(ranges.size()));
+  for (const auto& [partition, extent] : ranges)
+    writer.le(partition.value)
+        .le(extent.first.value)
+        .le(extent.next.value)
+        .le(extent.bytes)
+        .le(extent.max_timestamp_ms);
+  return std::string(as_text(writer.take()));
+}
+
+Result<Footer> Footer::decode(std::string_view value, std::uint32_t segment) {
+  ByteReader reader(as_bytes(value));
+  Footer footer;
+  const auto version = reader.le<std::uint32_t>();
+  footer.position = JournalPosition(reader.le<std::uint64_t>());
+  const auto count = reader.le<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i) {
+    const PartitionId partition(reader.le<std::uint32_t>());
+    Extent extent{.segment = segment, .first = {}, .next = {}};
+    extent.first = Offset(reader.le<std::int64_t>());
+    extent.next = Offset(reader.le<std::int64_t>());
+    extent.bytes = reader.le<std::uint64_t>();
+    extent.max_timestamp_ms = reader.le<std::int64_t>();
+    footer.ranges.push_back({partition, extent});
+  }
+  if (version != kFooterVersion || !reader.finished())
+    return fail(ErrorCode::kCorruptStorage,
+                "malformed footer of segment " + std::to_string(segment));
+  return footer;
+}
+
+void SegmentIndex::add(PartitionId id, const Extent& batch) {
+  const std::lock_guard lock(mutex_);
+  Partition& partition = partitions_[id];
+  partition.next = batch.next;
+  Segment& segment = segments_[batch.segment];
+  if (batch.next <= partition.start) return;  // replay of what was forgotten later
+  partition.extents.add(batch);
+  segment.space.live += batch.bytes;
+  segment.space.bytes += batch.bytes;
+}
+
+void SegmentIndex::load(const Footer& footer) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, extent] : footer.ranges) {
+    Partition& partition = partitions_[id];
+    partition.next = extent.next;
+    partition.extents.load(extent);
+    Segment& segment = segments_[extent.segment];
+    segment.space.live += extent.bytes;
+    segment.space.bytes += extent.bytes;
+  }
+}
+
+void SegmentIndex::move_start(PartitionId id, Offset start, JournalPosition at) {
+  const std::lock_guard lock(mutex_);
+  Partition& partition = partitions_[id];
+  if (start <= partition.start) return;
+  partition.start = start;
+  partition.extents.trim(
+      start, [&](std::uint32_t segment, std::uint64_t bytes) { forget(segment, bytes, at); });
+}
+
+void SegmentIndex::remove(PartitionId id, JournalPosition at) {
+  const std::lock_guard lock(mutex_);
+  const auto it = partitions_.find(id);
+  if (it != partitions_.end()) erase(it, at);
+}
+
+void SegmentIndex::erase(std::unordered_map<PartitionId, Partition>::iterator it,
+                         JournalPosition at) {
+  for (const Extent& extent : it->second.extents.all()) forget(extent.segment, extent.bytes, at);
+  partitions_.erase(it);
+}
+
+void SegmentIndex::forget(std::uint32_t id, std::uint64_t bytes, JournalPosition at) {
+  Segment& segment = segments_[id];
+  LEAT_ASSERT(segment.space.live >= bytes);
+  segment.space.live -= bytes;
+  segment.changed = std::max(segment.changed, at);
+}
+
+std::vector<SegmentIndex::Place> SegmentIndex::from(PartitionId id, Offset from) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = partitions_.find(id);
+  if (found == partitions_.end() || from < found->second.start) return {};
+  const Extents& extents = found->second.extents;
+  std::vector<Place> places;
+  for (auto it = extents.at(from); it != extents.all().end(); ++it)
+    if (places.empty() || places.back().segment != it->segment)
+      places.push_back({it->segment, it->first});
+  return places;
+}
+
+SegmentIndex::Span SegmentIndex::span(PartitionId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = partitions_.find(id);
+  if (found == partitions_.end()) return {};
+  return {found->second.start, found->second.next};
+}
+
+Extents SegmentIndex::extents(PartitionId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = partitions_.find(id);
+  return found == partitions_.end() ? Extents() : found->second.extents;
+}
+
+std::optional<SegmentIndex::Hole> SegmentIndex::first_hole() const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, partition] : partitions_) {
+    Offset next = partition.start;
+    for (const Extent& extent : partition.extents.all()) {
+      if (extent.first > next) return Hole{id, next, extent.first};
+      next = extent.next;
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<Footer::Range> SegmentIndex::ranges_of(std::uint32_t segment) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Footer::Range> ranges;
+  for (const auto& [id, partition] : partitions_) {
+    const auto& all = partition.extents.all();
+    auto it = all.end();
+    while (it != all.begin() && std::prev(it)->segment == segment) --it;
+    for (; it != all.end(); ++it) ranges.push_back({id, *it});
+  }
+  return ranges;
+}
+
+SegmentIndex::Space SegmentIndex::space(std::uint32_t first, std::uint32_t last) const {
+  const std::lock_guard lock(mutex_);
+  Space sum;
+  for (auto it = segments_.lower_bound(first); it != segments_.end() && it->first <= last; ++it) {
+    sum.bytes += it->second.space.bytes;
+    sum.live += it->second.space.live;
+  }
+  return sum;
+}
+
+bool SegmentIndex::dead(std::uint32_t first, std::uint32_t last, JournalPosition persisted) const {
+  const std::lock_guard lock(mutex_);
+  for (auto it = segments_.lower_bound(first); it != segments_.end() && it->first <= last; ++it)
+    if (it->second.space.live > 0 || it->second.changed > persisted) return false;
+  return true;
+}
+
+bool SegmentIndex::waits_to_be_persisted(std::uint32_t open, JournalPosition persisted) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, segment] : segments_)
+    if (id < open && segment.changed > persisted && segment.space.live * 2 <= segment.space.bytes)
+      return true;
+  return false;
+}
+
+void SegmentIndex::cleaned(std::uint32_t first, std::uint32_t last, JournalPosition persisted) {
+  const std::lock_guard lock(mutex_);
+  for (auto it = segments_.lower_bound(first); it != segments_.end() && it->first <= last;) {
+    const auto here = it++;
+    here->second.space.bytes = here->second.space.live;
+    if (here->second.space.live == 0 && here->second.changed <= persisted) segments_.erase(here);
+  }
+}
+
+std::unordered_map<PartitionId, Offset> SegmentIndex::starts() const {
+  const std::lock_guard lock(mutex_);
+  std::unordered_map<PartitionId, Offset> starts;
+  for (const auto& [id, partition] : partitions_) starts.emplace(id, partition.start);
+  return starts;
+}
+
+}  // namespace leat::storage

@@ -1,0 +1,149 @@
+// DiskStorage on a directory of its own, and what tests do with it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "protocol/base/random.h"
+#include "storage/disk_storage.h"
+#include "tests/temporary_directory.h"
+
+namespace leat::storage {
+
+using test::TemporaryDirectory;
+
+inline constexpr auto kHang = std::chrono::seconds(60);
+
+struct Events final : StorageEvents {
+  void on_durable(JournalPosition position) override { durable = position; }
+  void on_high_watermark(PartitionId partition) override { raised.push_back(partition); }
+  void on_read(ReadToken token, Result<ReadResult> result) override {
+    reads.emplace(token, std::move(result));
+  }
+  void on_room() override { ++rooms; }
+  void on_failed(const Error& error) override { failed = error; }
+
+  JournalPosition durable;
+  std::vector<PartitionId> raised;
+  std::map<ReadToken, Result<ReadResult>> reads;
+  int rooms = 0;
+  std::optional<Error> failed;
+};
+
+class DiskStorageTest : public ::testing::Test {
+ protected:
+  void open() {
+    storage.reset();
+    auto opened = DiskStorage::open(options(), real_file_io(), [this] { wake(); });
+    ASSERT_TRUE(opened) << opened.error().message();
+    storage = std::move(*opened);
+    events = {};
+  }
+  StorageOptions options() {
+    return {.data_dir = directory / "data",
+            .memory_bytes = memory_bytes,
+            .max_unpersisted_entries = max_unpersisted_entries,
+            .at_point = [this](const char* point) {
+              if (point != std::string_view("store.persisted")) return;
+              ++rolls;
+              wake();
+            }};
+  }
+  void wake() {
+    const std::lock_guard lock(mutex);
+    woken = true;
+    changed.notify_all();
+  }
+  template <class Done>
+  void poll_until(Done done) {
+    const auto deadline = std::chrono::steady_clock::now() + kHang;
+    for (;;) {
+      storage->poll(events);
+      if (done()) return;
+      std::unique_lock lock(mutex);
+      ASSERT_TRUE(changed.wait_until(lock, deadline, [this] { return woken; })) << "hangs";
+      woken = false;
+    }
+  }
+  void settle() {
+    poll_until([this] { return storage->durable() == storage->last_appended(); });
+  }
+
+  PartitionId create(const std::string& name, std::int32_t partitions = 1,
+                     TopicConfig config = {}) {
+    const TopicId id = random.topic_id();
+    EXPECT_TRUE(storage->create_topic(id, name, partitions, config, WallTime()));
+    return storage->find_topic(name)->partitions.front();
+  }
+  void append(PartitionId partition, const std::string& value, int records = 1) {
+    RecordBatchBuilder builder;
+    for (int i = 0; i < records; ++i) builder.append({.key = {}, .value = as_bytes(value)}, 1);
+    if (!storage->has_room()) poll_until([this] { return storage->has_room(); });
+    ASSERT_TRUE(storage->append(partition, {}, builder.finish()));
+  }
+  // Until RocksDB holds everything so far in files.
+  void fill_until_rolled() {
+    const int before = rolls.load();
+    const PartitionId filler = storage->find_topic("filler")
+                                   ? storage->find_topic("filler")->partitions.front()
+                                   : create("filler");
+    while (rolls.load() == before) append(filler, std::string(200'000, 'f'));
+    settle();
+  }
+  // Every value from `from` to the high watermark, through as many reads as it takes.
+  std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {
+    std::vector<std::string> values;
+    while (from < storage->bounds(partition).high_watermark) {
+      auto outcome = storage->read(partition, from, 64 << 10, ++token);
+      if (std::holds_alternative<ReadLater>(outcome)) {
+        ++cold_reads;
+        poll_until([this] { return events.reads.contains(token); });
+        auto& result = events.reads.at(token);
+        EXPECT_TRUE(result) << result.error().message();
+        if (!result) return values;
+        outcome = std::move(*result);
+      }
+      const Offset before = from;
+      for (const auto& stored : std::get<ReadResult>(outcome).batches) take(stored, from, values);
+      EXPECT_GT(from, before) << "a read below the high watermark came empty";
+      if (from == before) return values;
+    }
+    return values;
+  }
+  static void take(const StoredBatches& stored, Offset& from, std::vector<std::string>& values) {
+    for (Bytes rest = stored.bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::parse(rest);
+      ASSERT_TRUE(batch);
+      EXPECT_TRUE(batch->validate());
+      for (const RecordView& record : *batch) {
+        if (record.offset < from) continue;
+        ASSERT_EQ(record.offset, from);
+        values.emplace_back(as_text(*record.value));
+        from = from + 1;
+      }
+      rest = rest.subspan(batch->bytes().size());
+    }
+  }
+
+  TemporaryDirectory directory;
+  std::size_t memory_bytes = 64 << 20;
+  std::uint64_t max_unpersisted_entries = 500'000;
+  std::atomic<int> rolls{0};
+  Random random{42};
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool woken = false;
+  Events events;
+  ReadToken token = 0;
+  int cold_reads = 0;
+  std::unique_ptr<DiskStorage> storage;
+};
+
+}  // namespace leat::storage
