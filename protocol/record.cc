@@ -84,13 +84,16 @@ tl::unexpected<Error> invalid_record(std::int32_t index, std::string_view what) 
 
 }  // namespace
 
-Result<> validate_records(Bytes encoded, std::int32_t count, std::int64_t base_timestamp_ms) {
+Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_offset_delta,
+                          std::int64_t base_timestamp_ms) {
   Bytes rest = encoded;
   RawRecord record;
+  std::int64_t least = 0;
   for (std::int32_t i = 0; i < count; ++i) {
     if (!read_record(rest, record)) return invalid_record(i, "has lengths that do not fit");
-    if (record.offset_delta != i)
+    if (record.offset_delta < least || record.offset_delta > last_offset_delta)
       return invalid_record(i, "has offset delta " + std::to_string(record.offset_delta));
+    least = record.offset_delta + 1;
     std::int64_t timestamp;
     if (__builtin_add_overflow(base_timestamp_ms, record.timestamp_delta, &timestamp))
       return invalid_record(i, "has a timestamp that overflows");
@@ -138,10 +141,12 @@ Records::Iterator& Records::Iterator::operator++() {
 
 void Records::Iterator::read() {
   RawRecord record;
+  const Bytes from = rest_;
   if (!read_record(rest_, record)) {
     left_ = 0;
     return;
   }
+  encoded_ = from.first(from.size() - rest_.size());
   current_.offset = Offset(wrapping_add(base_.offset.value, record.offset_delta));
   current_.timestamp_ms =
       base_.append_time_ms.value_or(wrapping_add(base_.timestamp_ms, record.timestamp_delta));

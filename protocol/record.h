@@ -92,6 +92,7 @@ class Records {
     const RecordView* operator->() const { return &current_; }
     Iterator& operator++();
     bool operator==(const Iterator& other) const { return left_ == other.left_; }
+    Bytes encoded() const { return encoded_; }  // the record as it lies there
 
    private:
     friend class Records;
@@ -102,6 +103,7 @@ class Records {
     std::int32_t left_ = 0;
     RecordsBase base_;
     RecordView current_;
+    Bytes encoded_;
   };
   Iterator begin() const { return Iterator(*this); }
   Iterator end() const { return Iterator(); }
@@ -112,10 +114,11 @@ class Records {
   RecordsBase base_;
 };
 
-// Whether `encoded` is `count` records and nothing else: every record's lengths, its offset delta,
-// its timestamp (no overflow) and its headers.
-// Errors: kInvalidBatch.
-Result<> validate_records(Bytes encoded, std::int32_t count, std::int64_t base_timestamp_ms);
+// Whether `encoded` is `count` records and nothing else: every record's lengths, its offset delta
+// (ascending, up to `last_offset_delta`; compaction leaves gaps), its timestamp (no overflow) and
+// its headers. Errors: kInvalidBatch.
+Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_offset_delta,
+                          std::int64_t base_timestamp_ms);
 
 // What `a + b` is where it overflows: of damaged bytes nothing better can be said.
 constexpr std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {

@@ -43,8 +43,8 @@ Result<> check_attributes(const RecordBatchView& batch) {
 
 Result<> check_range(const RecordBatchView& batch) {
   const std::int32_t count = batch.record_count(), delta = batch.last_offset_delta();
-  if (count <= 0) return invalid("record count " + std::to_string(count));
-  if (delta != count - 1)
+  if (count < 0) return invalid("record count " + std::to_string(count));
+  if (delta < 0 || delta < count - 1)
     return invalid("last offset delta " + std::to_string(delta) + " with " + std::to_string(count) +
                    " records");
   const std::int64_t base = batch.base_offset().value;
@@ -107,6 +107,10 @@ Result<> RecordBatchView::check() const {
 
 Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes) const {
   if (auto ok = check(); !ok) return ok;
+  if (record_count() == 0) return invalid("record count 0");
+  if (last_offset_delta() != record_count() - 1)
+    return invalid("last offset delta " + std::to_string(last_offset_delta()) + " with " +
+                   std::to_string(record_count()) + " records");
   auto reader = RecordReader::open(*this, max_decompressed_bytes);
   if (!reader) return fail(reader.error());
   return {};
@@ -176,10 +180,46 @@ Result<RecordReader> RecordReader::open(const RecordBatchView& batch,
     reader.decompressed_ = std::move(*decompressed);
     encoded = reader.decompressed_.bytes();
   }
-  if (auto ok = validate_records(encoded, batch.record_count(), batch.base_timestamp_ms()); !ok)
-    return fail(ok.error());
+  auto ok = validate_records(encoded, batch.record_count(), batch.last_offset_delta(),
+                             batch.base_timestamp_ms());
+  if (!ok) return fail(ok.error());
   reader.records_ = Records(encoded, batch.record_count(), batch.records_base());
   return reader;
+}
+
+Result<FilteredBatch> filter_records(const RecordBatchView& batch,
+                                     const std::function<bool(const RecordView&)>& keep) {
+  auto reader = RecordReader::open(batch);
+  if (!reader) return fail(reader.error());
+  FilteredBatch filtered;
+  std::vector<std::byte> records;
+  std::int32_t count = 0;
+  std::int64_t max_timestamp_ms = batch.max_timestamp_ms();
+  for (auto it = reader->begin(); it != reader->end(); ++it) {
+    if (!keep(*it)) continue;
+    max_timestamp_ms = count == 0 ? it->timestamp_ms : std::max(max_timestamp_ms, it->timestamp_ms);
+    records.insert(records.end(), it.encoded().begin(), it.encoded().end());
+    ++count;
+  }
+  if (count == batch.record_count()) return filtered;
+  filtered.changed = true;
+  auto& bytes = filtered.bytes;
+  bytes.assign(batch.bytes().begin(), batch.bytes().begin() + kHeaderBytes);
+  auto attributes = static_cast<std::int16_t>(batch.attributes() & ~kCompressionMask);
+  if (batch.compression() != Compression::kNone) compress(batch.compression(), records, bytes);
+  if (bytes.size() > kHeaderBytes && bytes.size() < kHeaderBytes + records.size()) {
+    attributes = batch.attributes();
+  } else {
+    bytes.resize(kHeaderBytes);
+    bytes.insert(bytes.end(), records.begin(), records.end());
+  }
+  store_be(bytes.data() + kBatchLength,
+           static_cast<std::int32_t>(bytes.size() - kLengthPrefixBytes));
+  store_be(bytes.data() + kAttributes, attributes);
+  store_be(bytes.data() + kMaxTimestamp, max_timestamp_ms);
+  store_be(bytes.data() + kRecordCount, count);
+  store_be(bytes.data() + kCrc, crc32c(Bytes(bytes).subspan(kAttributes)));
+  return filtered;
 }
 
 void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch) {

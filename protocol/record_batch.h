@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "protocol/base/bytes.h"
@@ -52,11 +53,12 @@ class RecordBatchView {
   static Result<RecordBatchView> parse(Bytes bytes);
 
   // Checks the header alone: checksum, no unknown attribute or compression (nor transactional or
-  // control, so far), record count > 0, lastOffsetDelta = count - 1, no overflow of offsets.
+  // control, so far), record count >= 0 and at most lastOffsetDelta + 1 (compaction takes records
+  // out, and leaves the range), no overflow of offsets.
   // Errors: kCorruptBatch, kInvalidBatch, kUnsupportedCompression.
   Result<> check() const;
-  // Checks what a broker must know before it stores the batch: check(), and then every record,
-  // decompressed where needed, in a buffer that is gone afterwards.
+  // Checks what a broker must know before it stores the batch: check(), that no record is missing,
+  // and then every record, decompressed where needed, in a buffer that is gone afterwards.
   // Errors: those of check(), and kBatchTooLarge for more than `max_decompressed_bytes`.
   Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes) const;
 
@@ -98,8 +100,8 @@ class RecordBatchView {
 //   for (const RecordView& record : *reader) use(record);
 class RecordReader {
  public:
-  // Checks the records as validate() does, not the checksum. Errors: those of decompress(), and
-  // kInvalidBatch.
+  // Checks the records as validate() does, but that some may be missing; not the checksum. Errors:
+  // those of decompress(), and kInvalidBatch.
   static Result<RecordReader> open(const RecordBatchView& batch,
                                    std::size_t max_decompressed_bytes = kMaxDecompressedBytes);
 
@@ -128,6 +130,16 @@ constexpr std::int32_t next_sequence(std::int32_t base_sequence, std::int32_t re
 }
 // Writes them into a finished batch, and its checksum anew.
 void assign_producer(MutableBytes batch, ProducerIdentity producer, std::int32_t base_sequence);
+
+// The batch without the records that `keep` refuses: the same range of offsets, producer and
+// sequences, compressed as before unless that makes it no smaller. `changed` is false, and the
+// result empty, when all are kept. Errors: those of RecordReader::open().
+struct FilteredBatch {
+  bool changed = false;
+  std::vector<std::byte> bytes;
+};
+Result<FilteredBatch> filter_records(const RecordBatchView& batch,
+                                     const std::function<bool(const RecordView&)>& keep);
 
 // Builds one batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {

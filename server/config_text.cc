@@ -25,9 +25,9 @@ without quotes; `--insecure` and its like also take `=false`, and `--listen` may
 ## Memory
 `memory` is one budget for what is held on behalf of clients, in sixteenths: 3 for the newest records,
 those included that the disk is still behind with; 4 for RocksDB's memtables of records, 1 for its
-other memtables, 1 for blocks that cold reads brought; 1 for the journal's writes under way; 4 for
-connections together: frames that have begun to come, requests held back, output that waits. One more
-each are `limits.checking_bytes` and, at the most, `limits.receive_bytes`. A frame is given room, whole,
+other memtables; a half each for RocksDB's blocks and for the keys that are being compacted; 1 for the
+journal's writes under way; 4 for connections together: frames that have begun to come, requests held
+back, output that waits. One more each are `limits.checking_bytes` and, at the most, `limits.receive_bytes`. A frame is given room, whole,
 before it is read; until there is room its socket is not read. The connections' share is never less than
 two of the largest frames (`limits.frame_bytes`): lower that with the budget, as the edge profile does.
 

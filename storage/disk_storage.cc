@@ -3,9 +3,14 @@
 #include <algorithm>
 #include <map>
 
-#include "storage/retention.h"
+#include "storage/retention/retention.h"
 
 namespace leat::storage {
+namespace {
+// A reader that is not further behind sees every deletion of a compacted key: Kafka's
+// delete.retention.ms, as it is by default.
+constexpr auto kDeletionsStay = std::chrono::hours(24);
+}  // namespace
 
 StorageStats DiskStorage::stats() const {
   return {journal_->stats(), journal_->recovery()};
@@ -168,7 +173,10 @@ void DiskStorage::forget(std::vector<LogStartsMoved::Move> moves) {
 
 void DiskStorage::retain(WallTime now) {
   std::vector<LogStartsMoved::Move> moves;
+  std::vector<PartitionId> compacted;
   for (const Topic* topic : topics()) {
+    if (compacts(topic->config.cleanup))
+      compacted.insert(compacted.end(), topic->partitions.begin(), topic->partitions.end());
     if (!deletes(topic->config.cleanup) || !topic->config.retention.limited()) continue;
     for (const PartitionId id : topic->partitions) {
       const PartitionLog& log = logs_.at(id);
@@ -178,6 +186,7 @@ void DiskStorage::retain(WallTime now) {
     }
   }
   forget(std::move(moves));
+  if (!compacted.empty()) store_->compact(std::move(compacted), now - kDeletionsStay);
 }
 
 bool DiskStorage::drop_oldest(std::uint64_t bytes) {
@@ -328,6 +337,9 @@ void DiskStorage::poll(StorageEvents& events) {
     events.on_durable(durable_);
   }
   for (auto& [token, result] : news.reads) events.on_read(token, std::move(result));
+  for (const auto& [partition, first, next, gone] : news.compacted)
+    if (PartitionLog* log = find_log(partition))
+      stored_bytes_ -= std::min(stored_bytes_, log->shrink(first, next, gone));
   evict();
   if (news.failed && !failed_) {
     failed_ = true;

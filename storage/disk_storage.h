@@ -113,11 +113,17 @@ class DiskStorage final : public Storage {
   void poll(StorageEvents& events) override;
 
  private:
+  struct Compacted {
+    PartitionId partition;
+    Offset first, next;
+    std::uint64_t gone;
+  };
   // What other threads have to tell; swapped out by poll().
   struct Inbox {
     JournalPosition durable, applied, persisted;
     std::uint64_t applied_bytes = 0;
     std::vector<std::pair<ReadToken, Result<ReadResult>>> reads;
+    std::vector<Compacted> compacted;
     std::optional<Error> failed;
   };
   // Appended and kSync, not yet known durable.

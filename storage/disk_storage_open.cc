@@ -40,22 +40,28 @@ Result<> DiskStorage::recover(FileIo& io) {
 }
 
 Result<> DiskStorage::open_store() {
-  auto store = Store::open({.directory = directory_.rocksdb(),
-                            .memtable_bytes = shares_.memtable,
-                            .other_memtable_bytes = shares_.other_memtable,
-                            .block_cache_bytes = shares_.block_cache,
-                            .roll_bytes = shares_.memtable / 5 * 4,
-                            .roll_entries = options_.max_unpersisted_entries / 4,
-                            .producers = options_.producers,
-                            .on_persisted =
-                                [this](JournalPosition position) {
-                                  {
-                                    const std::lock_guard lock(journal_mutex_);
-                                    if (told_journal_) told_journal_->set_persisted(position);
-                                  }
-                                  tell([&](Inbox& inbox) { inbox.persisted = position; });
-                                },
-                            .at_point = options_.at_point});
+  auto store = Store::open(
+      {.directory = directory_.rocksdb(),
+       .memtable_bytes = shares_.memtable,
+       .other_memtable_bytes = shares_.other_memtable,
+       .block_cache_bytes = shares_.block_cache,
+       .roll_bytes = shares_.memtable / 5 * 4,
+       .roll_entries = options_.max_unpersisted_entries / 4,
+       .producers = options_.producers,
+       .on_persisted =
+           [this](JournalPosition position) {
+             {
+               const std::lock_guard lock(journal_mutex_);
+               if (told_journal_) told_journal_->set_persisted(position);
+             }
+             tell([&](Inbox& inbox) { inbox.persisted = position; });
+           },
+       .key_map_bytes = shares_.key_map,
+       .on_compacted =
+           [this](PartitionId partition, Offset first, Offset next, std::uint64_t gone) {
+             tell([&](Inbox& inbox) { inbox.compacted.push_back({partition, first, next, gone}); });
+           },
+       .at_point = options_.at_point});
   if (!store) return fail(store.error());
   store_ = std::move(*store);
   if (auto ok = store_->load(state_); !ok) return ok;

@@ -13,6 +13,7 @@ struct MemoryShares {
   std::size_t memtable;        // of records: one is filled while the other goes to disk
   std::size_t other_memtable;  // of each other family
   std::size_t block_cache;
+  std::size_t key_map;      // of key compaction
   std::size_t journal;      // groups on their way to the disk
   std::size_t connections;  // frames begun, requests held back, output that waits
 };
@@ -23,7 +24,8 @@ constexpr MemoryShares shares_of(std::size_t budget) {
   return {.newest_records = 3 * sixteenth,
           .memtable = std::clamp(2 * sixteenth, kMiB, 150 * kMiB),
           .other_memtable = std::clamp(sixteenth / 4, kMiB / 8, 4 * kMiB),
-          .block_cache = std::min(sixteenth, 32 * kMiB),
+          .block_cache = std::min(sixteenth / 2, 32 * kMiB),
+          .key_map = sixteenth / 2,
           .journal = sixteenth,
           .connections = 4 * sixteenth};
 }

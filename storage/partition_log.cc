@@ -58,6 +58,13 @@ std::uint64_t PartitionLog::move_start(Offset start) {
   return gone;
 }
 
+std::uint64_t PartitionLog::shrink(Offset first, Offset next, std::uint64_t gone) {
+  std::uint64_t forgotten = 0;
+  extents_.shrink(first, next, gone,
+                  [&](std::uint32_t, std::uint64_t bytes) { forgotten += bytes; });
+  return forgotten;
+}
+
 Offset PartitionLog::look_from(std::int64_t timestamp_ms) const {
   const auto& all = extents_.all();
   const auto found = std::ranges::find_if(

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "protocol/record_batch.h"
-#include "storage/extents.h"
+#include "storage/retention/extents.h"
 #include "storage/state/entry.h"
 #include "storage/storage.h"
 
@@ -41,6 +41,8 @@ class PartitionLog {
   void apply(const RecordBatchView& batch, std::shared_ptr<const void> owner);
   // Bytes of records that are gone with it.
   std::uint64_t move_start(Offset start);
+  // Compaction took `gone` bytes out of [first, next): what it was of those.
+  std::uint64_t shrink(Offset first, Offset next, std::uint64_t gone);
   const Extents& extents() const { return extents_; }
   // See Storage::look_from.
   Offset look_from(std::int64_t timestamp_ms) const;

@@ -15,7 +15,6 @@
 #include "storage/thread.h"
 
 namespace leat::storage {
-
 struct Rocks::Shared {
   std::function<void(Family, std::uint64_t)> on_flushed;
   std::atomic<std::uint64_t> flushed{0}, rewritten{0};
@@ -60,10 +59,14 @@ class RewriteFilters final : public rocksdb::CompactionFilterFactory {
    public:
     explicit RewriteFilter(RowFilter& filter) : filter_(filter) {}
     const char* Name() const override { return "leat"; }
-    Decision FilterV2(int, const rocksdb::Slice& key, ValueType, const rocksdb::Slice&,
-                      std::string*, std::string* skip_until) const override {
-      *skip_until = filter_.next_kept({key.data(), key.size()});
-      return key == *skip_until ? Decision::kKeep : Decision::kRemoveAndSkipUntil;
+    Decision FilterV2(int, const rocksdb::Slice& key, ValueType, const rocksdb::Slice& value,
+                      std::string* changed, std::string* skip_until) const override {
+      *skip_until = filter_.next_kept(view(key));
+      if (key != *skip_until) return Decision::kRemoveAndSkipUntil;
+      auto replaced = filter_.replaced(view(key), view(value));
+      if (!replaced) return Decision::kKeep;
+      *changed = std::move(*replaced);
+      return Decision::kChangeValue;
     }
 
    private:
@@ -73,13 +76,6 @@ class RewriteFilters final : public rocksdb::CompactionFilterFactory {
 };
 
 namespace {
-
-rocksdb::Slice slice(std::string_view text) {
-  return {text.data(), text.size()};
-}
-std::string_view view(const rocksdb::Slice& text) {
-  return {text.data(), text.size()};
-}
 
 // tmpfs and some overlays refuse O_DIRECT; RocksDB would find out at its first flush.
 bool takes_direct_io(const std::string& directory) {

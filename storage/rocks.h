@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,13 @@
 #include "storage/state/family.h"
 
 namespace leat::storage {
+
+inline rocksdb::Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+inline std::string_view view(const rocksdb::Slice& text) {
+  return {text.data(), text.size()};
+}
 
 struct RocksOptions {
   std::string directory;
@@ -34,12 +42,15 @@ struct RecordsFile {
   std::uint32_t first, last;  // segments it has rows of
 };
 
-// Which rows a rewrite leaves out: asked in the order of the keys, on the thread that rewrites.
+// Which rows a rewrite leaves out or changes: asked in the order of the keys, on the thread that
+// rewrites.
 class RowFilter {
  public:
   virtual ~RowFilter() = default;
   // The first key at or behind `key` that may stay: `key` itself, if it does.
   virtual std::string next_kept(std::string_view key) = 0;
+  // What becomes of the value of a row that stays; nullopt: it stays, too.
+  virtual std::optional<std::string> replaced(std::string_view key, std::string_view value) = 0;
 };
 
 // What RocksDB has written to its files since it was opened.

@@ -75,6 +75,15 @@ void SegmentIndex::move_start(PartitionId id, Offset start, JournalPosition at) 
       start, [&](std::uint32_t segment, std::uint64_t bytes) { forget(segment, bytes, at); });
 }
 
+void SegmentIndex::shrink(PartitionId id, Offset first, Offset next, std::uint64_t gone) {
+  const std::lock_guard lock(mutex_);
+  const auto it = partitions_.find(id);
+  if (it == partitions_.end()) return;
+  it->second.extents.shrink(first, next, gone, [&](std::uint32_t segment, std::uint64_t bytes) {
+    forget(segment, bytes, JournalPosition(0));
+  });
+}
+
 void SegmentIndex::remove(PartitionId id, JournalPosition at) {
   const std::lock_guard lock(mutex_);
   const auto it = partitions_.find(id);
@@ -117,6 +126,29 @@ Extents SegmentIndex::extents(PartitionId id) const {
   const std::lock_guard lock(mutex_);
   const auto found = partitions_.find(id);
   return found == partitions_.end() ? Extents() : found->second.extents;
+}
+
+Offset SegmentIndex::end_below(PartitionId id, std::uint32_t segment) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = partitions_.find(id);
+  if (found == partitions_.end()) return Offset(0);
+  const auto& all = found->second.extents.all();
+  const auto end = std::ranges::partition_point(
+      all, [&](const Extent& extent) { return extent.segment < segment; });
+  return end == all.begin() ? found->second.start : std::prev(end)->next;
+}
+
+bool SegmentIndex::holds_any(std::uint32_t first, std::uint32_t last,
+                             const std::map<PartitionId, Offset>& below) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(below, [&](const auto& wanted) {
+    const auto found = partitions_.find(wanted.first);
+    if (found == partitions_.end()) return false;
+    const auto& all = found->second.extents.all();
+    const auto at = std::ranges::partition_point(
+        all, [&](const Extent& extent) { return extent.segment < first; });
+    return at != all.end() && at->segment <= last && at->first < wanted.second;
+  });
 }
 
 std::optional<SegmentIndex::Hole> SegmentIndex::first_hole() const {

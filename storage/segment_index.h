@@ -14,7 +14,7 @@
 
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
-#include "storage/extents.h"
+#include "storage/retention/extents.h"
 
 namespace leat::storage {
 
@@ -56,6 +56,8 @@ class SegmentIndex {
   // The log start rose to `start` by the entry at `at`.
   void move_start(PartitionId partition, Offset start, JournalPosition at);
   void remove(PartitionId partition, JournalPosition at);
+  // A rewrite took `gone` bytes out of what [first, next) had.
+  void shrink(PartitionId partition, Offset first, Offset next, std::uint64_t gone);
   // Recovery has ended: partitions that `exists` does not know are removed.
   template <class Exists>
   void keep_only(Exists exists, JournalPosition at);
@@ -64,6 +66,11 @@ class SegmentIndex {
   std::vector<Place> from(PartitionId partition, Offset from) const;
   Span span(PartitionId partition) const;
   Extents extents(PartitionId partition) const;
+  // Where what the partition has in segments below `segment` ends.
+  Offset end_below(PartitionId partition, std::uint32_t segment) const;
+  // Whether segments [first, last] hold anything of these partitions below their offsets.
+  bool holds_any(std::uint32_t first, std::uint32_t last,
+                 const std::map<PartitionId, Offset>& below) const;
   std::optional<Hole> first_hole() const;
   // What `segment`, the newest, holds.
   std::vector<Footer::Range> ranges_of(std::uint32_t segment) const;

@@ -13,16 +13,6 @@ constexpr std::size_t kWriteBatchBytes = 4 << 20;
 constexpr std::size_t kReadaheadBytes = 128
                                         << 10;  // more read ahead was slower in the layout's trials
 
-// Those that say themselves how far they are persisted; the records' footers say it for theirs.
-constexpr Family kStateFamilies[] = {Family::kCatalog, Family::kOffsets, Family::kProducers};
-
-rocksdb::Slice slice(std::string_view text) {
-  return {text.data(), text.size()};
-}
-std::string_view view(const rocksdb::Slice& text) {
-  return {text.data(), text.size()};
-}
-
 std::string position_value(JournalPosition position) {
   std::byte bytes[8];
   store_le<std::uint64_t>(bytes, position.value);
@@ -36,94 +26,6 @@ Error hole(PartitionId partition, Offset offset, const char* what) {
 }
 
 }  // namespace
-
-JournalPosition Store::Positions::lowest() const {
-  return *std::min_element(of, of + kFamilies);
-}
-
-Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
-  std::unique_ptr<Store> store(new Store(std::move(options)));
-  Store* raw = store.get();
-  auto rocks = Rocks::open(
-      {.directory = store->options_.directory,
-       .memtable_bytes = store->options_.memtable_bytes,
-       .other_memtable_bytes = store->options_.other_memtable_bytes,
-       .block_cache_bytes = store->options_.block_cache_bytes,
-       .on_flushed = [raw](Family family, std::uint64_t up_to) { raw->flushed(family, up_to); }});
-  if (!rocks) return fail(rocks.error());
-  store->rocks_ = std::move(*rocks);
-  if (auto ok = store->load_footers(); !ok) return fail(ok.error());
-  if (auto ok = store->load_positions(); !ok) return fail(ok.error());
-  if (auto ok = store->remove_leftovers(); !ok) return fail(ok.error());
-  if (auto ok = store->load_own_state(); !ok) return fail(ok.error());
-  return store;
-}
-
-// A segment without a footer before the newest footer was dropped, but for leftovers. What that may
-// not be, recovered() finds out.
-Result<> Store::load_footers() {
-  std::unique_ptr<rocksdb::Iterator> it(
-      rocks_->db().NewIterator(rocksdb::ReadOptions(), rocks_->family(Family::kRecords)));
-  for (std::uint32_t at = 1;;) {
-    it->Seek(slice(keys::view(keys::footer(at))));
-    if (!it->Valid()) break;
-    const std::string_view key = view(it->key());
-    const std::uint32_t found = keys::segment_of(key);
-    if (key != keys::view(keys::footer(found))) {
-      at = found;
-      continue;
-    }
-    auto footer = Footer::decode(view(it->value()), found);
-    if (!footer) return fail(footer.error());
-    index_.load(*footer);
-    at_open_.of[static_cast<std::size_t>(Family::kRecords)] = footer->position;
-    segment_ = at = found + 1;
-  }
-  if (!it->status().ok()) return fail(from_status(it->status(), "reading segment footers"));
-  return {};
-}
-
-Result<> Store::load_positions() {
-  for (const Family family : kStateFamilies) {
-    auto value = RocksFamilyReader(*rocks_, family).get(keys::kPosition);
-    if (!value) return fail(value.error());
-    if (value->size() == 8)
-      at_open_.of[static_cast<std::size_t>(family)] =
-          JournalPosition(load_le<std::uint64_t>(as_bytes(*value).data()));
-  }
-  applied_ = rolled_ = at_open_.lowest();
-  persisted_ = {applied_, segment_ - 1};
-  return {};
-}
-
-// RocksDB may have flushed part of the segment that was open. Replay brings it back, perhaps split
-// differently, so the old rows must not stay beside the new ones.
-Result<> Store::remove_leftovers() {
-  std::unique_ptr<rocksdb::Iterator> it(
-      rocks_->db().NewIterator(rocksdb::ReadOptions(), rocks_->family(Family::kRecords)));
-  it->SeekToLast();
-  if (!it->status().ok()) return fail(from_status(it->status(), "reading the last segment"));
-  if (!it->Valid() || it->key().size() != keys::kRecordBytes) return {};
-  const std::uint32_t last = keys::segment_of(view(it->key()));
-  if (last < segment_) return {};
-  const auto begin = keys::record(segment_, PartitionId(0), Offset(0));
-  const auto end = keys::record(last + 1, PartitionId(0), Offset(0));
-  return rocks_->remove_records(keys::view(begin), keys::view(end));
-}
-
-Result<> Store::load_own_state() {
-  if (auto ok = epochs_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
-  if (auto ok = starts_at_open_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
-  for (const auto& [partition, start] : starts_at_open_.all())
-    index_.move_start(partition, start.offset, start.moved);
-  return producers_.load(RocksFamilyReader(*rocks_, Family::kProducers));
-}
-
-Result<> Store::load(State& state) const {
-  std::optional<RocksFamilyReader> reader;
-  return state.load(
-      [&](Family family) -> const FamilyReader& { return reader.emplace(*rocks_, family); });
-}
 
 bool Store::wants(Family family, JournalPosition position) const {
   return position > at_open_.of[static_cast<std::size_t>(family)];
@@ -311,39 +213,6 @@ Result<> Store::roll_and_wait() {
   if (!persisted_rose_.wait_for(lock, std::chrono::seconds(30), [&] { return !rolls_.pending(); }))
     return fail(ErrorCode::kTimedOut, "flushing RocksDB");
   return {};
-}
-
-// A partition whose last segment was dropped ends where it starts, if the move is as old as what
-// the SSTs hold; else the batches before the start are still to be replayed.
-PartitionLog Store::log_at_open(PartitionId partition) const {
-  const auto start = starts_at_open_.find(partition);
-  Offset next = index_.span(partition).next;
-  if (!wants(Family::kRecords, start.moved)) next = std::max(next, start.offset);
-  return PartitionLog(index_.extents(partition), start.offset, next);
-}
-
-Result<> Store::recovered(const std::function<bool(PartitionId)>& exists) {
-  index_.keep_only(exists, applied_);
-  if (const auto hole = index_.first_hole())
-    return fail(ErrorCode::kCorruptStorage,
-                "offsets " + std::to_string(hole->first.value) + " to " +
-                    std::to_string(hole->next.value - 1) + " of stored partition " +
-                    std::to_string(hole->partition.value) + " are missing");
-  const auto failed = [this](const Error& error) {
-    if (options_.on_cleaning_failed) options_.on_cleaning_failed(error);
-  };
-  const std::lock_guard lock(mutex_);
-  cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, options_.roll_bytes, failed);
-  cleaner_->look(persisted_);
-  return {};
-}
-
-Store::~Store() {
-  std::unique_ptr<Cleaner> cleaner;
-  {
-    const std::lock_guard lock(mutex_);
-    cleaner = std::move(cleaner_);
-  }
 }
 
 bool Store::roll_pending() const {

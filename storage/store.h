@@ -11,9 +11,9 @@
 #include <span>
 #include <string>
 
-#include "storage/cleaner.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
+#include "storage/retention/cleaner.h"
 #include "storage/rocks.h"
 #include "storage/roll_tracker.h"
 #include "storage/segment_index.h"
@@ -33,7 +33,9 @@ struct StoreOptions {
   std::size_t producers = 10'000;  // ProducerStore's limit
   // Told, on any thread, when entries up to `position` have reached synced SSTs in every family.
   std::function<void(JournalPosition position)> on_persisted;
-  // Told, on the cleaner's thread, of space that could not be given back for now.
+  std::size_t key_map_bytes = 4 << 20;
+  // See CleanerOptions.
+  std::function<void(PartitionId, Offset first, Offset next, std::uint64_t gone)> on_compacted;
   std::function<void(const Error&)> on_cleaning_failed;
   std::function<void(const char* point)> at_point;  // as JournalOptions::at_point
 };
@@ -56,6 +58,10 @@ class Store {
   bool wants(Family family, JournalPosition position) const;
   // Applies durable entries, in order, each once. Rolls when a segment is full.
   Result<> apply(std::span<const JournalEntry> entries);
+  // See Cleaner::compact. Any thread, once recovered() has been called.
+  void compact(std::vector<PartitionId> partitions, WallTime deletions_before) {
+    cleaner_->compact(std::move(partitions), deletions_before);
+  }
   // Ends the segment: footer and positions into every family, then all are flushed.
   Result<> roll();
   Result<> roll_and_wait();

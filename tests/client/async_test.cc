@@ -104,7 +104,8 @@ TEST_F(AsyncTest, OneProducerSendsToManyTopicsInOrder) {
 
 TEST_F(AsyncTest, WhatNobodyIsToldOfMakesRoomToo) {
   auto waiting = server->connect_local().value();
-  auto producer = waiting.producer(Topic{"orders"}, {.linger = 0ms, .buffer_bytes = 32 << 10, .delivery_timeout = 20s});
+  auto producer = waiting.producer(
+      Topic{"orders"}, {.linger = 0ms, .buffer_bytes = 32 << 10, .delivery_timeout = 20s});
   ASSERT_TRUE(producer);
   const std::string value(1'000, 'v');
   for (int i = 0; i < 1'000; ++i)

@@ -1,6 +1,6 @@
 // Old records go, what is kept stays readable, and the space comes back: decided purely, then on a
 // real disk.
-#include "storage/retention.h"
+#include "storage/retention/retention.h"
 
 #include <filesystem>
 

@@ -3,7 +3,7 @@
 
 #include "protocol/base/clock.h"
 #include "protocol/topic_config.h"
-#include "storage/extents.h"
+#include "storage/retention/extents.h"
 
 namespace leat::storage {
 

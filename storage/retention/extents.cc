@@ -1,4 +1,4 @@
-#include "storage/extents.h"
+#include "storage/retention/extents.h"
 
 #include <algorithm>
 

@@ -2,6 +2,7 @@
 // is, and where to look for a time, without keeping a word about each batch. Pure; one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 
@@ -28,6 +29,11 @@ class Extents {
   // `start` its share.
   template <class Forgotten>
   void trim(Offset start, Forgotten forgotten);
+
+  // `gone` bytes of what lies in [first, next) are no more; at most what there was.
+  // Calls forgotten(segment, bytes) as trim() does.
+  template <class Forgotten>
+  void shrink(Offset first, Offset next, std::uint64_t gone, Forgotten forgotten);
 
   const std::deque<Extent>& all() const { return extents_; }
   std::uint64_t bytes() const { return bytes_; }
@@ -60,6 +66,22 @@ void Extents::trim(Offset start, Forgotten forgotten) {
   cut.bytes -= bytes;
   bytes_ -= bytes;
   forgotten(cut.segment, bytes);
+}
+
+template <class Forgotten>
+void Extents::shrink(Offset first, Offset next, std::uint64_t gone, Forgotten forgotten) {
+  const auto begin = extents_.begin() + (at(first) - extents_.begin());
+  auto end = begin;
+  std::uint64_t all = 0;
+  for (; end != extents_.end() && end->first < next; ++end) all += end->bytes;
+  gone = std::min(gone, all);
+  for (auto it = begin; it != end; ++it) {
+    const auto share = static_cast<std::uint64_t>(
+        static_cast<double>(gone) * static_cast<double>(it->bytes) / static_cast<double>(all));
+    it->bytes -= share;
+    bytes_ -= share;
+    forgotten(it->segment, share);
+  }
 }
 
 }  // namespace leat::storage

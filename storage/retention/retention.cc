@@ -1,4 +1,4 @@
-#include "storage/retention.h"
+#include "storage/retention/retention.h"
 
 namespace leat::storage {
 

@@ -1,0 +1,212 @@
+#include "storage/retention/cleaner.h"
+
+#include <algorithm>
+#include <span>
+
+#include "storage/keys.h"
+#include "storage/thread.h"
+
+namespace leat::storage {
+namespace {
+
+constexpr std::size_t kFilesARewrite = 8;
+constexpr std::size_t kSmallShare = 8;  // a file of less than this share of a segment is small
+
+constexpr std::size_t kReadBytes = 1 << 20;
+
+}  // namespace
+
+Cleaner::Cleaner(Rocks& rocks, SegmentIndex& index, CleanerOptions options)
+    : rocks_(rocks),
+      index_(index),
+      options_(std::move(options)),
+      thread_(start_thread("leat-cleaner", [this] { run(); })) {}
+
+Cleaner::~Cleaner() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  rocks_.stop_rewrites();
+  thread_.join();
+}
+
+void Cleaner::look(Persisted persisted) {
+  {
+    const std::lock_guard lock(mutex_);
+    persisted_ = persisted;
+    look_ = true;
+  }
+  changed_.notify_one();
+}
+
+void Cleaner::compact(std::vector<PartitionId> partitions, WallTime deletions_before) {
+  {
+    const std::lock_guard lock(mutex_);
+    compaction_ = {std::move(partitions), deletions_before};
+  }
+  changed_.notify_one();
+}
+
+void Cleaner::run() {
+  for (;;) {
+    Persisted persisted;
+    std::optional<Compaction> compaction;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stopping_ || look_ || compaction_; });
+      if (stopping_) return;
+      if (!look_) compaction.swap(compaction_);  // after what only has to be dropped
+      look_ = false;
+      persisted = persisted_;
+    }
+    if (compaction) {
+      const auto ok = compact(*compaction, persisted);
+      if (!ok && ok.error() != ErrorCode::kClosed) options_.on_failed(ok.error());
+      continue;
+    }
+    if (!clean(persisted)) continue;
+    const std::lock_guard lock(mutex_);
+    look_ = true;
+  }
+}
+
+bool Cleaner::clean(Persisted persisted) {
+  for (const auto step : {&Cleaner::drop_dead, &Cleaner::rewrite_worst}) {
+    const Result<bool> done = (this->*step)(persisted);
+    if (!done && done.error() != ErrorCode::kClosed) options_.on_failed(done.error());
+    if (!done) return false;
+    if (*done) return true;
+  }
+  return false;
+}
+
+Result<bool> Cleaner::drop_dead(Persisted persisted) {
+  bool dropped = false;
+  const auto files = rocks_.records_files();
+  const auto dead = [&](const RecordsFile& file) {
+    return file.last < persisted.segment && index_.dead(file.first, file.last, persisted.position);
+  };
+  for (auto it = files.begin(); it != files.end();) {
+    const auto begin = std::find_if(it, files.end(), dead);
+    it = std::find_if_not(begin, files.end(), dead);
+    if (begin == it) break;
+    const std::uint32_t first = begin->first, last = std::prev(it)->last;
+    if (auto ok = rocks_.drop_segments(first, last); !ok) return fail(ok.error());
+    index_.cleaned(first, last, persisted.position);
+    dropped = true;
+  }
+  // What a spanning segment's neighbour holds may have gone with it.
+  if (dropped && rocks_.records_files().size() == files.size()) return false;
+  return dropped;
+}
+
+// The first neighbours of which half or more is dead, or that are so small that they had better be
+// one file.
+Result<bool> Cleaner::rewrite_worst(Persisted persisted) {
+  const auto files = rocks_.records_files();
+  const auto in_place = [&](const RecordsFile& file) { return file.last < persisted.segment; };
+  const auto half_dead = [&](const RecordsFile& file) {
+    const auto space = index_.space(file.first, file.last);
+    return in_place(file) && space.live * 2 <= std::min(space.bytes, file.bytes) &&
+           file.bytes > options_.segment_bytes / kSmallShare / kSmallShare;
+  };
+  const auto small = [&](const RecordsFile& file) {
+    return in_place(file) && file.bytes < options_.segment_bytes / kSmallShare;
+  };
+  std::vector<RecordsFile> chosen;
+  const auto choose = [&](const auto& worth, std::size_t least) {
+    for (auto it = files.begin(); it != files.end() && chosen.empty();) {
+      const auto begin = std::find_if(it, files.end(), worth);
+      it = begin;
+      while (it != files.end() && worth(*it) &&
+             it - begin < static_cast<std::ptrdiff_t>(kFilesARewrite))
+        ++it;
+      if (it - begin >= static_cast<std::ptrdiff_t>(least)) chosen.assign(begin, it);
+      if (begin == it) break;
+    }
+  };
+  choose(half_dead, 1);
+  if (chosen.empty()) choose(small, kFilesARewrite);
+  if (chosen.empty()) return false;
+  LiveRows filter(index_, persisted.position);
+  if (auto ok = rocks_.rewrite(chosen, filter); !ok) return fail(ok.error());
+  index_.cleaned(chosen.front().first, chosen.back().last, persisted.position);
+  return true;
+}
+
+// ---- key compaction ----
+
+// As much has come in since the last time as there was then.
+bool Cleaner::worth_compacting(PartitionId partition, Offset end) const {
+  const auto done = compacted_.find(partition);
+  const Extents extents = index_.extents(partition);
+  std::uint64_t clean = 0, dirty = 0;
+  for (const Extent& extent : extents.all()) {
+    if (extent.first >= end) break;
+    (done != compacted_.end() && extent.first < done->second ? clean : dirty) += extent.bytes;
+  }
+  return dirty > 0 && dirty >= clean;
+}
+
+// What came in since the last time, as far as there is room. False: no room is left.
+Result<bool> Cleaner::map_keys(PartitionId partition, Offset end, KeyMap& keys,
+                               CompactedTo& to) const {
+  const auto done = compacted_.find(partition);
+  Offset next = index_.span(partition).start;
+  if (done != compacted_.end()) next = std::max(next, done->second);
+  while (next < end) {
+    auto read = options_.read(partition, next, kReadBytes);
+    if (!read && read.error() == ErrorCode::kOffsetOutOfRange) break;  // retention was quicker
+    if (!read) return fail(read.error());
+    if (read->batches.empty()) break;
+    for (Bytes rest = read->batches.front().bytes; !rest.empty() && next < end;) {
+      const auto batch = RecordBatchView::parse(rest);
+      auto records = RecordReader::open(*batch);
+      if (!records) return fail(records.error());
+      for (const RecordView& record : *records)
+        if (record.key && !keys.put(partition, *record.key, record.offset)) return false;
+      next = batch->last_offset() + 1;
+      to[partition] = next;
+      rest = rest.subspan(batch->bytes().size());
+    }
+  }
+  return true;
+}
+
+// From the oldest on, so that a deletion never goes before what it deletes.
+Result<> Cleaner::compact(const Compaction& compaction, Persisted persisted) {
+  KeyMap keys(options_.key_map_bytes);
+  CompactedTo to;
+  std::map<PartitionId, Offset> starts;
+  for (const PartitionId partition : compaction.partitions) {
+    const Offset end = index_.end_below(partition, persisted.segment);
+    if (!worth_compacting(partition, end)) continue;
+    const auto room = map_keys(partition, end, keys, to);
+    if (!room) return fail(room.error());
+    if (!*room) break;
+  }
+  if (to.empty()) return {};
+  CompactedRows filter(index_, persisted.position, keys, to, compaction.deletions_before);
+  const auto files = rocks_.records_files();
+  const auto concerned = [&](const RecordsFile& file) {
+    return file.last < persisted.segment && index_.holds_any(file.first, file.last, to);
+  };
+  for (auto it = files.begin(); it != files.end();) {
+    const auto begin = std::find_if(it, files.end(), concerned);
+    if (begin == files.end()) break;
+    const auto most = std::min<std::ptrdiff_t>(files.end() - begin, kFilesARewrite);
+    it = std::find_if_not(begin, begin + most, concerned);
+    if (auto ok = rocks_.rewrite({begin, it}, filter); !ok) return ok;
+    for (const auto& [partition, extent, gone] : filter.take_shrunk()) {
+      index_.shrink(partition, extent.first, extent.next, gone);
+      options_.on_compacted(partition, extent.first, extent.next, gone);
+    }
+    index_.cleaned(begin->first, std::prev(it)->last, persisted.position);
+  }
+  for (const auto& [partition, end] : to) compacted_[partition] = end;
+  return {};
+}
+
+}  // namespace leat::storage

@@ -1,0 +1,82 @@
+#include "storage/retention/row_filters.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/record_batch.h"
+#include "storage/keys.h"
+
+namespace leat::storage {
+namespace {
+std::string text(const keys::RecordKey& key) {
+  return std::string(keys::view(key));
+}
+}  // namespace
+
+std::string LiveRows::next_kept(std::string_view key) {
+  const std::uint32_t segment = keys::segment_of(key);
+  const PartitionId partition = keys::partition_of(key);
+  if (partition == keys::kFooterPartition)
+    return index_.dead(segment, segment, persisted_)
+               ? text(keys::record(segment + 1, PartitionId(0), Offset(0)))
+               : std::string(key);
+  const auto start = starts_.find(partition);
+  if (start == starts_.end()) return text(keys::record(segment, partition + 1, Offset(0)));
+  if (keys::last_offset_of(key) >= start->second) return std::string(key);
+  return text(keys::record(segment, partition, start->second));
+}
+
+std::optional<std::string> CompactedRows::replaced(std::string_view key, std::string_view value) {
+  const PartitionId partition = keys::partition_of(key);
+  if (partition == keys::kFooterPartition) return footer(keys::segment_of(key), value);
+  const auto to = to_.find(partition);
+  if (to == to_.end()) return std::nullopt;
+  auto smaller =
+      keys::last_offset_of(key) < to->second ? compacted(partition, value) : std::nullopt;
+  rows_.push_back({partition, keys::last_offset_of(key), smaller ? smaller->size() : value.size()});
+  return smaller;
+}
+
+// A batch that fails its checksum stays as it is: who reads it is to know.
+std::optional<std::string> CompactedRows::compacted(PartitionId partition, std::string_view value) {
+  const auto batch = RecordBatchView::parse(as_bytes(value));
+  if (!batch || !batch->check()) return std::nullopt;
+  auto filtered =
+      filter_records(*batch, [&](const RecordView& record) { return keeps(partition, record); });
+  if (!filtered || !filtered->changed) return std::nullopt;
+  return std::string(as_text(filtered->bytes));
+}
+
+bool CompactedRows::keeps(PartitionId partition, const RecordView& record) {
+  if (!record.key) return true;
+  const auto newest = keys_.newest(partition, *record.key);
+  if (newest && *newest > record.offset) return false;
+  return record.value ||
+         WallTime(std::chrono::milliseconds(record.timestamp_ms)) >= deletions_before_;
+}
+
+// The rows of a segment come before its footer. A segment of which a part lies in another file has
+// rows that were not seen: it stays as it is.
+std::optional<std::string> CompactedRows::footer(std::uint32_t segment, std::string_view value) {
+  const std::vector<Row> rows = std::exchange(rows_, {});
+  auto footer = Footer::decode(value, segment);
+  if (!footer) return std::nullopt;
+  bool changed = false;
+  for (auto& [partition, extent] : footer->ranges) {
+    if (!to_.contains(partition)) continue;
+    std::uint64_t bytes = 0;
+    auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& at) {
+      return at.partition == partition && at.last >= extent.first;
+    });
+    for (; row != rows.end() && row->partition == partition && row->last < extent.next; ++row)
+      bytes += row->bytes;
+    if (bytes == 0 || bytes >= extent.bytes) continue;
+    shrunk_.push_back({partition, extent, extent.bytes - bytes});
+    extent.bytes = bytes;
+    changed = true;
+  }
+  if (!changed) return std::nullopt;
+  return footer->encode();
+}
+
+}  // namespace leat::storage
