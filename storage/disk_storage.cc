@@ -10,6 +10,7 @@ namespace {
 // A reader that is not further behind sees every deletion of a compacted key: Kafka's
 // delete.retention.ms, as it is by default.
 constexpr auto kDeletionsStay = std::chrono::hours(24);
+constexpr std::uint64_t kDroppedShare = 16;  // at a time, while the disk is full
 }  // namespace
 
 StorageStats DiskStorage::stats() const {
@@ -41,6 +42,17 @@ Result<> DiskStorage::check_writable(std::uint64_t eighths) const {
                 "see the broker's log; it must be restarted once the cause is gone");
   if (!within(eighths)) return fail(ErrorCode::kQueueFull, "the disk is behind; try again");
   return {};
+}
+
+Result<> DiskStorage::check_space() const {
+  if (!low_space_) return {};
+  constexpr std::uint64_t kMiB = 1 << 20;
+  return fail(
+      ErrorCode::kNoSpace,
+      std::to_string(*low_space_ / kMiB) + " MiB are free where '" + directory_.path +
+          "' lies, and " + std::to_string(reserve_bytes() / kMiB) +
+          " MiB are kept for commits and deletions; make room, or shorten what topics keep: "
+          "records are taken again by themselves");
 }
 
 // ---- decide -> entry -> apply ----
@@ -238,6 +250,7 @@ Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& c
   PartitionLog* log = find_log(partition);
   LEAT_ASSERT(log);
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  if (auto ok = check_space(); !ok) return fail(ok.error());
   const Offset base = log->next_offset();
   JournalEntry entry = RecordsAppended::encode(partition, base, epoch_, batch);
   if (config.durability == Durability::kInterval) entry.max_delay = config.interval;
@@ -337,6 +350,11 @@ void DiskStorage::poll(StorageEvents& events) {
     events.on_durable(durable_);
   }
   for (auto& [token, result] : news.reads) events.on_read(token, std::move(result));
+  if (news.free_bytes) {
+    low_space_.reset();
+    if (*news.free_bytes < reserve_bytes()) low_space_ = news.free_bytes;
+    if (low_space_) drop_oldest(stored_bytes_ / kDroppedShare);
+  }
   for (const auto& [partition, first, next, gone] : news.compacted)
     if (PartitionLog* log = find_log(partition))
       stored_bytes_ -= std::min(stored_bytes_, log->shrink(first, next, gone));

@@ -35,6 +35,9 @@ struct StorageOptions {
   std::uint64_t max_unpersisted_entries = 500'000;
   std::size_t journal_segment_bytes = 64 << 20;
   WriteMode journal_writes = WriteMode::kAuto;
+  // Free space below which records are refused, so that commits, deletions and what gives space
+  // back go on; nullopt: as much as memtables and the journal may still need.
+  std::optional<std::uint64_t> reserve_bytes;
   std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
   // For tests: called at named points on storage's threads (journal.h, store.cc).
   std::function<void(const char* point)> at_point;
@@ -124,6 +127,7 @@ class DiskStorage final : public Storage {
     std::uint64_t applied_bytes = 0;
     std::vector<std::pair<ReadToken, Result<ReadResult>>> reads;
     std::vector<Compacted> compacted;
+    std::optional<std::uint64_t> free_bytes;  // on the disk
     std::optional<Error> failed;
   };
   // Appended and kSync, not yet known durable.
@@ -138,9 +142,11 @@ class DiskStorage final : public Storage {
   Result<> open_store();
   Result<> open_journal(FileIo& io);
   Result<> replay(const JournalEntry& entry);
-  void start_threads();
+  void start_threads(FileIo& io);
+  std::uint64_t reserve_bytes() const;
 
   Result<> check_writable(std::uint64_t share_numerator) const;
+  Result<> check_space() const;
   bool within(std::uint64_t eighths) const;
   JournalPosition journal_append(JournalEntry entry);
   Result<> apply(const JournalEntry& entry, bool live);
@@ -167,6 +173,7 @@ class DiskStorage final : public Storage {
   JournalPosition last_appended_, reply_position_, durable_, applied_, persisted_;
   std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0, stored_bytes_ = 0;
   mutable bool told_full_ = false;
+  std::optional<std::uint64_t> low_space_;  // free bytes, when they are less than the reserve
   bool failed_ = false;
 
   std::mutex inbox_mutex_;

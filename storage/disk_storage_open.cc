@@ -35,7 +35,7 @@ Result<> DiskStorage::recover(FileIo& io) {
   if (auto ok = open_journal(io); !ok) return ok;
   auto ok = store_->recovered([this](PartitionId id) { return find_log(id) != nullptr; });
   if (!ok) return ok;
-  start_threads();
+  start_threads(io);
   return {};
 }
 
@@ -89,7 +89,11 @@ Result<> DiskStorage::open_journal(FileIo& io) {
             tell([&](Inbox& inbox) { inbox.durable = last; });
           },
       .on_failed =
-          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
+          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); },
+      .on_no_space =
+          [this] {
+            if (store_thread_) store_thread_->look_at_space();
+          }};
   const JournalPosition persisted = store_->persisted();
   auto journal = Journal::open(
       std::move(options), io, persisted,
@@ -126,7 +130,7 @@ Result<> DiskStorage::replay(const JournalEntry& entry) {
   return store_->apply({&entry, 1});
 }
 
-void DiskStorage::start_threads() {
+void DiskStorage::start_threads(FileIo& io) {
   StoreThreadEvents events{
       .on_applied =
           [this](JournalPosition position, std::uint64_t bytes) {
@@ -136,22 +140,32 @@ void DiskStorage::start_threads() {
             });
           },
       .on_failed =
-          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
-  store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), [this] {
-    return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2;
-  });
+          [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); },
+      .on_free =
+          [this](std::uint64_t bytes) { tell([&](Inbox& inbox) { inbox.free_bytes = bytes; }); }};
+  StoreThreadOptions options{
+      .roll_wanted =
+          [this] { return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2; },
+      .free_bytes = [this, &io] { return io.free_bytes(directory_.path); },
+      .reserve_bytes = reserve_bytes()};
+  store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), std::move(options));
   read_thread_ =
       std::make_unique<ReadThread>(*store_, [this](ReadToken token, Result<ReadResult> result) {
         tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
       });
 }
 
+std::uint64_t DiskStorage::reserve_bytes() const {
+  return options_.reserve_bytes.value_or(4 * shares_.memtable + options_.journal_segment_bytes);
+}
+
 DiskStorage::~DiskStorage() {
+  if (store_) store_->give_up();  // the journal has what RocksDB could not take
   if (journal_) journal_->close();
   const bool running = store_thread_ != nullptr;
   read_thread_.reset();
   store_thread_.reset();
-  if (running && !failed_ && store_->anything_to_roll() &&
+  if (running && !failed_ && !low_space_ && store_->anything_to_roll() &&
       journal_->unpersisted_bytes() >= kReplayWorthARollBytes) {
     // A failure here costs nothing but a longer replay.
     [[maybe_unused]] const auto ok = store_->roll_and_wait();

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "protocol/base/own_process.h"
@@ -188,6 +189,12 @@ class RealFileIo final : public FileIo {
     if (::stat(path.c_str(), &status) == 0) return true;
     if (errno == ENOENT) return false;
     return failed("looking for", path);
+  }
+
+  Result<std::uint64_t> free_bytes(const std::string& path) override {
+    struct statvfs status;
+    if (::statvfs(path.c_str(), &status) != 0) return failed("asking for the room of", path);
+    return std::uint64_t{status.f_bavail} * status.f_frsize;
   }
 
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {

@@ -64,6 +64,8 @@ class FileIo {
   virtual Result<> sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;  // names, sorted
   virtual Result<bool> exists(const std::string& path) = 0;
+  // Bytes that can still be written to the file system that holds `path`.
+  virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
   // Creates `path` if missing, takes an exclusive lock on it and writes this process's id into it.
   // kDataDirLocked, with the holder's id where it can be read, when another holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;

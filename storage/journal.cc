@@ -57,6 +57,7 @@ class Journal::Writer {
   void close() {
     if (!thread_.joinable()) return;
     inbox_.close();
+    segments_->give_up();
     queue_->wake();
     thread_.join();
   }
@@ -116,7 +117,7 @@ class Journal::Writer {
     inbox_.set_last(replayed.last);
     segments_ = std::make_unique<JournalSegments>(
         JournalSegments::Options{options_.directory, options_.first_segment_bytes,
-                                 options_.segment_bytes, options_.at_point},
+                                 options_.segment_bytes, options_.at_point, events_.on_no_space},
         io, manifest, replayed.segments);
     auto first = segments_->start();
     if (!first) return fail(first.error());

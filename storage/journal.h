@@ -51,6 +51,9 @@ struct JournalEvents {
   std::function<void(std::span<const JournalEntry>)> on_durable;
   // A write or sync failed: the journal has stopped for good. Whatever was in flight is never told.
   std::function<void(const Error&)> on_failed;
+  // There is no space for the next segment; told once a second until there is, on another thread.
+  // What needs it waits. May be empty.
+  std::function<void()> on_no_space;
 };
 
 // What open() found, for logs and metrics.

@@ -1,7 +1,9 @@
 #include "storage/journal_segments.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <utility>
 
 #include "storage/aligned_buffer.h"
 #include "storage/thread.h"
@@ -9,6 +11,7 @@
 namespace leat::storage {
 namespace {
 constexpr std::size_t kZerosBytes = 1 << 20;
+constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 constexpr std::uint64_t kGrowth = 4;  // from the small first segment to the standard size
 }  // namespace
 
@@ -57,8 +60,10 @@ Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t mi
     wanted_bytes_ = std::max(
         {min_bytes, wanted_bytes_, std::min(current_.bytes * kGrowth, options_.standard_bytes)});
   changed_.notify_all();
-  changed_.wait(lock, [&] { return error_ || (spare_ && spare_->bytes >= min_bytes); });
+  const auto prepared = [&] { return spare_ && spare_->bytes >= min_bytes; };
+  changed_.wait(lock, [&] { return error_ || prepared() || (gives_up_ && no_space_); });
   if (error_) return fail(*error_);
+  if (!prepared()) return fail(ErrorCode::kNoSpace, "for the journal's next segment");
   sealed_.push_back({current_.number, current_.bytes, last});
   OpenSegment next = std::move(*spare_);
   spare_.reset();
@@ -67,6 +72,14 @@ Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t mi
   lock.unlock();
   point("journal.after_roll");
   return next;
+}
+
+void JournalSegments::give_up() {
+  {
+    const std::lock_guard lock(mutex_);
+    gives_up_ = true;
+  }
+  changed_.notify_all();
 }
 
 void JournalSegments::set_persisted(JournalPosition position) {
@@ -149,28 +162,35 @@ void JournalSegments::run() {
   for (;;) {
     changed_.wait(lock, [this] { return stopping_ || work_waits(); });
     if (stopping_) return;
-    if (auto ok = work(lock); !ok) {
-      error_ = ok.error();
+    auto ok = work(lock);
+    no_space_ = !ok && ok.error() == ErrorCode::kNoSpace;
+    if (!ok) {
       changed_.notify_all();
+      if (no_space_) {  // nothing that was acknowledged is concerned
+        if (options_.on_no_space) options_.on_no_space();
+        changed_.wait_for(lock, kSpaceAfter, [this] { return stopping_; });
+        continue;
+      }
+      error_ = ok.error();
       return;
     }
   }
 }
 
 bool JournalSegments::work_waits() const {
-  return wanted_bytes_ != 0 || (!sealed_.empty() && sealed_.front().last <= persisted_);
+  return wanted_bytes_ != 0 || !retired_.empty() ||
+         (!sealed_.empty() && sealed_.front().last <= persisted_);
 }
 
 Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
-  std::vector<Segment> retired;
   while (!sealed_.empty() && sealed_.front().last <= persisted_) {
-    retired.push_back({sealed_.front().number, sealed_.front().bytes});
+    retired_.push_back({sealed_.front().number, sealed_.front().bytes});
     sealed_.pop_front();
   }
-  if (!retired.empty()) {
+  if (!retired_.empty()) {
     // Off the list before anything happens to the files.
     if (auto ok = write_manifest(); !ok) return ok;
-    for (const Segment& segment : retired) {
+    for (const Segment& segment : std::exchange(retired_, {})) {
       if (!recycled_ && segment.bytes == options_.standard_bytes)
         recycled_ = segment;
       else if (auto ok = io_.remove(path(segment.number)); !ok)
@@ -197,9 +217,20 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
     auto segment = recycle ? reopen(old) : prewrite(number, bytes);
     point("journal.segment_prepared");
     lock.lock();
-    if (!segment) return fail(segment.error());
+    if (!segment) {
+      if (recycle)
+        recycled_ = old;
+      else if (auto ok = io_.remove(path(number)); !ok && ok.error() != ErrorCode::kNotFound)
+        return ok;
+      return fail(segment.error());
+    }
+    const Segment prepared{segment->number, segment->bytes};
     spare_ = std::move(*segment);
-    if (auto ok = write_manifest(); !ok) return ok;
+    if (auto ok = write_manifest(); !ok) {
+      spare_.reset();  // not listed, it must not be used
+      recycled_ = prepared;
+      return ok;
+    }
   }
   // A larger wish may have come in meanwhile.
   if (round_up(wanted_bytes_, kBlockBytes) <= spare_->bytes) wanted_bytes_ = 0;

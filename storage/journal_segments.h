@@ -1,6 +1,7 @@
 // The journal's files: which are in use, which comes next. A thread of its own writes the next one
 // ahead of need (pre-written blocks are what makes a durable write quick) and recycles those whose
-// entries RocksDB has persisted. A segment is in the synced manifest before its first group.
+// entries RocksDB has persisted. A segment is in the synced manifest before its first group. Where
+// there is no space for the next one, whoever needs it waits until there is.
 #pragma once
 
 #include <condition_variable>
@@ -31,6 +32,7 @@ class JournalSegments {
     std::uint64_t first_bytes;
     std::uint64_t standard_bytes;
     std::function<void(const char*)> at_point;
+    std::function<void()> on_no_space;
   };
 
   JournalSegments(Options options, FileIo& io, Manifest manifest,
@@ -47,7 +49,8 @@ class JournalSegments {
   // next, of at least `min_bytes`. Waits until it is prepared.
   Result<OpenSegment> roll(JournalPosition last, std::uint64_t min_bytes);
 
-  // Any thread.
+  // Any thread. The journal closes: roll() fails with kNoSpace where it would wait for space.
+  void give_up();
   void set_persisted(JournalPosition position);
   std::uint64_t sealed_bytes() const;  // of sealed segments above the persisted position
   std::size_t count() const;
@@ -81,11 +84,14 @@ class JournalSegments {
   std::deque<Sealed> sealed_;
   Segment current_{};
   std::optional<OpenSegment> spare_;
+  std::vector<Segment> retired_;  // persisted, and perhaps in the manifest still
   std::optional<Segment> recycled_;
   std::uint64_t next_number_ = 1;
   std::uint64_t wanted_bytes_ = 0;  // 0: no segment asked for
   JournalPosition persisted_;
   std::optional<Error> error_;
+  bool no_space_ = false;  // at the last attempt
+  bool gives_up_ = false;
   bool stopping_ = false;
 
   std::thread thread_;

@@ -208,6 +208,12 @@ Result<> Rocks::write(rocksdb::WriteBatch& batch) {
   return {};
 }
 
+Result<> Rocks::resume() {
+  const auto status = db_->Resume();
+  if (!status.ok()) return fail(from_status(status, "resuming RocksDB"));
+  return {};
+}
+
 Result<> Rocks::flush_all() {
   rocksdb::FlushOptions options;
   options.wait = false;

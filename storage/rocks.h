@@ -77,6 +77,9 @@ class Rocks {
   std::uint64_t sequence() const { return db_->GetLatestSequenceNumber(); }
 
   Result<> write(rocksdb::WriteBatch& batch);
+  // After an operation failed with kNoSpace: RocksDB takes writes again, and flushes what waits, if
+  // there is space now; kNoSpace if not.
+  Result<> resume();
   // Starts flushing every family; on_flushed tells when each is through.
   Result<> flush_all();
   // Files of the records family that no flush will add to, in the order of their segments.

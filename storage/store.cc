@@ -9,6 +9,7 @@
 namespace leat::storage {
 namespace {
 
+constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 constexpr std::size_t kWriteBatchBytes = 4 << 20;
 constexpr std::size_t kReadaheadBytes = 128
                                         << 10;  // more read ahead was slower in the layout's trials
@@ -51,9 +52,30 @@ Result<> Store::apply(std::span<const JournalEntry> entries) {
 
 Result<> Store::write(rocksdb::WriteBatch& batch) {
   if (batch.Count() == 0) return {};
-  auto ok = rocks_->write(batch);
+  auto ok = when_there_is_space([&] { return rocks_->write(batch); });
   batch.Clear();
   return ok;
+}
+
+// The journal has it all, so waiting loses nothing; who produces is held back meanwhile.
+Result<> Store::when_there_is_space(const std::function<Result<>()>& step) {
+  for (;;) {
+    auto ok = step();
+    if (ok || ok.error() != ErrorCode::kNoSpace) return ok;
+    std::unique_lock lock(mutex_);
+    if (given_up_.wait_for(lock, kSpaceAfter, [this] { return gives_up_; })) return ok;
+    lock.unlock();
+    if (auto resumed = rocks_->resume(); !resumed && resumed.error() != ErrorCode::kNoSpace)
+      return resumed;
+  }
+}
+
+void Store::give_up() {
+  {
+    const std::lock_guard lock(mutex_);
+    gives_up_ = true;
+  }
+  given_up_.notify_all();
 }
 
 Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch) {
@@ -196,12 +218,12 @@ Result<> Store::roll() {
     const std::lock_guard lock(mutex_);
     rolls_.rolled({applied_, segment_}, rocks_->sequence());
   }
-  if (auto ok = rocks_->write(batch); !ok) return ok;
+  if (auto ok = when_there_is_space([&] { return rocks_->write(batch); }); !ok) return ok;
   if (options_.at_point) options_.at_point("store.footer_written");
   ++segment_;
   segment_bytes_ = 0;
   rolled_ = applied_;
-  auto ok = rocks_->flush_all();
+  auto ok = when_there_is_space([&] { return rocks_->flush_all(); });
   if (options_.at_point) options_.at_point("store.after_roll");
   return ok;
 }

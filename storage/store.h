@@ -58,6 +58,8 @@ class Store {
   bool wants(Family family, JournalPosition position) const;
   // Applies durable entries, in order, each once. Rolls when a segment is full.
   Result<> apply(std::span<const JournalEntry> entries);
+  // Whoever waits for space waits no longer, but fails with kNoSpace. Any thread.
+  void give_up();
   // See Cleaner::compact. Any thread, once recovered() has been called.
   void compact(std::vector<PartitionId> partitions, WallTime deletions_before) {
     cleaner_->compact(std::move(partitions), deletions_before);
@@ -95,6 +97,7 @@ class Store {
   Result<> apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch);
   Result<> load_own_state();
   Result<> write(rocksdb::WriteBatch& batch);
+  Result<> when_there_is_space(const std::function<Result<>()>& step);
   void flushed(Family family, std::uint64_t up_to);
   Result<ReadResult> read_segments(PartitionId partition, Offset from, std::size_t max_bytes) const;
 
@@ -116,6 +119,8 @@ class Store {
   // RocksDB's flush thread and the store's.
   mutable std::mutex mutex_;
   std::condition_variable persisted_rose_;
+  std::condition_variable given_up_;
+  bool gives_up_ = false;
   RollTracker rolls_;
   Persisted persisted_;
 

@@ -1,16 +1,21 @@
 #include "storage/store_thread.h"
 
+#include <chrono>
+#include <utility>
+
 #include "storage/thread.h"
 
 namespace leat::storage {
 namespace {
 constexpr std::size_t kEntriesPerSlice = 256;  // then the shard is told
+constexpr std::uint64_t kLookAtSpaceEvery = 4 << 20;
+constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 }  // namespace
 
-StoreThread::StoreThread(Store& store, StoreThreadEvents events, std::function<bool()> roll_wanted)
+StoreThread::StoreThread(Store& store, StoreThreadEvents events, StoreThreadOptions options)
     : store_(store),
       events_(std::move(events)),
-      roll_wanted_(std::move(roll_wanted)),
+      options_(std::move(options)),
       thread_(start_thread("leat-store", [this] { run(); })) {}
 
 StoreThread::~StoreThread() {
@@ -30,17 +35,42 @@ void StoreThread::apply(std::span<const JournalEntry> entries) {
   changed_.notify_one();
 }
 
+void StoreThread::look_at_space() {
+  {
+    const std::lock_guard lock(mutex_);
+    look_ = true;
+  }
+  changed_.notify_one();
+}
+
 void StoreThread::run() {
   std::vector<JournalEntry> entries;
+  tell_space();
   for (;;) {
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || !entries_.empty() || !entries.empty(); });
+      const auto woken = [&] {
+        return stopping_ || look_ || !entries_.empty() || !entries.empty();
+      };
+      if (!space_low_)
+        changed_.wait(lock, woken);
+      else if (!changed_.wait_for(lock, kSpaceAfter, woken))
+        since_look_ = kLookAtSpaceEvery;
+      if (std::exchange(look_, false)) since_look_ = kLookAtSpaceEvery;
       if (stopping_ && entries_.empty() && entries.empty()) return;
       if (entries.empty()) entries.swap(entries_);
     }
     apply_round(entries);
+    if (since_look_ >= kLookAtSpaceEvery) tell_space();
   }
+}
+
+void StoreThread::tell_space() {
+  since_look_ = 0;
+  const auto free = options_.free_bytes();
+  if (!free) return;
+  space_low_ = *free < options_.reserve_bytes;
+  events_.on_free(*free);
 }
 
 void StoreThread::apply_round(std::vector<JournalEntry>& entries) {
@@ -49,10 +79,11 @@ void StoreThread::apply_round(std::vector<JournalEntry>& entries) {
   const std::span slice(entries.data(), count);
   if (!failed_) {
     auto ok = store_.apply(slice);
-    if (ok && roll_wanted_() && !store_.roll_pending()) ok = store_.roll();
+    if (ok && options_.roll_wanted() && !store_.roll_pending()) ok = store_.roll();
     if (ok) {
       std::uint64_t bytes = 0;
       for (const JournalEntry& entry : slice) bytes += entry.body.size();
+      since_look_ += bytes;
       events_.on_applied(slice.back().position, bytes);
     } else {
       failed_ = true;

@@ -18,31 +18,46 @@ namespace leat::storage {
 struct StoreThreadEvents {
   std::function<void(JournalPosition position, std::uint64_t applied_bytes)> on_applied;
   std::function<void(const Error& error)> on_failed;
+  // What is free on the disk: told now and then while entries come, and each second while it is
+  // less than the reserve.
+  std::function<void(std::uint64_t bytes)> on_free;
+};
+
+struct StoreThreadOptions {
+  // Asked after each round: whether the journal presses for a roll.
+  std::function<bool()> roll_wanted;
+  std::function<Result<std::uint64_t>()> free_bytes;
+  std::uint64_t reserve_bytes = 0;
 };
 
 class StoreThread {
  public:
-  // `roll_wanted` asks, after each round, whether the journal presses for a roll.
-  StoreThread(Store& store, StoreThreadEvents events, std::function<bool()> roll_wanted);
+  StoreThread(Store& store, StoreThreadEvents events, StoreThreadOptions options);
   // Applies what is queued, then stops.
   ~StoreThread();
 
   // Any thread. The queue is bounded by has_room().
   void apply(std::span<const JournalEntry> entries);
+  // Any thread: the disk is said to be full.
+  void look_at_space();
 
  private:
   void run();
   void apply_round(std::vector<JournalEntry>& entries);
+  void tell_space();
 
   Store& store_;
   StoreThreadEvents events_;
-  std::function<bool()> roll_wanted_;
-  bool failed_ = false;  // the store's thread
+  StoreThreadOptions options_;
+  // The store's thread.
+  bool failed_ = false;
+  bool space_low_ = false;
+  std::uint64_t since_look_ = 0;  // bytes applied
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<JournalEntry> entries_;
-  bool stopping_ = false;
+  bool stopping_ = false, look_ = false;
 
   std::thread thread_;
 };

@@ -41,7 +41,7 @@ class DiskStorageTest : public ::testing::Test {
  protected:
   void open() {
     storage.reset();
-    auto opened = DiskStorage::open(options(), real_file_io(), [this] { wake(); });
+    auto opened = DiskStorage::open(options(), *io, [this] { wake(); });
     ASSERT_TRUE(opened) << opened.error().message();
     storage = std::move(*opened);
     events = {};
@@ -133,6 +133,7 @@ class DiskStorageTest : public ::testing::Test {
   }
 
   TemporaryDirectory directory;
+  FileIo* io = &real_file_io();
   std::size_t memory_bytes = 64 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
   std::atomic<int> rolls{0};

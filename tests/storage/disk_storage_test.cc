@@ -6,6 +6,7 @@
 
 #include "storage/keys.h"
 #include "tests/storage/disk_storage_fixture.h"
+#include "tests/storage/recording_file_io.h"
 
 namespace leat::storage {
 namespace {
@@ -334,6 +335,65 @@ TEST_F(DiskStorageTest, GroupsSurviveEveryKindOfRestart) {
     EXPECT_TRUE(storage->committed("other", topic, PartitionIndex(0)));
     fill_until_rolled();
   }
+}
+
+// With next to nothing free records are refused, with what to do; all else goes on, and so do
+// records when there is room again.
+TEST_F(DiskStorageTest, WithTooLittleSpaceRecordsAreRefusedAndNothingElse) {
+  test::RecordingFileIo disk(real_file_io());
+  io = &disk;
+  open();
+  const PartitionId partition = create("t");
+  append(partition, "before");
+  settle();
+  disk.set_free(1 << 20);
+  RecordBatchBuilder builder;
+  builder.append({.key = {}, .value = as_bytes(std::string(1'000, 'v'))}, 1);
+  const Bytes batch = builder.finish();
+  Result<Appended> refused;
+  do {
+    poll_until([&] { return storage->has_room(); });
+    refused = storage->append(partition, {}, batch);
+  } while (refused);
+  EXPECT_EQ(refused.error(), ErrorCode::kNoSpace);
+  EXPECT_NE(refused.error().detail.find("MiB are kept"), std::string::npos);
+  settle();
+  const OffsetCommit commit{storage->find_topic("t")->id, PartitionIndex(0), Offset(1), "", {}};
+  EXPECT_TRUE(storage->commit_offsets("g", {&commit, 1}));
+  EXPECT_TRUE(storage->move_log_start(partition, Offset(1)));
+  create("another");
+  settle();
+  EXPECT_GT(read_all(partition, Offset(1)).size(), 1u);
+  EXPECT_FALSE(events.failed);
+  disk.set_free(UINT64_MAX);
+  poll_until([&] { return storage->append(partition, {}, batch).has_value(); });
+  settle();
+  io = &real_file_io();
+  open();
+  EXPECT_TRUE(storage->committed("g", storage->find_topic("t")->id, PartitionIndex(0)));
+}
+
+// A disk that somebody else filled to the last byte: what was appended waits, and is durable when
+// there is room again.
+TEST_F(DiskStorageTest, AFullDiskIsWaitedFor) {
+  test::RecordingFileIo disk(real_file_io());
+  io = &disk;
+  open();
+  const PartitionId partition = create("t");
+  append(partition, "before");
+  settle();
+  disk.set_full(true);
+  int appended = 1;
+  for (; appended < 3'000 && storage->has_room(); ++appended)
+    append(partition, std::string(1'000, 'v'));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  storage->poll(events);
+  EXPECT_NE(storage->durable(), storage->last_appended());
+  disk.set_full(false);
+  settle();
+  EXPECT_EQ(read_all(partition).size(), static_cast<std::size_t>(appended));
+  EXPECT_FALSE(events.failed);
+  storage.reset();  // before its disk
 }
 
 // Newest records, memtables and cached blocks, while all of them are pressed: the shares that

@@ -496,6 +496,35 @@ TEST_P(JournalTest, FailingAnyOperationLosesNothingAcknowledged) {
   }
 }
 
+// A full disk takes no next segment: the journal waits, tells nothing meanwhile, and goes on by
+// itself.
+TEST_P(JournalTest, WaitsForSpaceAndLosesNothing) {
+  TemporaryDirectory directory;
+  RecordingFileIo io(real_file_io());
+  const auto texts = numbered(400);
+  {
+    Harness harness(GetParam(), journal_of(directory), io);
+    ASSERT_TRUE(harness.open());
+    for (std::size_t i = 0; i < 10; ++i) harness.append(texts[i]);
+    ASSERT_TRUE(harness.settle());
+    io.set_full(true);
+    for (std::size_t i = 10; i < texts.size(); ++i) harness.append(texts[i]);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_LT(harness.durable().size(), texts.size());
+    io.set_full(false);
+    EXPECT_TRUE(harness.settle());
+    EXPECT_EQ(harness.durable(), texts);
+    io.set_full(true);
+    for (const auto& text : texts) harness.append(text);
+    harness.close();  // does not wait for space
+  }
+  io.set_full(false);
+  Harness again(GetParam(), journal_of(directory), io);
+  ASSERT_TRUE(again.open());
+  ASSERT_GE(again.replayed.size(), texts.size());
+  EXPECT_TRUE(std::equal(texts.begin(), texts.end(), again.replayed.begin()));
+}
+
 TEST_P(JournalTest, PowerCutsLoseNothingAcknowledged) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     TemporaryDirectory directory;

@@ -20,6 +20,11 @@ class RecordingFile final : public File {
         write_through_(write_through) {}
 
   Result<> write(std::uint64_t at, Bytes bytes) override {
+    if (io_.full_) {
+      const auto size = under_->size();
+      if (size && at + bytes.size() > *size)
+        return fail(ErrorCode::kNoSpace, "no room for " + path_);
+    }
     const bool fails = io_.fails();
     if (fails) bytes = bytes.first(bytes.size() / 2);
     if (!write_through_ || fails) io_.remember(path_, *content_, at, bytes.size());

@@ -3,6 +3,8 @@
 // to what was synced. Its write queue ends writes in any order.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,6 +46,10 @@ class RecordingFileIo final : public storage::FileIo {
   // `code`: once, or from there on. A failed write lets half of its bytes arrive.
   void fail_at(std::uint64_t k, ErrorCode code, bool sticky);
   std::uint64_t changes() const;  // counted since fail_at()
+  // A disk that is full: what is there can be written to, and nothing can grow. Any thread.
+  void set_full(bool full) { full_ = full; }
+  // What it says is free; all there is, if more. Any thread.
+  void set_free(std::uint64_t bytes) { free_ = bytes; }
   // Writes of a queue end in an order that `seed` decides, and not before several are in flight if
   // so decided. Of those that the failure hits nothing, all, or some blocks are on the disk, and a
   // power cut leaves them there.
@@ -66,6 +72,11 @@ class RecordingFileIo final : public storage::FileIo {
     return under_.list(path);
   }
   Result<bool> exists(const std::string& path) override { return under_.exists(path); }
+  Result<std::uint64_t> free_bytes(const std::string& path) override {
+    auto free = under_.free_bytes(path);
+    if (free) free = full_ ? 0 : std::min<std::uint64_t>(*free, free_);
+    return free;
+  }
   Result<std::unique_ptr<storage::FileLock>> lock(const std::string& path) override {
     return under_.lock(path);
   }
@@ -92,6 +103,8 @@ class RecordingFileIo final : public storage::FileIo {
   std::shared_ptr<Content> content_of(const std::string& path, bool existed);
 
   storage::FileIo& under_;
+  std::atomic<bool> full_{false};
+  std::atomic<std::uint64_t> free_{UINT64_MAX};
   mutable std::mutex mutex_;
   std::vector<Recorded> recorded_;
   std::uint64_t changes_ = 0;
