@@ -1,9 +1,11 @@
-// What a topic promises about its records: how durable they are when acknowledged (rule 3), how long
-// they are kept, and what happens when there is no room for more.
+// What a topic promises about its records: how durable they are when acknowledged (rule 3), how
+// long they are kept, and what happens when there is no room for more.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+
+#include "protocol/base/result.h"
 
 namespace leat {
 
@@ -53,7 +55,13 @@ struct TopicConfig {
   OnFull on_full = OnFull::kReject;
   Retention retention;  // applies where `cleanup` deletes
 
+  // Whether there is anything to do about old records, without being asked.
+  bool ages() const { return compacts(cleanup) || (deletes(cleanup) && retention.limited()); }
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
+
+// Whether a topic may be configured so, whoever asks for it: numbers of this version, and settings
+// that go together. Error: kInvalidRequest, naming the setting and what it may be.
+Result<> check_config(const TopicConfig& config);
 
 }  // namespace leat

@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "protocol/base/assert.h"
 #include "protocol/record_batch.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
@@ -109,7 +110,9 @@ class FakeStorage final : public storage::Storage {
   }
   Result<JournalPosition> move_log_start(PartitionId id, Offset start) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
-    partitions_.at(id).log_start = start;
+    Partition& partition = partitions_.at(id);
+    LEAT_ASSERT(start >= partition.log_start && start <= partition.high_watermark);
+    partition.log_start = start;
     return last_ = last_ + 1;
   }
   std::vector<WallTime> retained;  // when retain() was called
@@ -118,7 +121,7 @@ class FakeStorage final : public storage::Storage {
   bool drop_oldest(std::uint64_t bytes) override {
     if (bytes > droppable) return false;
     droppable -= bytes;
-    stored -= std::min(stored, bytes);
+    stored_ -= std::min(stored_, bytes);
     return true;
   }
   Offset looked_from{0};
@@ -161,10 +164,11 @@ class FakeStorage final : public storage::Storage {
     return producers_.check(id, batch);
   }
   storage::PartitionBounds bounds(PartitionId id) const override {
-    return {Offset(0), partitions_.at(id).high_watermark};
+    return {partitions_.at(id).log_start, partitions_.at(id).high_watermark};
   }
   storage::ReadOutcome read(PartitionId id, Offset from, std::size_t max_bytes,
                             storage::ReadToken token) override {
+    LEAT_ASSERT(from >= bounds(id).log_start && from <= bounds(id).high_watermark);
     if (!reads_later) return result_of(id, from, max_bytes);
     last_read = reads[token] = {id, from, max_bytes};
     waiting_reads.push_back(token);

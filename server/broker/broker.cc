@@ -10,21 +10,6 @@ namespace {
 
 constexpr auto kStoodStill = std::chrono::seconds(1);
 
-Result<> check_config(const TopicConfig& config) {
-  switch (config.durability) {
-    case Durability::kSync:
-    case Durability::kMemory:
-      if (config.interval.count() == 0) return {};
-      return fail(ErrorCode::kInvalidRequest, "an interval belongs to durability 'interval' alone");
-    case Durability::kInterval:
-      if (config.interval.count() >= 1 && config.interval <= kMaxDurabilityInterval) return {};
-      return fail(
-          ErrorCode::kInvalidRequest,
-          "an interval of " + std::to_string(config.interval.count()) + " ms; use 1 ms to an hour");
-  }
-  return fail(ErrorCode::kInvalidRequest, "unknown durability");
-}
-
 }  // namespace
 
 Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& checker,
@@ -85,6 +70,34 @@ void Broker::delete_topic(const RequestId& id, std::string_view name, MonotonicT
   subscriptions_.on_topic_deleted(partitions, name);
   groups_.on_topics_changed(now);
   reply(id, TopicDeleted{});
+}
+
+void Broker::configure_topic(const RequestId& id, std::string_view name,
+                             const TopicConfig& config) {
+  auto topic = find_topic(storage_, name);
+  if (!topic) return reply(id, topic.error());
+  if (auto ok = check_config(config); !ok) return reply(id, ok.error());
+  if (config != (*topic)->config) {
+    auto position = storage_.configure_topic((*topic)->id, config);
+    if (!position) return reply(id, position.error());
+  }
+  reply(id, describe(*storage_.find_topic(name)));
+}
+
+// Answered like a change of any kind: when it is durable, and with what has become of it.
+void Broker::delete_records(const RequestId& id, const DeleteRecordsRequest& request) {
+  auto found = find_partition(storage_, request.topic, request.partition);
+  if (!found) return reply(id, found.error());
+  const auto bounds = storage_.bounds(found->id);
+  const Offset before = request.before.value_or(bounds.high_watermark);
+  if (before.value < 0 || before > bounds.high_watermark)
+    return reply(id, Error(ErrorCode::kOffsetOutOfRange,
+                           out_of_range(*found, request.partition, before, bounds)));
+  if (before > bounds.log_start) {
+    auto position = storage_.move_log_start(found->id, before);
+    if (!position) return reply(id, position.error());
+  }
+  reply(id, RecordsDeleted{storage_.bounds(found->id).log_start});
 }
 
 void Broker::list_topics(const RequestId& id) {

@@ -26,6 +26,12 @@ struct CreateTopicRequest {
   TopicConfig config;
 };
 
+struct DeleteRecordsRequest {
+  TopicId topic;
+  PartitionIndex partition;
+  std::optional<Offset> before;  // none: the high watermark
+};
+
 struct CommitRequest {
   std::string_view group;
   std::span<const storage::OffsetCommit> offsets;
@@ -51,6 +57,10 @@ class Broker final : public storage::StorageEvents {
   // ---- requests ----
   void create_topic(const RequestId& id, const CreateTopicRequest& request, Now now);
   void delete_topic(const RequestId& id, std::string_view name, MonotonicTime now);
+  // Every setting of the topic; none changes: nothing is written.
+  void configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config);
+  // Forgets the records below an offset; at or below the log start: nothing, which is fine.
+  void delete_records(const RequestId& id, const DeleteRecordsRequest& request);
   void list_topics(const RequestId& id);
   void describe_topic(const RequestId& id, std::string_view name, bool auto_create, Now now);
   void init_producer(const RequestId& id, std::optional<std::int64_t> producer, std::int16_t epoch);
