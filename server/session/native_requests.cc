@@ -16,7 +16,7 @@ class CarryOut {
   }
   void operator()(const native::DeleteTopic& r) { broker_.delete_topic(id_, r.name, clock_.now()); }
   void operator()(const native::ConfigureTopic& r) {
-    broker_.configure_topic(id_, r.name, r.config);
+    broker_.configure_topic(id_, r.name, r.config, clock_.now());
   }
   void operator()(const native::DeleteRecords& r) {
     broker::DeleteRecordsRequest request{r.partition.topic, r.partition.partition, r.before};
@@ -106,7 +106,7 @@ class CarryOut {
   }
 
  private:
-  broker::Now now() const { return {clock_.now(), clock_.wall_now()}; }
+  Now now() const { return {clock_.now(), clock_.wall_now()}; }
 
   const broker::RequestId& id_;
   broker::Broker& broker_;

@@ -172,7 +172,7 @@ TEST_F(OldRecordsTest, WhatASubscriptionHasReadBeforeIsDelivered) {
 TEST_F(OldRecordsTest, ATopicIsConfiguredAsAWholeAndToldWhenDurable) {
   create("orders", 2);
   const TopicConfig config{.cleanup = Cleanup::kCompactDelete, .retention = {1h, 2, 3}};
-  broker.configure_topic(next(), "orders", config);
+  broker.configure_topic(next(), "orders", config, now);
   EXPECT_TRUE(sink.replies.empty());
   storage.make_durable(broker);
   ASSERT_TRUE(last<TopicDescription>());
@@ -180,20 +180,20 @@ TEST_F(OldRecordsTest, ATopicIsConfiguredAsAWholeAndToldWhenDurable) {
   EXPECT_EQ(storage.find_topic("orders")->config, config);
   // The same again: nothing is written.
   sink.replies.clear();
-  broker.configure_topic(next(), "orders", config);
+  broker.configure_topic(next(), "orders", config, now);
   EXPECT_TRUE(last<TopicDescription>());
 }
 
 TEST_F(OldRecordsTest, WhatATopicCannotBeIsRefusedAndNothingChanges) {
   create("orders", 2);
-  broker.configure_topic(next(), "orders", {.cleanup = static_cast<Cleanup>(0)});
+  broker.configure_topic(next(), "orders", {.cleanup = static_cast<Cleanup>(0)}, now);
   EXPECT_EQ(error().code, ErrorCode::kInvalidRequest);
   broker.create_topic(next(), {"t", 1, false, {.retention = {.bytes = -2}}}, at());
   EXPECT_EQ(error().code, ErrorCode::kInvalidRequest);
-  broker.configure_topic(next(), "none", {});
+  broker.configure_topic(next(), "none", {}, now);
   EXPECT_EQ(error().code, ErrorCode::kUnknownTopic);
   storage.failed = true;
-  broker.configure_topic(next(), "orders", {.retention = {.bytes = 1}});
+  broker.configure_topic(next(), "orders", {.retention = {.bytes = 1}}, now);
   EXPECT_EQ(error().code, ErrorCode::kStorageFailed);
   EXPECT_EQ(storage.find_topic("orders")->config, TopicConfig());
 }

@@ -75,8 +75,7 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   ManualClock clock;
   Output output;
   SessionOptions options;
-  broker::Broker broker{
-      {.checking_bytes = 10'000}, storage, checker, Random(1), *this, MonotonicTime()};
+  broker::Broker broker{{.checking_bytes = 10'000}, storage, checker, Random(1), *this, Now()};
   ConnectionMemory memory{100'000, 20'000, [] {}};
   NativeSession session{ConnectionId(1), broker, output, memory, options, clock};
   std::uint64_t correlation = 0;
