@@ -117,8 +117,10 @@ class FakeStorage final : public storage::Storage {
   }
   std::vector<WallTime> retained;  // when retain() was called
   void retain(WallTime now) override { retained.push_back(now); }
-  std::uint64_t droppable = 0;  // bytes of topics that drop their oldest records
+  std::uint64_t droppable = 0;       // bytes of topics that drop their oldest records
+  std::vector<std::uint64_t> drops;  // what drop_oldest() was asked for
   bool drop_oldest(std::uint64_t bytes) override {
+    drops.push_back(bytes);
     if (bytes > droppable) return false;
     droppable -= bytes;
     stored_ -= std::min(stored_, bytes);

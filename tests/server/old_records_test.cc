@@ -167,6 +167,83 @@ TEST_F(OldRecordsTest, WhatASubscriptionHasReadBeforeIsDelivered) {
   ASSERT_EQ(sink.ended.size(), 1u);
 }
 
+// ---- room ----
+
+class FullTest : public OldRecordsTest {
+ protected:
+  static constexpr std::uint64_t kMost = 64'000;
+  static std::vector<std::byte> batch_of(std::size_t bytes, ProducerIdentity producer = {},
+                                         std::int32_t sequence = -1) {
+    RecordBatchBuilder builder;
+    const std::string value(bytes - 200, 'x');
+    builder.append({as_bytes("k"), as_bytes(value), {}}, 1);
+    builder.set_producer(producer, sequence);
+    return builder.take();
+  }
+  void send(const TopicId& topic, Bytes batch) {
+    small.produces().produce(next(), topic, PartitionIndex(0), batch);
+    storage.make_durable(small);
+  }
+  void fill(const TopicId& topic) {
+    while (storage.stored_bytes() < kMost - 5'000) send(topic, batch_of(5'000));
+    storage.drops.clear();
+  }
+  TopicId drops = create("drops", 1, {.on_full = OnFull::kDropOldest}),
+          rejects = create("rejects", 1);
+  Broker small{{.max_stored_bytes = kMost}, storage, checker, Random(3), sink, at()};
+};
+
+TEST_F(FullTest, TheOldestMakeRoomWhereTheTopicSaysSo) {
+  fill(drops);
+  storage.droppable = 20'000;
+  send(drops, batch_of(9'000));
+  EXPECT_TRUE(last<Produced>());
+  ASSERT_EQ(storage.drops.size(), 1u);
+  EXPECT_GE(storage.drops[0], 8'000u);  // as much as came, so that it need not be done each time
+  EXPECT_LE(storage.stored_bytes(), kMost);
+  fill(drops);
+  for (int i = 0; i < 20 && storage.drops.empty(); ++i) send(drops, batch_of(300));
+  ASSERT_EQ(storage.drops.size(), 1u);
+  EXPECT_EQ(storage.drops[0], kMost / 64);
+}
+
+TEST_F(FullTest, WhereItDoesNotTheRecordIsRefusedAndNothingGoes) {
+  fill(drops);
+  storage.droppable = 20'000;
+  send(rejects, batch_of(9'000));
+  EXPECT_EQ(error().code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(storage.drops.empty());
+}
+
+TEST_F(FullTest, LittleThatCanGoIsEnoughIfItIsEnough) {
+  fill(drops);
+  const std::uint64_t least = storage.stored_bytes() + 5'900 - kMost;
+  storage.droppable = least + 100;  // less than the slack
+  ASSERT_LT(storage.droppable, 5'900u);
+  send(drops, batch_of(6'000));
+  EXPECT_TRUE(last<Produced>());
+  send(drops, batch_of(6'000));
+  EXPECT_EQ(error().code, ErrorCode::kNoSpace);
+}
+
+TEST_F(FullTest, ABatchThatCanNeverFitCostsNothing) {
+  fill(drops);
+  storage.droppable = kMost;
+  send(drops, batch_of(kMost + 1'000));
+  EXPECT_EQ(error().code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(storage.drops.empty());
+}
+
+TEST_F(FullTest, WhatIsStoredAlreadyNeedsNoRoom) {
+  const auto issued = storage.init_producer(std::nullopt, 0).value();
+  const auto batch = batch_of(5'000, {issued.id, issued.epoch}, 0);
+  send(rejects, batch);
+  fill(drops);
+  send(rejects, batch);
+  ASSERT_TRUE(last<Produced>());
+  EXPECT_TRUE(last<Produced>()->duplicate);
+}
+
 // ---- settings ----
 
 TEST_F(OldRecordsTest, ATopicIsConfiguredAsAWholeAndToldWhenDurable) {
