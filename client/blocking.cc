@@ -209,5 +209,8 @@ std::vector<PartitionOffset> Consumer::positions() const {
 std::vector<TopicPartition> Consumer::assignment() const {
   return core_->assignment();
 }
+std::int64_t Consumer::skipped() const {
+  return core_->skipped();
+}
 
 }  // namespace leat::blocking
