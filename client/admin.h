@@ -4,7 +4,8 @@
 //   TopicDescription topic = co_await admin.create_topic(Topic{"orders"}, 8);
 //
 // Errors of all: kTimedOut, kClosed. What is not repeated after a lost connection, because it may
-// have been done, fails with kDisconnected: creating (unless if_not_exists) and deleting.
+// have been done, fails with kDisconnected: creating (unless if_not_exists), deleting a topic, and
+// all records of a partition.
 #pragma once
 
 #include <memory>
@@ -46,6 +47,28 @@ class Admin {
           requests::delete_topic(*link, std::move(which.name), std::move(done));
         },
         std::move(topic));
+  }
+  // Gives the topic other settings, all of them: change what describe_topic() tells.
+  template <class Token = asio::use_awaitable_t<>>
+  auto configure_topic(Topic topic, TopicConfig config, Token&& token = Token()) {
+    return async::initiate<TopicDescription>(
+        *link_, std::forward<Token>(token),
+        [link = link_, config](auto done, Topic which) {
+          requests::configure_topic(*link, std::move(which.name), config, std::move(done));
+        },
+        std::move(topic));
+  }
+  // Forgets the records below an offset, for good; completes with the log start, which is higher
+  // already where retention was ahead. kOffsetOutOfRange: beyond the high watermark.
+  template <class Token = asio::use_awaitable_t<>>
+  auto delete_records(TopicPartition partition, Offset before, Token&& token = Token()) {
+    return remove(std::move(partition), before, std::forward<Token>(token));
+  }
+  // All there are.
+  template <class Token = asio::use_awaitable_t<>>
+  requires(!std::is_convertible_v<Token, Offset>) auto delete_records(TopicPartition partition,
+                                                                      Token&& token = Token()) {
+    return remove(std::move(partition), std::nullopt, std::forward<Token>(token));
   }
   template <class Token = asio::use_awaitable_t<>>
   auto list_topics(Token&& token = Token()) {
@@ -122,6 +145,16 @@ class Admin {
           requests::create_topic(*link, std::move(what), std::move(done));
         },
         std::move(topic));
+  }
+
+  template <class Token>
+  auto remove(TopicPartition partition, std::optional<Offset> before, Token&& token) {
+    return async::initiate<Offset>(
+        *link_, std::forward<Token>(token),
+        [link = link_, before](auto done, TopicPartition where) {
+          requests::delete_records(*link, std::move(where), before, std::move(done));
+        },
+        std::move(partition));
   }
 
   std::shared_ptr<Link> link_;

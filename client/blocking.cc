@@ -41,6 +41,19 @@ Result<TopicDescription> Client::create_topic(std::string_view name, std::int32_
   });
 }
 
+Result<TopicDescription> Client::configure_topic(std::string_view name, const TopicConfig& config) {
+  return wait_for<TopicDescription>(*link_, [&](auto done) {
+    requests::configure_topic(*link_, std::string(name), config, std::move(done));
+  });
+}
+
+Result<Offset> Client::delete_records(const TopicPartition& partition,
+                                      std::optional<Offset> before) {
+  return wait_for<Offset>(*link_, [&](auto done) {
+    requests::delete_records(*link_, partition, before, std::move(done));
+  });
+}
+
 Result<> Client::delete_topic(std::string_view name) {
   return wait_for<void>(*link_, [&](auto done) {
     requests::delete_topic(*link_, std::string(name), std::move(done));
@@ -195,6 +208,9 @@ std::vector<PartitionOffset> Consumer::positions() const {
 }
 std::vector<TopicPartition> Consumer::assignment() const {
   return core_->assignment();
+}
+std::int64_t Consumer::skipped() const {
+  return core_->skipped();
 }
 
 }  // namespace leat::blocking

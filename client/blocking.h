@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,14 @@ class Client {
   // lost before the reply; it may or may not have been done.
   Result<TopicDescription> create_topic(std::string_view name, std::int32_t partitions,
                                         bool if_not_exists = false, TopicConfig config = {});
+  // Gives the topic other settings, all of them: change what describe_topic() tells.
+  // Error besides: kInvalidRequest, naming the setting and what it may be.
+  Result<TopicDescription> configure_topic(std::string_view name, const TopicConfig& config);
+  // Forgets the records below `before`, or all, for good; the log start, which is higher already
+  // where retention was ahead. Errors besides: kUnknownPartition, kOffsetOutOfRange (beyond the
+  // high watermark).
+  Result<Offset> delete_records(const TopicPartition& partition,
+                                std::optional<Offset> before = std::nullopt);
   Result<> delete_topic(std::string_view name);
   Result<std::vector<TopicDescription>> list_topics();
   // With `auto_create`, a broker that creates topics on first use does so.
@@ -158,6 +167,10 @@ class Consumer {
   // The offset of the next record poll() will return, per assigned partition that knows it.
   std::vector<PartitionOffset> positions() const;
   std::vector<TopicPartition> assignment() const;
+  // How many records were jumped over so far, because they were gone (retention, or somebody
+  // deleted them) before this consumer came to them; ConsumerOptions::on_reset says where it goes
+  // on.
+  std::int64_t skipped() const;
 
  private:
   friend class Client;

@@ -52,7 +52,8 @@ struct StartFrom {
   static StartFrom time(Timestamp at) { return {Kind::kTime, at.time_since_epoch().count()}; }
 };
 
-// What to do when the position is no longer, or not yet, in the partition.
+// What to do when the position is no longer (retention; see skipped()), or not yet, in the
+// partition.
 enum class OnReset : std::uint8_t { kEarliest, kLatest, kError };
 
 struct ConsumerOptions {

@@ -64,5 +64,8 @@ std::vector<PartitionOffset> Consumer::positions() const {
 std::vector<TopicPartition> Consumer::assignment() const {
   return state_->core->assignment();
 }
+std::int64_t Consumer::skipped() const {
+  return state_->core->skipped();
+}
 
 }  // namespace leat

@@ -99,6 +99,10 @@ class Consumer {
   // The offset of the next record, per assigned partition that knows it.
   std::vector<PartitionOffset> positions() const;
   std::vector<TopicPartition> assignment() const;
+  // How many records were jumped over so far, because they were gone (retention, or somebody
+  // deleted them) before this consumer came to them; ConsumerOptions::on_reset says where it goes
+  // on.
+  std::int64_t skipped() const;
 
  private:
   friend class Client;

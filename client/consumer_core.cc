@@ -259,6 +259,11 @@ std::vector<PartitionOffset> ConsumerCore::positions() const {
   return all;
 }
 
+std::int64_t ConsumerCore::skipped() const {
+  const std::lock_guard lock(mutex_);
+  return logic_.skipped();
+}
+
 std::vector<TopicPartition> ConsumerCore::assignment() const {
   const std::lock_guard lock(mutex_);
   return named(logic_.assigned());

@@ -51,6 +51,7 @@ class ConsumerCore final : public Link::Listener,
   Result<> pause(const TopicPartition& partition, bool paused);
   std::vector<PartitionOffset> positions() const;
   std::vector<TopicPartition> assignment() const;
+  std::int64_t skipped() const;
   bool joins() const { return group_.has_value(); }
 
  private:

@@ -151,6 +151,19 @@ void ConsumerLogic::begin(Partition& partition) {
   partition.phase = partition.start.kind == StartFrom::Kind::kTime ? Phase::kTime : Phase::kBounds;
 }
 
+// From where it was, as on_reset says. What is held already comes first: it was there to be read.
+void ConsumerLogic::jump(const PartitionKey& key, Partition& partition, Offset to) {
+  const Position from = partition.next;
+  const bool half_given =
+      current_ && current_->key == key && current_->next < current_->records.size();
+  if (to < from.offset) drop_held(key, partition);
+  if (to < from.offset || (partition.held.empty() && !half_given)) start_at(partition, {to, -1});
+  skipped_ += std::max<std::int64_t>(to - from.offset, 0);
+  partition.next = {to, -1};
+  partition.phase = Phase::kActive;
+  if (half_given && partition.held.empty() && current_) current_->end = partition.next;
+}
+
 void ConsumerLogic::committed(const std::vector<PartitionKey>& asked,
                               const std::vector<std::pair<PartitionKey, Position>>& found) {
   for (const PartitionKey& key : asked) {
@@ -197,7 +210,9 @@ void ConsumerLogic::bounds(TopicId topic, const std::vector<Bounds>& bounds) {
     } else if (partition.phase == Phase::kTruncated) {
       // What the broker no longer holds cannot be read: at the latest, on from the end it has.
       start_at(partition, {std::min(partition.position.offset, bounds[index].high_watermark), -1});
-    } else if (auto first = first_offset(partition, bounds[index]); first) {
+    } else if (auto first = first_offset(partition, bounds[index]); first && partition.started) {
+      jump(key, partition, *first);
+    } else if (first) {
       start_at(partition, {*first, -1});
     } else {
       stop(key, partition, first.error());
@@ -265,6 +280,7 @@ void ConsumerLogic::ended(std::uint32_t subscription, const Error& why) {
 
 Result<> ConsumerLogic::keep(Partition& partition, Bytes batches, Offset high_watermark) {
   partition.high_watermark = high_watermark;
+  const Offset asked = partition.next.offset;
   Position next = partition.next;
   for (Bytes rest = batches; !rest.empty();) {
     auto batch = RecordBatchView::parse(rest);
@@ -282,7 +298,7 @@ Result<> ConsumerLogic::keep(Partition& partition, Bytes batches, Offset high_wa
   partition.held_bytes += batches.size();
   auto bytes = std::make_shared<const std::vector<std::byte>>(batches.begin(), batches.end());
   const Bytes rest(*bytes);
-  partition.held.push_back({std::move(bytes), rest});
+  partition.held.push_back({std::move(bytes), rest, asked});
   return {};
 }
 

@@ -126,6 +126,8 @@ class ConsumerLogic {
   // Behind what was handed out, per partition that knows it; `settled`: before came_for_more().
   std::vector<PartitionPosition> positions(bool settled = false) const;
   std::vector<std::pair<PartitionKey, TopicName>> assigned() const;
+  // Records that were jumped over, as on_reset says: gone before they were read, most of them.
+  std::int64_t skipped() const { return skipped_; }
   // As of the newest delivery.
   std::optional<Offset> high_watermark(const PartitionKey& key) const {
     return partitions_.at(key).high_watermark;
@@ -137,6 +139,7 @@ class ConsumerLogic {
   struct Held {
     std::shared_ptr<const std::vector<std::byte>> bytes;
     Bytes rest;
+    Offset first;  // what lies below was not asked for, or is gone
   };
   struct Partition {
     TopicName topic;
@@ -168,6 +171,7 @@ class ConsumerLogic {
 
   void start_at(Partition& partition, Position position);
   void begin(Partition& partition);
+  void jump(const PartitionKey& key, Partition& partition, Offset to);
   Result<Offset> first_offset(const Partition& partition, const Bounds& bounds) const;
   void report(const PartitionKey& key, const Partition& partition, const Error& why);
   void stop(const PartitionKey& key, Partition& partition, const Error& why);
@@ -191,6 +195,7 @@ class ConsumerLogic {
   PartitionKey turn_{};  // served last
   std::optional<PartitionKey> handed_out_;
   std::optional<Current> current_;
+  std::int64_t skipped_ = 0;
 };
 
 }  // namespace leat

@@ -63,6 +63,7 @@ Result<> ConsumerLogic::decode(const PartitionKey& key, Partition& partition) {
   Current current{key, std::make_shared<Decoded>(), {}, 0, partition.position};
   current.owner->from = held;
   current.owner->topic = partition.topic;
+  const Offset first = held.first;
   std::size_t decompressed = 0;
   do {
     const auto batch = RecordBatchView::parse(held.rest);
@@ -71,7 +72,8 @@ Result<> ConsumerLogic::decode(const PartitionKey& key, Partition& partition) {
     if (!reader) break;
     decompressed += reader->decompressed_bytes();
     for (const RecordView& record : *reader) {
-      if (record.offset < partition.position.offset) continue;  // the batch began before it
+      // The batch began before it.
+      if (record.offset < std::max(partition.position.offset, first)) continue;
       current.records.push_back({key.partition, record.offset, record.timestamp_ms, record.key,
                                  record.value, record.headers, *partition.topic});
     }
@@ -81,6 +83,9 @@ Result<> ConsumerLogic::decode(const PartitionKey& key, Partition& partition) {
     held.rest = held.rest.subspan(batch->bytes().size());
   } while (!held.rest.empty() && decompressed < options_.prefetch_bytes);
   if (held.rest.empty()) partition.held.pop_front();
+  // Further on, where something was jumped over.
+  if (partition.held.empty() && partition.next.offset > current.end.offset)
+    current.end = partition.next;
   if (current.records.empty())
     partition.position = current.end;
   else

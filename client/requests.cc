@@ -78,6 +78,35 @@ void delete_topic(Link& link, std::string name, Completion<> done) {
       expect<DeleteTopicReply>(std::move(done)), Repeat::kOnce);
 }
 
+void configure_topic(Link& link, std::string name, const TopicConfig& config,
+                     Completion<TopicDescription> done) {
+  call(
+      link,
+      [name = std::move(name), config] {
+        return ConfigureTopic{name, config};
+      },
+      patience(link), expect<TopicReply>(std::move(done), [](const TopicReply& reply) {
+        return description_of(reply.topic);
+      }));
+}
+
+void delete_records(Link& link, TopicPartition partition, std::optional<Offset> before,
+                    Completion<Offset> done) {
+  auto ask = [&link, index = partition.partition, before,
+              done = std::move(done)](Result<TopicDescription> topic) mutable {
+    if (!topic) return done(fail(topic.error()));
+    const DeleteRecords request{{topic->id, index}, before.value_or(DeleteRecords::kAll)};
+    // All, once more, would be what came meanwhile, too.
+    const auto repeat = before ? Repeat::kAgain : Repeat::kOnce;
+    call(
+        link, [request] { return request; }, patience(link),
+        expect<DeleteRecordsReply>(std::move(done),
+                                   [](const DeleteRecordsReply& reply) { return reply.log_start; }),
+        repeat);
+  };
+  describe_topic(link, std::move(partition.topic), false, std::move(ask));
+}
+
 void list_topics(Link& link, Completion<std::vector<TopicDescription>> done) {
   call(
       link, [] { return ListTopics{}; }, patience(link),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,12 @@ struct NewTopic {
 };
 void create_topic(Link& link, NewTopic topic, Completion<TopicDescription> done);
 void delete_topic(Link& link, std::string name, Completion<> done);
+// Every setting of the topic.
+void configure_topic(Link& link, std::string name, const TopicConfig& config,
+                     Completion<TopicDescription> done);
+// The records below `before`, or all; completes with the new log start.
+void delete_records(Link& link, TopicPartition partition, std::optional<Offset> before,
+                    Completion<Offset> done);
 void list_topics(Link& link, Completion<std::vector<TopicDescription>> done);
 // With `auto_create`, a broker that creates topics on first use does so.
 void describe_topic(Link& link, std::string name, bool auto_create,

@@ -105,7 +105,7 @@ Result<> RecordBatchView::check() const {
   return check_range(*this);
 }
 
-Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes) const {
+Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes, bool keys) const {
   if (auto ok = check(); !ok) return ok;
   if (record_count() == 0) return invalid("record count 0");
   if (last_offset_delta() != record_count() - 1)
@@ -113,6 +113,11 @@ Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes) const {
                    std::to_string(record_count()) + " records");
   auto reader = RecordReader::open(*this, max_decompressed_bytes);
   if (!reader) return fail(reader.error());
+  if (!keys) return {};
+  for (const RecordView& record : *reader)
+    if (!record.key)
+      return invalid("record " + std::to_string(record.offset - base_offset()) +
+                     " has no key; a topic that compacts needs one");
   return {};
 }
 

@@ -58,9 +58,11 @@ class RecordBatchView {
   // Errors: kCorruptBatch, kInvalidBatch, kUnsupportedCompression.
   Result<> check() const;
   // Checks what a broker must know before it stores the batch: check(), that no record is missing,
-  // and then every record, decompressed where needed, in a buffer that is gone afterwards.
+  // and then every record, decompressed where needed, in a buffer that is gone afterwards. With
+  // `keys`, that each has a key, too: compaction could do nothing with it.
   // Errors: those of check(), and kBatchTooLarge for more than `max_decompressed_bytes`.
-  Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes) const;
+  Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes,
+                    bool keys = false) const;
 
   Bytes bytes() const { return bytes_; }
   Offset base_offset() const;

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "protocol/base/result.h"
+
 namespace leat {
 
 enum class Durability : std::uint8_t {
@@ -53,7 +55,13 @@ struct TopicConfig {
   OnFull on_full = OnFull::kReject;
   Retention retention;  // applies where `cleanup` deletes
 
+  // Whether there is anything to do about old records, without being asked.
+  bool ages() const { return compacts(cleanup) || (deletes(cleanup) && retention.limited()); }
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
+
+// Whether a topic may be configured so, whoever asks for it: numbers of this version, and settings
+// that go together. Error: kInvalidRequest, naming the setting and what it may be.
+Result<> check_config(const TopicConfig& config);
 
 }  // namespace leat

@@ -17,10 +17,10 @@ CheckThread::~CheckThread() {
 }
 
 void CheckThread::check(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
-                        std::size_t max_decompressed_bytes) {
+                        broker::BatchRules rules) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back({ticket, std::move(batch), max_decompressed_bytes});
+    jobs_.push_back({ticket, std::move(batch), rules});
   }
   changed_.notify_one();
 }
@@ -44,8 +44,7 @@ void CheckThread::run() {
     lock.unlock();
     Result<> result;
     // Held no longer than it is looked at: once told, the bytes are the broker's alone.
-    if (const auto batch = job.batch.lock())
-      result = broker::check_records(*batch, job.max_decompressed_bytes);
+    if (const auto batch = job.batch.lock()) result = broker::check_records(*batch, job.rules);
     lock.lock();
     results_.emplace_back(job.ticket, std::move(result));
     if (results_.size() == 1) wake_();

@@ -25,7 +25,7 @@ class CheckThread final : public broker::BatchChecker {
 
   // ---- the shard's thread ----
   void check(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
-             std::size_t max_decompressed_bytes) override;
+             broker::BatchRules rules) override;
   // Tells what was found since the last call.
   void poll(broker::Broker& broker);
 
@@ -33,7 +33,7 @@ class CheckThread final : public broker::BatchChecker {
   struct Job {
     broker::CheckTicket ticket;
     std::weak_ptr<const broker::OwnedBatch> batch;
-    std::size_t max_decompressed_bytes;
+    broker::BatchRules rules;
   };
   void run();
 

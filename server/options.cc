@@ -77,6 +77,14 @@ constexpr Option kTable[] = {
      .most = kMostParts,
      .kafka = "num.partitions"},
 
+    {.key = "retention.interval",
+     .type = OptionType::kDuration,
+     .help = "between looks for records that are too old, while there are topics that let them go",
+     .field = LEAT_FIELD(server.limits.broker.retention_interval),
+     .least = 100,
+     .most = kHour,
+     .kafka = "log.retention.check.interval.ms"},
+
     {.key = "limits.connections",
      .type = OptionType::kCount,
      .help = "open at once; a further one is told so and closed",
@@ -143,7 +151,9 @@ constexpr Option kTable[] = {
      .edge = "64"},
     {.key = "limits.stored_bytes",
      .type = OptionType::kSize,
-     .help = "records kept, the journal aside; beyond it new ones are refused; 0: as the disk has",
+     .help = "records kept, the journal aside; beyond it new ones are refused, or old ones go (a "
+             "topic's "
+             "on_full); 0: as the disk has",
      .field = LEAT_FIELD(server.limits.broker.max_stored_bytes),
      .least = 0,
      .most = 1'024 * kGiB * 1'024},

@@ -47,7 +47,8 @@ Result<> Shard::start() {
   if (auto ok = listen(); !ok) return ok;
   checks_ = std::make_unique<CheckThread>([this] { reactor_->wake(); });
   broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,
-                                             Random::from_system(), *this, clock_.now());
+                                             Random::from_system(), *this,
+                                             Now{clock_.now(), clock_.wall_now()});
   thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
   return {};
 }
@@ -177,7 +178,7 @@ void Shard::on_wake() {
 
 void Shard::on_timer() {
   const MonotonicTime now = clock_.now();
-  broker_->on_time(now);
+  broker_->on_time({now, clock_.wall_now()});
   local_->on_time(now, *this);
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const ConnectionId id = deadlines_.begin()->second;

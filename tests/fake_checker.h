@@ -10,8 +10,8 @@ namespace leat::test {
 class FakeChecker final : public broker::BatchChecker {
  public:
   void check(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
-             std::size_t max_decompressed_bytes) override {
-    jobs_.push_back({ticket, std::move(batch), max_decompressed_bytes});
+             broker::BatchRules rules) override {
+    jobs_.push_back({ticket, std::move(batch), rules});
   }
 
   std::size_t waiting() const { return jobs_.size(); }
@@ -20,8 +20,7 @@ class FakeChecker final : public broker::BatchChecker {
     const Job job = std::move(jobs_.at(at));
     jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(at));
     Result<> result;
-    if (const auto batch = job.batch.lock())
-      result = broker::check_records(*batch, job.max_decompressed_bytes);
+    if (const auto batch = job.batch.lock()) result = broker::check_records(*batch, job.rules);
     broker.on_checked(job.ticket, std::move(result));
   }
   void tell_all(broker::Broker& broker) {
@@ -32,7 +31,7 @@ class FakeChecker final : public broker::BatchChecker {
   struct Job {
     broker::CheckTicket ticket;
     std::weak_ptr<const broker::OwnedBatch> batch;
-    std::size_t max_decompressed_bytes;
+    broker::BatchRules rules;
   };
   std::vector<Job> jobs_;
 };

@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "protocol/base/assert.h"
 #include "protocol/record_batch.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
@@ -109,13 +110,17 @@ class FakeStorage final : public storage::Storage {
   }
   Result<JournalPosition> move_log_start(PartitionId id, Offset start) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
-    partitions_.at(id).log_start = start;
+    Partition& partition = partitions_.at(id);
+    LEAT_ASSERT(start >= partition.log_start && start <= partition.high_watermark);
+    partition.log_start = start;
     return last_ = last_ + 1;
   }
   std::vector<WallTime> retained;  // when retain() was called
   void retain(WallTime now) override { retained.push_back(now); }
-  std::uint64_t droppable = 0;  // bytes of topics that drop their oldest records
+  std::uint64_t droppable = 0;       // bytes of topics that drop their oldest records
+  std::vector<std::uint64_t> drops;  // what drop_oldest() was asked for
   bool drop_oldest(std::uint64_t bytes) override {
+    drops.push_back(bytes);
     if (bytes > droppable) return false;
     droppable -= bytes;
     stored_ -= std::min(stored_, bytes);
@@ -165,6 +170,7 @@ class FakeStorage final : public storage::Storage {
   }
   storage::ReadOutcome read(PartitionId id, Offset from, std::size_t max_bytes,
                             storage::ReadToken token) override {
+    LEAT_ASSERT(from >= bounds(id).log_start && from <= bounds(id).high_watermark);
     if (!reads_later) return result_of(id, from, max_bytes);
     last_read = reads[token] = {id, from, max_bytes};
     waiting_reads.push_back(token);

@@ -91,6 +91,7 @@ class Reading {
       if (*done) return {};
       auto records = consumer_.poll(kPollTime);
       if (!records) return fail(records.error());
+      tell_skipped();
       quiet = records->empty();
       const auto now = std::chrono::steady_clock::now();
       if (!quiet)
@@ -108,6 +109,14 @@ class Reading {
       shown.records(printed_, printed_);
       if (auto ok = commit(records->front().partition, next); !ok) return ok;
     }
+  }
+
+  void tell_skipped() {
+    const std::int64_t skipped = consumer_.skipped();
+    if (skipped == skipped_) return;
+    std::fprintf(stderr, "leat: %lld records were gone before they were read\n",
+                 static_cast<long long>(skipped - skipped_));
+    skipped_ = skipped;
   }
 
   // Written out first, committed then: what was not shown is shown again.
@@ -161,6 +170,7 @@ class Reading {
   Printer printer_;
   std::vector<Offset> ends_;
   std::uint64_t printed_ = 0;
+  std::int64_t skipped_ = 0;  // as told
   const char* doing_ = "consume";
   bool output_failed_ = false;
   SystemClock clock_;

@@ -119,4 +119,36 @@ Result<std::vector<PartitionIndex>> parse_partitions(std::string_view text) {
   return partitions;
 }
 
+Result<Offset> resolve(blocking::Client& client, const TopicDescription& topic,
+                       PartitionIndex partition, const StartFrom& to) {
+  const auto index = static_cast<std::size_t>(partition.value);
+  if (partition.value < 0 || index >= topic.partitions.size())
+    return fail(ErrorCode::kUnknownPartition, std::to_string(partition.value) + "; topic '" +
+                                                  topic.name + "' has partitions 0 to " +
+                                                  std::to_string(topic.partitions.size() - 1));
+  const auto& bounds = topic.partitions[index];
+  switch (to.kind) {
+    case StartFrom::Kind::kEarliest:
+      break;
+    case StartFrom::Kind::kLatest:
+      return bounds.high_watermark;
+    case StartFrom::Kind::kLast:
+      return std::max(bounds.log_start, bounds.high_watermark + -to.value);
+    case StartFrom::Kind::kTime: {
+      auto found = client.find_offset({topic.name, partition},
+                                      Timestamp(std::chrono::milliseconds(to.value)));
+      if (!found) return fail(found.error());
+      return found->offset;
+    }
+    case StartFrom::Kind::kOffset:
+      if (to.value >= bounds.log_start.value && to.value <= bounds.high_watermark.value)
+        return Offset(to.value);
+      return fail(ErrorCode::kOffsetOutOfRange,
+                  std::to_string(to.value) + "; partition " + std::to_string(partition.value) +
+                      " of '" + topic.name + "' holds " + std::to_string(bounds.log_start.value) +
+                      " to " + std::to_string(bounds.high_watermark.value));
+  }
+  return bounds.log_start;
+}
+
 }  // namespace leat::tool

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -28,6 +29,7 @@ struct Context {
 // Each verb registers itself; what it does runs after parsing and gives the exit code.
 using Run = std::function<int()>;
 void add_topic(CLI::App& app, Context& context, Run& run);
+void add_trim(CLI::App& topic, Context& context, Run& run);
 void add_produce(CLI::App& app, Context& context, Run& run);
 void add_consume(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
@@ -37,9 +39,11 @@ void add_completion(CLI::App& app, Run& run);
 // Transform what a flag is given: "500ms", "10s" to milliseconds, "64KiB" to bytes.
 CLI::Validator durations();
 CLI::Validator sizes(std::int64_t most, const char* expected);
-// "sync", "memory", "interval=100ms". Error: kUsage.
-Result<TopicConfig> parse_durability(std::string_view text);
-std::string durability_text(const TopicConfig& config);
+// The same of a text, and back, in the largest unit that fits.
+std::optional<std::int64_t> parse_duration_ms(std::string_view text);
+std::optional<std::int64_t> parse_size(std::string_view text);
+std::string duration_text(std::int64_t ms);
+std::string size_text(std::int64_t bytes);
 
 // One line on stderr; returns the error's exit code.
 int failed(const std::string& doing, const Error& error);

@@ -4,13 +4,15 @@
 #include "client/tool/color.h"
 #include "client/tool/record_format.h"
 #include "client/tool/tool.h"
+#include "client/tool/topic_settings.h"
 
 namespace leat::tool {
 namespace {
 
 struct Arguments {
-  std::string name, durability = "sync";
+  std::string name;
   std::int32_t partitions = 1;
+  GivenSettings settings;
   bool if_not_exists = false, yes = false, json = false;
 };
 
@@ -22,7 +24,7 @@ std::int64_t records_in(const TopicDescription& topic) {
 }
 
 int create(const Context& context, const Arguments& arguments) {
-  auto config = parse_durability(arguments.durability);
+  auto config = with_settings({}, arguments.settings);
   if (!config) return usage_failed(config.error().detail);
   auto client = context.connect();
   if (!client) return failed("topic create", client.error());
@@ -39,9 +41,9 @@ void append_topic(std::string& out, const TopicDescription& topic) {
   out += "{\"name\":";
   append_string(out, topic.name);
   out += ",\"id\":\"" + topic.id.to_string() +
-         "\",\"created_ms\":" + std::to_string(topic.created_ms) + ",\"durability\":\"" +
-         durability_text(topic.config) + "\"" +
-         ",\"records\":" + std::to_string(records_in(topic)) + ",\"partitions\":[";
+         "\",\"created_ms\":" + std::to_string(topic.created_ms) + "," +
+         settings_json(topic.config) + ",\"records\":" + std::to_string(records_in(topic)) +
+         ",\"partitions\":[";
   for (std::size_t i = 0; i < topic.partitions.size(); ++i)
     out += (i == 0 ? "" : ",") + ("{\"partition\":" + std::to_string(i)) +
            ",\"log_start\":" + std::to_string(topic.partitions[i].log_start.value) +
@@ -84,13 +86,36 @@ int info(const Context& context, const Arguments& arguments) {
   const std::time_t created = topic->created_ms / 1000;
   char when[32] = "";
   std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&created));
-  std::printf("name\t%s\nid\t%s\ncreated\t%s\ndurability\t%s\nrecords\t%lld\n", topic->name.c_str(),
-              topic->id.to_string().c_str(), when, durability_text(topic->config).c_str(),
-              static_cast<long long>(records_in(*topic)));
+  std::printf("name\t%s\nid\t%s\ncreated\t%s\n", topic->name.c_str(), topic->id.to_string().c_str(),
+              when);
+  for (const TopicSetting& setting : topic_settings())
+    std::printf("%s\t%s\n", setting.name, setting.text(topic->config).c_str());
+  std::printf("records\t%lld\n", static_cast<long long>(records_in(*topic)));
   for (std::size_t i = 0; i < topic->partitions.size(); ++i)
     std::printf("partition %zu\toffsets %lld to %lld\n", i,
                 static_cast<long long>(topic->partitions[i].log_start.value),
                 static_cast<long long>(topic->partitions[i].high_watermark.value));
+  return 0;
+}
+
+// Every setting goes to the broker: those that were not given, as they are.
+int edit(const Context& context, const Arguments& arguments) {
+  if (arguments.settings.empty())
+    return usage_failed("topic edit needs a setting to change, such as --retention 7d");
+  if (auto good = with_settings({}, arguments.settings); !good)
+    return usage_failed(good.error().detail);
+  auto client = context.connect();
+  if (!client) return failed("topic edit", client.error());
+  auto before = client->describe_topic(arguments.name);
+  if (!before) return failed("topic edit", before.error());
+  auto config = with_settings(before->config, arguments.settings);
+  if (!config) return usage_failed(config.error().detail);
+  auto after = client->configure_topic(arguments.name, *config);
+  if (!after) return failed("topic edit", after.error());
+  for (const TopicSetting& setting : topic_settings()) {
+    const std::string was = setting.text(before->config), is = setting.text(after->config);
+    if (was != is) std::printf("%s\t%s -> %s\n", setting.name, was.c_str(), is.c_str());
+  }
   return 0;
 }
 
@@ -103,20 +128,29 @@ int remove(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
+void add_settings(CLI::App& verb, Arguments& arguments) {
+  for (const TopicSetting& setting : topic_settings())
+    verb.add_option_function<std::string>(
+            "--" + std::string(setting.name),
+            [&arguments, &setting](const std::string& text) {
+              arguments.settings[setting.name] = text;
+            },
+            setting.help)
+        ->type_name("TEXT");
+}
+
 }  // namespace
 
 void add_topic(CLI::App& app, Context& context, Run& run) {
-  auto* topic = app.add_subcommand("topic", "create, list, describe and delete topics");
+  auto* topic = app.add_subcommand("topic", "create, list, describe, change and delete topics");
   topic->require_subcommand(1);
   auto arguments = std::make_shared<Arguments>();
   auto* create_verb = topic->add_subcommand("create", "create a topic");
   create_verb->add_option("NAME", arguments->name)->required();
   create_verb->add_option("--partitions", arguments->partitions, "default: 1");
-  create_verb->add_option("--durability", arguments->durability,
-                          "sync (default): on disk before the ack; interval=100ms: within that; "
-                          "memory: may die with the broker");
+  add_settings(*create_verb, *arguments);
   create_verb->add_flag("--if-not-exists", arguments->if_not_exists,
-                        "fine if it exists, whatever its partitions");
+                        "fine if it exists, whatever it is like");
   create_verb->callback(
       [&, arguments] { run = [&context, arguments] { return create(context, *arguments); }; });
   auto* list_verb = topic->add_subcommand("ls", "list the topics");
@@ -128,6 +162,12 @@ void add_topic(CLI::App& app, Context& context, Run& run) {
   info_verb->add_flag("--json", arguments->json, "for scripts");
   info_verb->callback(
       [&, arguments] { run = [&context, arguments] { return info(context, *arguments); }; });
+  auto* edit_verb = topic->add_subcommand("edit", "change settings of a topic: those given");
+  edit_verb->add_option("NAME", arguments->name)->required();
+  add_settings(*edit_verb, *arguments);
+  edit_verb->callback(
+      [&, arguments] { run = [&context, arguments] { return edit(context, *arguments); }; });
+  add_trim(*topic, context, run);
   auto* remove_verb = topic->add_subcommand("rm", "delete a topic and its records");
   remove_verb->add_option("NAME", arguments->name)->required();
   remove_verb->add_flag("--yes", arguments->yes, "do not ask");

@@ -22,6 +22,14 @@ std::optional<std::int64_t> with_unit(std::string_view text, std::span<const Uni
   return std::nullopt;
 }
 
+// In the largest unit that leaves nothing over.
+std::string in_unit(std::int64_t value, std::span<const Unit> units) {
+  const Unit* unit = &units.front();
+  for (const Unit& larger : units)
+    if (value != 0 && value % larger.factor == 0) unit = &larger;
+  return std::to_string(value / unit->factor) + std::string(unit->name);
+}
+
 CLI::Validator in_units(std::span<const Unit> units, std::int64_t most, const char* expected) {
   return CLI::Validator(
       [units, most, expected](std::string& text) {
@@ -34,8 +42,10 @@ CLI::Validator in_units(std::span<const Unit> units, std::int64_t most, const ch
       "");
 }
 
-constexpr Unit kDurations[] = {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}};
-constexpr Unit kSizes[] = {{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+constexpr Unit kDurations[] = {
+    {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+constexpr Unit kSizes[] = {{"", 1},          {"B", 1},         {"KiB", 1 << 10},
+                           {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", std::int64_t{1} << 40}};
 
 }  // namespace
 
@@ -48,29 +58,17 @@ CLI::Validator sizes(std::int64_t most, const char* expected) {
   return in_units(kSizes, most, expected);
 }
 
-Result<TopicConfig> parse_durability(std::string_view text) {
-  if (text == "sync") return TopicConfig{};
-  if (text == "memory") return TopicConfig{Durability::kMemory, {}};
-  constexpr std::string_view kInterval = "interval=";
-  if (text.starts_with(kInterval))
-    if (const auto ms = with_unit(text.substr(kInterval.size()), kDurations))
-      return TopicConfig{Durability::kInterval, std::chrono::milliseconds(*ms)};
-  return fail(ErrorCode::kUsage,
-              "--durability takes sync, memory or a bounded loss such as "
-              "interval=100ms; not '" +
-                  std::string(text) + "'");
+std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
+  return with_unit(text, kDurations);
 }
-
-std::string durability_text(const TopicConfig& config) {
-  switch (config.durability) {
-    case Durability::kSync:
-      return "sync";
-    case Durability::kInterval:
-      return "interval=" + std::to_string(config.interval.count()) + "ms";
-    case Durability::kMemory:
-      return "memory";
-  }
-  return "unknown";
+std::optional<std::int64_t> parse_size(std::string_view text) {
+  return with_unit(text, kSizes);
+}
+std::string duration_text(std::int64_t ms) {
+  return in_unit(ms, kDurations);
+}
+std::string size_text(std::int64_t bytes) {
+  return in_unit(bytes, std::span(kSizes).subspan(1));
 }
 
 }  // namespace leat::tool

@@ -9,6 +9,12 @@ using Duration = std::chrono::nanoseconds;
 using MonotonicTime = std::chrono::steady_clock::time_point;
 using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
+// Both at once.
+struct Now {
+  MonotonicTime monotonic;
+  WallTime wall;
+};
+
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -57,8 +57,17 @@ Result<std::vector<CommittedOffset>> committed_offsets(const CommittedOffsets& i
   return out;
 }
 
-TopicConfig topic_config(std::uint8_t durability, std::uint32_t interval_ms) {
-  return {static_cast<Durability>(durability), std::chrono::milliseconds(interval_ms)};
+// Of TopicState, CreateTopic and ConfigureTopic. Numbers that mean nothing come through: whoever
+// uses them checks (check_config).
+template <class Table>
+TopicConfig topic_config(const Table& in) {
+  return {.durability = static_cast<Durability>(in.durability()),
+          .interval = std::chrono::milliseconds(in.interval_ms()),
+          .cleanup = static_cast<Cleanup>(in.cleanup()),
+          .on_full = static_cast<OnFull>(in.on_full()),
+          .retention = {.time = std::chrono::milliseconds(in.retention_ms()),
+                        .bytes = in.retention_bytes(),
+                        .records = in.retention_records()}};
 }
 
 Result<TopicState> topic_state(const wire::TopicState& in) {
@@ -68,7 +77,7 @@ Result<TopicState> topic_state(const wire::TopicState& in) {
                  .name = text(in.name()),
                  .created_ms = in.created_ms(),
                  .partitions = {},
-                 .config = topic_config(in.durability(), in.interval_ms())};
+                 .config = topic_config(in)};
   out.partitions.reserve(partitions.size());
   for (flatbuffers::uoffset_t i = 0; i < partitions.size(); ++i) {
     const auto state = element(partitions, i);
@@ -94,7 +103,7 @@ Result<Request> read(const wire::CreateTopic& in) {
   return CreateTopic{.name = text(in.name()),
                      .partitions = in.partitions(),
                      .if_not_exists = in.if_not_exists(),
-                     .config = topic_config(in.durability(), in.interval_ms())};
+                     .config = topic_config(in)};
 }
 Result<Request> read(const wire::DeleteTopic& in) {
   return DeleteTopic{.name = text(in.name())};
@@ -136,6 +145,13 @@ Result<Request> read(const wire::FetchOffsets& in) {
   auto partitions = partition_refs(*in.partitions());
   if (!partitions) return fail(std::move(partitions.error()));
   return FetchOffsets{.group = text(in.group()), .partitions = std::move(*partitions)};
+}
+
+Result<Request> read(const wire::ConfigureTopic& in) {
+  return ConfigureTopic{.name = text(in.name()), .config = topic_config(in)};
+}
+Result<Request> read(const wire::DeleteRecords& in) {
+  return DeleteRecords{.partition = partition_ref(*in.partition()), .before = Offset(in.before())};
 }
 
 // ---- replies ----
@@ -186,6 +202,10 @@ Result<Reply> read(const wire::InitProducerReply& in) {
 }
 Result<Reply> read(const wire::FindOffsetReply& in) {
   return FindOffsetReply{.offset = Offset(in.offset()), .timestamp_ms = in.timestamp_ms()};
+}
+
+Result<Reply> read(const wire::DeleteRecordsReply& in) {
+  return DeleteRecordsReply{.log_start = Offset(in.log_start())};
 }
 
 // Offsets in a FlatBuffer may point at the same list again and again; what the copies add up to is
@@ -260,6 +280,10 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_Grant());
     case Message::Unsubscribe:
       return read(*envelope.body_as_Unsubscribe());
+    case Message::ConfigureTopic:
+      return read(*envelope.body_as_ConfigureTopic());
+    case Message::DeleteRecords:
+      return read(*envelope.body_as_DeleteRecords());
     default:
       return unknown_message(envelope.body_type());
   }
@@ -304,6 +328,8 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
       return read(*envelope.body_as_Push());
     case Message::PushEnd:
       return read(*envelope.body_as_PushEnd());
+    case Message::DeleteRecordsReply:
+      return read(*envelope.body_as_DeleteRecordsReply());
     case Message::GroupAssignment:
       return read(*envelope.body_as_GroupAssignment(), envelope_bytes);
     case Message::ListGroupsReply:

@@ -43,6 +43,18 @@ auto committed_offsets(FlatBufferBuilder& to, const std::vector<CommittedOffset>
   return to.CreateVector(entries);
 }
 
+// To the builder of TopicState, CreateTopic or ConfigureTopic.
+template <class Builder>
+void add_config(Builder& table, const TopicConfig& config) {
+  table.add_durability(static_cast<std::uint8_t>(config.durability));
+  table.add_interval_ms(static_cast<std::uint32_t>(config.interval.count()));
+  table.add_cleanup(static_cast<std::uint8_t>(config.cleanup));
+  table.add_on_full(static_cast<std::uint8_t>(config.on_full));
+  table.add_retention_ms(config.retention.time.count());
+  table.add_retention_bytes(config.retention.bytes);
+  table.add_retention_records(config.retention.records);
+}
+
 auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {
   std::vector<wire::PartitionState> states;
   states.reserve(topic.partitions.size());
@@ -51,9 +63,13 @@ auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {
   const auto partitions = to.CreateVectorOfStructs(states);
   const auto name = string(to, topic.name);
   const auto id = topic_id(topic.id);
-  return wire::CreateTopicState(to, &id, name, topic.created_ms, partitions,
-                                static_cast<std::uint8_t>(topic.config.durability),
-                                static_cast<std::uint32_t>(topic.config.interval.count()));
+  wire::TopicStateBuilder state(to);
+  state.add_id(&id);
+  state.add_name(name);
+  state.add_created_ms(topic.created_ms);
+  state.add_partitions(partitions);
+  add_config(state, topic.config);
+  return state.Finish();
 }
 
 // ---- requests ----
@@ -67,9 +83,12 @@ Body write(FlatBufferBuilder& to, const Ping&) {
 }
 Body write(FlatBufferBuilder& to, const CreateTopic& in) {
   const auto name = string(to, in.name);
-  return body(wire::CreateCreateTopic(to, name, in.partitions, in.if_not_exists,
-                                      static_cast<std::uint8_t>(in.config.durability),
-                                      static_cast<std::uint32_t>(in.config.interval.count())));
+  wire::CreateTopicBuilder topic(to);
+  topic.add_name(name);
+  topic.add_partitions(in.partitions);
+  topic.add_if_not_exists(in.if_not_exists);
+  add_config(topic, in.config);
+  return body(topic.Finish());
 }
 Body write(FlatBufferBuilder& to, const DeleteTopic& in) {
   return body(wire::CreateDeleteTopic(to, string(to, in.name)));
@@ -104,6 +123,18 @@ Body write(FlatBufferBuilder& to, const InitProducer& in) {
 Body write(FlatBufferBuilder& to, const FindOffset& in) {
   const auto partition = partition_ref(in.partition.topic, in.partition.partition);
   return body(wire::CreateFindOffset(to, &partition, in.timestamp_ms));
+}
+
+Body write(FlatBufferBuilder& to, const ConfigureTopic& in) {
+  const auto name = string(to, in.name);
+  wire::ConfigureTopicBuilder topic(to);
+  topic.add_name(name);
+  add_config(topic, in.config);
+  return body(topic.Finish());
+}
+Body write(FlatBufferBuilder& to, const DeleteRecords& in) {
+  const auto partition = partition_ref(in.partition.topic, in.partition.partition);
+  return body(wire::CreateDeleteRecords(to, &partition, in.before.value));
 }
 
 // ---- replies ----
@@ -151,6 +182,9 @@ Body write(FlatBufferBuilder& to, const InitProducerReply& in) {
 }
 Body write(FlatBufferBuilder& to, const FindOffsetReply& in) {
   return body(wire::CreateFindOffsetReply(to, in.offset.value, in.timestamp_ms));
+}
+Body write(FlatBufferBuilder& to, const DeleteRecordsReply& in) {
+  return body(wire::CreateDeleteRecordsReply(to, in.log_start.value));
 }
 
 // ---- frames ----

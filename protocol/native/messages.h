@@ -104,10 +104,24 @@ struct FetchOffsets {
   std::vector<PartitionRef> partitions;
 };
 
+// Every setting of the topic, whether it changes or not.
+struct ConfigureTopic {
+  std::string_view name;
+  TopicConfig config;
+};
+
+// Forgets the partition's records below an offset.
+struct DeleteRecords {
+  static constexpr Offset kAll{-1};  // up to the high watermark
+  PartitionRef partition;
+  Offset before;
+};
+
 using Request =
     std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
                  CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
-                 LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe>;
+                 LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
+                 ConfigureTopic, DeleteRecords>;
 
 // ---- replies ----
 
@@ -139,7 +153,7 @@ struct TopicState {
   TopicConfig config;
 };
 
-// Answers CreateTopic and DescribeTopic.
+// Answers CreateTopic, DescribeTopic and ConfigureTopic.
 struct TopicReply {
   TopicState topic;
 };
@@ -180,10 +194,14 @@ struct FindOffsetReply {
   std::int64_t timestamp_ms = -1;  // the record's; -1: no record
 };
 
+struct DeleteRecordsReply {
+  Offset log_start;
+};
+
 using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
                            ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply,
                            InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
                            ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
-                           UnsubscribeReply, Push, PushEnd>;
+                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply>;
 
 }  // namespace leat::native

@@ -14,6 +14,12 @@ namespace leat::broker {
 using CheckTicket = std::uint64_t;
 using OwnedBatch = std::vector<std::byte>;
 
+// What is asked of a batch.
+struct BatchRules {
+  std::size_t max_decompressed_bytes;
+  bool keys = false;  // of every record, as where a topic compacts
+};
+
 class BatchChecker {
  public:
   virtual ~BatchChecker() = default;
@@ -21,11 +27,11 @@ class BatchChecker {
   // this call. The caller bounds how much waits here. A batch that is gone by the time it is looked
   // at interests nobody any more: whatever is then told of it is ignored.
   virtual void check(CheckTicket ticket, std::weak_ptr<const OwnedBatch> batch,
-                     std::size_t max_decompressed_bytes) = 0;
+                     BatchRules rules) = 0;
 };
 
 // What a broker must know of a batch before it stores it, without what is in force elsewhere.
 // Errors: those of RecordBatchView::parse() and validate().
-Result<> check_records(Bytes batch, std::size_t max_decompressed_bytes);
+Result<> check_records(Bytes batch, BatchRules rules);
 
 }  // namespace leat::broker

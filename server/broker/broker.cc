@@ -10,25 +10,10 @@ namespace {
 
 constexpr auto kStoodStill = std::chrono::seconds(1);
 
-Result<> check_config(const TopicConfig& config) {
-  switch (config.durability) {
-    case Durability::kSync:
-    case Durability::kMemory:
-      if (config.interval.count() == 0) return {};
-      return fail(ErrorCode::kInvalidRequest, "an interval belongs to durability 'interval' alone");
-    case Durability::kInterval:
-      if (config.interval.count() >= 1 && config.interval <= kMaxDurabilityInterval) return {};
-      return fail(
-          ErrorCode::kInvalidRequest,
-          "an interval of " + std::to_string(config.interval.count()) + " ms; use 1 ms to an hour");
-  }
-  return fail(ErrorCode::kInvalidRequest, "unknown durability");
-}
-
 }  // namespace
 
 Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& checker,
-               Random random, ReplySink& sink, MonotonicTime now)
+               Random random, ReplySink& sink, Now now)
     : options_(options),
       storage_(storage),
       random_(random),
@@ -38,8 +23,9 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& c
       subscriptions_(options_, storage, replies_, sink),
       produces_(options_, storage, replies_, checker, sink,
                 [this](PartitionId partition) { on_high_watermark(partition); }),
-      groups_(options_, storage, replies_) {
-  groups_.restore(now);
+      groups_(options_, storage, replies_),
+      retention_(options_, storage, now) {
+  groups_.restore(now.monotonic);
 }
 
 // ---- topics ----
@@ -72,6 +58,7 @@ void Broker::create_topic(const RequestId& id, const CreateTopicRequest& request
                                         request.config, now.wall);
   if (!position) return reply(id, position.error());
   groups_.on_topics_changed(now.monotonic);
+  retention_.on_topics_changed(now.monotonic);
   reply(id, describe(*storage_.find_topic(request.name)));
 }
 
@@ -84,7 +71,37 @@ void Broker::delete_topic(const RequestId& id, std::string_view name, MonotonicT
   fetches_.on_topic_deleted(partitions, name);
   subscriptions_.on_topic_deleted(partitions, name);
   groups_.on_topics_changed(now);
+  retention_.on_topics_changed(now);
   reply(id, TopicDeleted{});
+}
+
+void Broker::configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config,
+                             MonotonicTime now) {
+  auto topic = find_topic(storage_, name);
+  if (!topic) return reply(id, topic.error());
+  if (auto ok = check_config(config); !ok) return reply(id, ok.error());
+  if (config != (*topic)->config) {
+    auto position = storage_.configure_topic((*topic)->id, config);
+    if (!position) return reply(id, position.error());
+    retention_.on_topics_changed(now);
+  }
+  reply(id, describe(*storage_.find_topic(name)));
+}
+
+// Answered like a change of any kind: when it is durable, and with what has become of it.
+void Broker::delete_records(const RequestId& id, const DeleteRecordsRequest& request) {
+  auto found = find_partition(storage_, request.topic, request.partition);
+  if (!found) return reply(id, found.error());
+  const auto bounds = storage_.bounds(found->id);
+  const Offset before = request.before.value_or(bounds.high_watermark);
+  if (before.value < 0 || before > bounds.high_watermark)
+    return reply(id, Error(ErrorCode::kOffsetOutOfRange,
+                           out_of_range(*found, request.partition, before, bounds)));
+  if (before > bounds.log_start) {
+    auto position = storage_.move_log_start(found->id, before);
+    if (!position) return reply(id, position.error());
+  }
+  reply(id, RecordsDeleted{storage_.bounds(found->id).log_start});
 }
 
 void Broker::list_topics(const RequestId& id) {
@@ -170,16 +187,19 @@ void Broker::fetch_offsets(const RequestId& id, std::string_view group,
 // ---- time, connections, failure ----
 
 std::optional<MonotonicTime> Broker::next_deadline() const {
-  const auto fetches = fetches_.next_deadline(), groups = groups_.next_deadline();
-  if (!fetches || !groups) return fetches ? fetches : groups;
-  return std::min(*fetches, *groups);
+  std::optional<MonotonicTime> next;
+  for (const auto& due :
+       {fetches_.next_deadline(), groups_.next_deadline(), retention_.next_deadline()})
+    if (due) next = next ? std::min(*next, *due) : due;
+  return next;
 }
 
-void Broker::on_time(MonotonicTime now) {
+void Broker::on_time(Now now) {
   const auto due = groups_.next_deadline();
-  if (due && now - *due > kStoodStill) groups_.shift(now - *due);
-  fetches_.on_time(now);
-  groups_.on_time(now);
+  if (due && now.monotonic - *due > kStoodStill) groups_.shift(now.monotonic - *due);
+  fetches_.on_time(now.monotonic);
+  groups_.on_time(now.monotonic);
+  retention_.on_time(now);
 }
 
 void Broker::on_connection_closed(ConnectionId connection, MonotonicTime now) {

@@ -14,6 +14,7 @@
 #include "server/broker/fetches.h"
 #include "server/broker/groups.h"
 #include "server/broker/produces.h"
+#include "server/broker/retention.h"
 #include "server/broker/subscriptions.h"
 #include "storage/storage.h"
 
@@ -26,6 +27,12 @@ struct CreateTopicRequest {
   TopicConfig config;
 };
 
+struct DeleteRecordsRequest {
+  TopicId topic;
+  PartitionIndex partition;
+  std::optional<Offset> before;  // none: the high watermark
+};
+
 struct CommitRequest {
   std::string_view group;
   std::span<const storage::OffsetCommit> offsets;
@@ -33,16 +40,12 @@ struct CommitRequest {
   std::int32_t epoch = -1;
 };
 
-struct Now {
-  MonotonicTime monotonic;
-  WallTime wall;
-};
-
 class Broker final : public storage::StorageEvents {
  public:
-  // `now` is when members from before a restart begin to have their session timeout.
+  // `now` is when members from before a restart begin to have their session timeout, and what the
+  // wall clock is trusted by.
   Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& checker, Random random,
-         ReplySink& sink, MonotonicTime now);
+         ReplySink& sink, Now now);
   Broker(const Broker&) = delete;  // its parts know where it lies
   Broker& operator=(const Broker&) = delete;
 
@@ -51,6 +54,11 @@ class Broker final : public storage::StorageEvents {
   // ---- requests ----
   void create_topic(const RequestId& id, const CreateTopicRequest& request, Now now);
   void delete_topic(const RequestId& id, std::string_view name, MonotonicTime now);
+  // Every setting of the topic; none changes: nothing is written.
+  void configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config,
+                       MonotonicTime now);
+  // Forgets the records below an offset; at or below the log start: nothing, which is fine.
+  void delete_records(const RequestId& id, const DeleteRecordsRequest& request);
   void list_topics(const RequestId& id);
   void describe_topic(const RequestId& id, std::string_view name, bool auto_create, Now now);
   void init_producer(const RequestId& id, std::optional<std::int64_t> producer, std::int16_t epoch);
@@ -68,7 +76,7 @@ class Broker final : public storage::StorageEvents {
   std::optional<MonotonicTime> next_deadline() const;
   // What is due. Called late by more than a second, the machine stood still: what members were
   // given is theirs still (rule 11).
-  void on_time(MonotonicTime now);
+  void on_time(Now now);
 
   // A batch that the checker was given.
   void on_checked(CheckTicket ticket, Result<> result) {
@@ -97,6 +105,7 @@ class Broker final : public storage::StorageEvents {
   Subscriptions subscriptions_;
   Produces produces_;
   Groups groups_;
+  RetentionSchedule retention_;
 };
 
 }  // namespace leat::broker

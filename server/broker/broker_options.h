@@ -14,6 +14,7 @@ struct BrokerOptions {
   bool auto_create_topics = false;
   std::int32_t auto_create_partitions = 1;
   std::uint64_t max_stored_bytes = 0;  // of records; beyond it they are refused; 0: no limit
+  std::chrono::milliseconds retention_interval{10'000};  // between looks for old records
   // Limits.
   std::size_t topics = 10'000;
   std::int32_t partitions_per_topic = 1'024;

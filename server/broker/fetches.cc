@@ -8,7 +8,22 @@
 namespace leat::broker {
 namespace {
 constexpr std::size_t kSearchBytes = 4 << 20;  // read at a time when looking for a time
+
+// The first record of a batch at or after a time, from `log_start` on. A batch that is compressed
+// stands for its first record.
+std::optional<OffsetFound> first_record(const RecordBatchView& batch, std::int64_t timestamp_ms,
+                                        Offset log_start) {
+  if (batch.max_timestamp_ms() < timestamp_ms || batch.last_offset() < log_start)
+    return std::nullopt;
+  if (batch.compression() != Compression::kNone)
+    return OffsetFound{std::max(batch.base_offset(), log_start), batch.max_timestamp_ms()};
+  for (const RecordView& record : batch)
+    if (record.timestamp_ms >= timestamp_ms && record.offset >= log_start)
+      return OffsetFound{record.offset, record.timestamp_ms};
+  return std::nullopt;
 }
+
+}  // namespace
 
 void Fetches::fetch(const RequestId& id, const FetchRequest& request, MonotonicTime now) {
   auto found = find_partition(storage_, request.topic, request.partition);
@@ -52,6 +67,8 @@ void Fetches::read(WaitingFetch fetch) {
   std::optional<WaitingFetch> next = std::move(fetch);
   // A search goes on here as long as memory answers.
   while (next) {
+    // A search may have been overtaken by the log start since it began; what else is here has not.
+    next->offset = std::max(next->offset, storage_.bounds(next->partition).log_start);
     const auto token = waiting_.add(*next);
     auto outcome = storage_.read(next->partition, next->offset, next->max_bytes, token);
     auto* result = std::get_if<storage::ReadResult>(&outcome);
@@ -72,8 +89,9 @@ void Fetches::answer(WaitingFetch fetch, storage::ReadResult result) {
                      Fetched{storage_.bounds(fetch.partition), std::move(result.batches)});
 }
 
-// Answers, or says where to look next. A batch that is compressed stands for its first record.
+// Answers, or says where to look next.
 std::optional<WaitingFetch> Fetches::search(WaitingFetch fetch, const storage::ReadResult& result) {
+  const auto bounds = storage_.bounds(fetch.partition);
   for (const storage::StoredBatches& stored : result.batches)
     for (Bytes rest = stored.bytes; !rest.empty();) {
       const auto batch = RecordBatchView::parse(rest);
@@ -83,17 +101,12 @@ std::optional<WaitingFetch> Fetches::search(WaitingFetch fetch, const storage::R
       }
       rest = rest.subspan(batch->bytes().size());
       fetch.offset = batch->last_offset() + 1;
-      if (batch->max_timestamp_ms() < *fetch.searched_ms) continue;
-      OffsetFound found{batch->base_offset(), batch->max_timestamp_ms()};
-      for (const RecordView& record : *batch) {
-        if (record.timestamp_ms < *fetch.searched_ms) continue;
-        found = {record.offset, record.timestamp_ms};
-        break;
-      }
-      replies_.reply_now(fetch.request, found);
+      const auto found = first_record(*batch, *fetch.searched_ms, bounds.log_start);
+      if (!found) continue;
+      replies_.reply_now(fetch.request, *found);
       return std::nullopt;
     }
-  const Offset end = storage_.bounds(fetch.partition).high_watermark;
+  const Offset end = bounds.high_watermark;
   if (!result.batches.empty() && fetch.offset < end) return fetch;
   replies_.reply_now(fetch.request, OffsetFound{end, -1});
   return std::nullopt;
@@ -118,6 +131,9 @@ void Fetches::on_high_watermark(PartitionId partition) {
 void Fetches::on_read(storage::ReadToken token, Result<storage::ReadResult> result) {
   auto fetch = waiting_.take(token);
   if (!fetch) return;  // the connection or the topic is gone
+  // A search that the log start has overtaken goes on there.
+  if (!result && result.error() == ErrorCode::kOffsetOutOfRange && fetch->searched_ms)
+    return read(std::move(*fetch));
   if (!result) return replies_.reply(fetch->request, result.error());
   answer(std::move(*fetch), std::move(*result));
 }

@@ -27,24 +27,31 @@ Result<FoundPartition> find_partition(const storage::Storage& storage, const Top
   return FoundPartition{topic, topic->partitions[static_cast<std::size_t>(index.value)]};
 }
 
+namespace {
+std::string named(const FoundPartition& found, PartitionIndex partition) {
+  return "partition " + std::to_string(partition.value) + " of " + quoted(found.topic->name);
+}
+}  // namespace
+
+std::string out_of_range(const FoundPartition& found, PartitionIndex partition, Offset offset,
+                         const storage::PartitionBounds& bounds) {
+  return std::to_string(offset.value) + "; " + named(found, partition) + " holds " +
+         std::to_string(bounds.log_start.value) + " to " +
+         std::to_string(bounds.high_watermark.value);
+}
+
 Result<> check_position(const storage::Storage& storage, const FoundPartition& found,
                         PartitionIndex partition, Offset offset, LeaderEpoch epoch) {
-  const auto name = [&] {
-    return "partition " + std::to_string(partition.value) + " of " + quoted(found.topic->name);
-  };
   if (epoch.value >= 0) {
     const Offset end = storage.end_of_epoch(found.id, epoch);
     if (offset > end)
-      return fail(ErrorCode::kLogTruncated, std::to_string(offset.value) + "; " + name() +
-                                                " was cut at " + std::to_string(end.value) +
-                                                " by a crash; go on from there");
+      return fail(ErrorCode::kLogTruncated,
+                  std::to_string(offset.value) + "; " + named(found, partition) + " was cut at " +
+                      std::to_string(end.value) + " by a crash; go on from there");
   }
   const auto bounds = storage.bounds(found.id);
   if (offset >= bounds.log_start && offset <= bounds.high_watermark) return {};
-  return fail(ErrorCode::kOffsetOutOfRange, std::to_string(offset.value) + "; " + name() +
-                                                " holds " + std::to_string(bounds.log_start.value) +
-                                                " to " +
-                                                std::to_string(bounds.high_watermark.value));
+  return fail(ErrorCode::kOffsetOutOfRange, out_of_range(found, partition, offset, bounds));
 }
 
 }  // namespace leat::broker

@@ -22,6 +22,10 @@ Result<const storage::Topic*> find_topic(const storage::Storage& storage, std::s
 Result<FoundPartition> find_partition(const storage::Storage& storage, const TopicId& topic,
                                       PartitionIndex partition);
 
+// "40; partition 1 of 'orders' holds 7 to 12"
+std::string out_of_range(const FoundPartition& found, PartitionIndex partition, Offset offset,
+                         const storage::PartitionBounds& bounds);
+
 // Whether a reader that has read up to `offset`, the record before it under `epoch` (-1: not
 // known), may go on there. Errors: kLogTruncated, kOffsetOutOfRange.
 Result<> check_position(const storage::Storage& storage, const FoundPartition& found,

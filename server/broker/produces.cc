@@ -1,5 +1,6 @@
 #include "server/broker/produces.h"
 
+#include <algorithm>
 #include <set>
 
 #include "protocol/base/assert.h"
@@ -10,6 +11,7 @@ namespace leat::broker {
 namespace {
 
 constexpr std::size_t kWaitingBytes = 512;  // what a batch costs beside its own bytes
+constexpr std::uint64_t kSlack = 64;        // so that not every batch makes room anew: 1/64
 
 bool is_compressed(Bytes bytes) {
   const auto batch = RecordBatchView::parse(bytes);
@@ -18,12 +20,12 @@ bool is_compressed(Bytes bytes) {
 
 }  // namespace
 
-Result<> check_records(Bytes bytes, std::size_t max_decompressed_bytes) {
+Result<> check_records(Bytes bytes, BatchRules rules) {
   auto batch = RecordBatchView::parse(bytes);
   if (!batch) return fail(batch.error());
   if (batch->bytes().size() != bytes.size())
     return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
-  return batch->validate(max_decompressed_bytes);
+  return batch->validate(rules.max_decompressed_bytes, rules.keys);
 }
 
 // ---- in ----
@@ -41,7 +43,8 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
                        Bytes batch) {
   const auto found = find_partition(storage_, topic, partition);
   if (!found) return answer(id, found.error());
-  auto checked = check_in_place(batch);
+  const BatchRules rules = rules_for(found->topic->config);
+  auto checked = check_in_place(batch, rules);
   if (checked && !*checked) return answer(id, checked->error());
   if (checked && !partitions_.contains(found->id)) {
     auto [reply, visible] = append(topic, partition, batch);
@@ -54,24 +57,29 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
   waiting->index = partition;
   waiting->batch = std::make_shared<OwnedBatch>(batch.begin(), batch.end());
   waiting->bytes = batch.size() + kWaitingBytes;
+  waiting->rules = rules;
   waiting->checked = std::move(checked);
   waiting->connection = id.connection;
   wait({id, std::nullopt, waiting, found->id}, waiting);
 }
 
+BatchRules Produces::rules_for(const TopicConfig& config) const {
+  return {options_.decompressed_bytes, compacts(config.cleanup)};
+}
+
 // None: that would take too long here. What a header declares counts only where it is too much;
 // what comes out is counted.
-std::optional<Result<>> Produces::check_in_place(Bytes batch) const {
+std::optional<Result<>> Produces::check_in_place(Bytes batch, BatchRules rules) const {
   if (batch.size() > options_.batch_bytes)
     return fail(ErrorCode::kBatchTooLarge, std::to_string(batch.size()) + " bytes; at most " +
                                                std::to_string(options_.batch_bytes));
-  if (!is_compressed(batch)) return check_records(batch, options_.decompressed_bytes);
+  if (!is_compressed(batch)) return check_records(batch, rules);
   if (batch.size() > kCheckedInPlaceBytes) return std::nullopt;
   const std::size_t in_place =
-      std::min(kCheckedInPlaceDecompressedBytes, options_.decompressed_bytes);
-  auto checked = check_records(batch, in_place);
+      std::min(kCheckedInPlaceDecompressedBytes, rules.max_decompressed_bytes);
+  auto checked = check_records(batch, {in_place, rules.keys});
   const bool too_much = !checked && checked.error().code == ErrorCode::kBatchTooLarge;
-  if (too_much && in_place < options_.decompressed_bytes) return std::nullopt;
+  if (too_much && in_place < rules.max_decompressed_bytes) return std::nullopt;
   return checked;
 }
 
@@ -84,8 +92,9 @@ void Produces::wait(Slot slot, std::shared_ptr<Waiting> waiting) {
   if (waiting->checked) return;
   const CheckTicket ticket = next_ticket_++;
   const std::weak_ptr<const OwnedBatch> batch = waiting->batch;
+  const BatchRules rules = waiting->rules;
   checking_.emplace(ticket, Checking{partition, std::move(waiting)});
-  checker_.check(ticket, batch, options_.decompressed_bytes);
+  checker_.check(ticket, batch, rules);
 }
 
 // ---- out ----
@@ -93,11 +102,6 @@ void Produces::wait(Slot slot, std::shared_ptr<Waiting> waiting) {
 Produces::Outcome Produces::append(const TopicId& topic, PartitionIndex partition, Bytes bytes) {
   const auto found = find_partition(storage_, topic, partition);
   if (!found) return {found.error()};  // deleted while the batch was being checked
-  if (options_.max_stored_bytes > 0 &&
-      storage_.stored_bytes() + bytes.size() > options_.max_stored_bytes)
-    return {Error(ErrorCode::kNoSpace, std::to_string(storage_.stored_bytes()) + " of " +
-                                           std::to_string(options_.max_stored_bytes) +
-                                           " bytes are in use; records are refused until some go")};
   const TopicConfig& config = found->topic->config;
   const auto batch = RecordBatchView::parse(bytes);
   if (batch->producer_id() >= 0) {
@@ -106,10 +110,34 @@ Produces::Outcome Produces::append(const TopicId& topic, PartitionIndex partitio
     // A retry waits for the original as every reply does.
     if (*stored) return {Produced{**stored, config.durability, true}};
   }
+  if (auto ok = make_room(config, bytes.size()); !ok) return {ok.error()};
   auto appended = storage_.append(found->id, config, bytes);
   if (!appended) return {appended.error()};
   return {Produced{appended->base, config.durability, false},
           config.durability != Durability::kSync};
+}
+
+// What is stored already needs no room, so this comes behind check_sequence().
+Result<> Produces::make_room(const TopicConfig& config, std::size_t bytes) {
+  const std::uint64_t most = options_.max_stored_bytes, stored = storage_.stored_bytes();
+  if (most == 0 || stored + bytes <= most) return {};
+  if (config.on_full == OnFull::kDropOldest && bytes <= most) {
+    const std::uint64_t least = stored + bytes - most;
+    const std::uint64_t wanted = std::max({least, most / kSlack, std::uint64_t{bytes}});
+    if (storage_.drop_oldest(wanted) || storage_.drop_oldest(least)) return {};
+  }
+  return fail(ErrorCode::kNoSpace, std::to_string(stored) + " of " + std::to_string(most) +
+                                       " bytes are in use; records are refused until some go");
+}
+
+// By the rules of the topic as it is now: it may have been told to compact meanwhile.
+Produces::Outcome Produces::append_checked(const Waiting& waiting) {
+  const auto found = find_partition(storage_, waiting.topic, waiting.index);
+  if (found && *waiting.checked && !waiting.rules.keys && compacts(found->topic->config.cleanup))
+    if (auto ok = check_records(*waiting.batch, rules_for(found->topic->config)); !ok)
+      return {ok.error()};
+  if (!*waiting.checked) return {waiting.checked->error()};
+  return append(waiting.topic, waiting.index, *waiting.batch);
 }
 
 void Produces::answer(const RequestId& id, Reply reply) {
@@ -128,8 +156,7 @@ void Produces::advance(PartitionId partition) {
     if (!first->dropped && (!first->checked || !storage_.has_room())) return;
     queue.pop_front();
     if (first->dropped) continue;
-    auto outcome = *first->checked ? append(first->topic, first->index, *first->batch)
-                                   : Outcome{first->checked->error()};
+    auto outcome = append_checked(*first);
     decide(*first, std::move(outcome.reply));
     if (outcome.visible) visible_(partition);
   }

@@ -48,13 +48,18 @@ class Produces {
   void on_failed(const Error& error);
 
  private:
+  struct Outcome {
+    Reply reply;
+    bool visible = false;
+  };
   struct Slot;
   struct Waiting {
     TopicId topic;
     PartitionIndex index;
     std::shared_ptr<OwnedBatch> batch;
-    std::size_t bytes = 0;            // counted in waiting_bytes_
-    std::optional<Result<>> checked;  // none: with the checker
+    std::size_t bytes = 0;  // counted in waiting_bytes_
+    BatchRules rules;
+    std::optional<Result<>> checked;  // by the rules; none: with the checker
     bool dropped = false;
     ConnectionId connection;
     std::list<Slot>::iterator slot;  // unless dropped
@@ -67,12 +72,11 @@ class Produces {
     PartitionId partition;
   };
 
-  std::optional<Result<>> check_in_place(Bytes batch) const;
+  BatchRules rules_for(const TopicConfig& config) const;
+  std::optional<Result<>> check_in_place(Bytes batch, BatchRules rules) const;
+  Result<> make_room(const TopicConfig& config, std::size_t bytes);
+  Outcome append_checked(const Waiting& waiting);
   void wait(Slot slot, std::shared_ptr<Waiting> waiting);
-  struct Outcome {
-    Reply reply;
-    bool visible = false;
-  };
   Outcome append(const TopicId& topic, PartitionIndex partition, Bytes batch);
   void answer(const RequestId& id, Reply reply);
   void advance(PartitionId partition);

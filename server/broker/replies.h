@@ -32,6 +32,9 @@ struct GroupOffset {
 };
 
 struct TopicDeleted {};
+struct RecordsDeleted {
+  Offset log_start;
+};
 struct OffsetsCommitted {};
 struct Produced {
   Offset base;
@@ -94,8 +97,8 @@ struct Subscribed {
 struct Unsubscribed {};
 
 using Reply = std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
-                           Produced, Fetched, OffsetFound, OffsetsCommitted, GroupOffsets,
-                           storage::IssuedProducer, Assignment, LeftGroup, GroupList,
+                           RecordsDeleted, Produced, Fetched, OffsetFound, OffsetsCommitted,
+                           GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup, GroupList,
                            GroupDescription, GroupDeleted, Subscribed, Unsubscribed>;
 
 class ReplySink {

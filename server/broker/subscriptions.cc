@@ -69,6 +69,19 @@ void Subscriptions::make_ready(const Key& key, Subscription& subscription) {
   sink_.on_push_ready(key.connection);
 }
 
+// Whether what comes next is gone, as it may be for one that lags behind. What was read before that
+// is delivered still.
+bool Subscriptions::is_overtaken(const Subscription& subscription) const {
+  return !subscription.fetched &&
+         subscription.next < storage_.bounds(subscription.partition).log_start;
+}
+
+Error Subscriptions::overtaken(const Subscription& subscription) const {
+  return {ErrorCode::kOffsetOutOfRange,
+          std::to_string(subscription.next.value) + "; older records are gone, the log start is " +
+              std::to_string(storage_.bounds(subscription.partition).log_start.value) + " now"};
+}
+
 std::optional<storage::ReadResult> Subscriptions::read(const Key& key, Subscription& subscription) {
   if (subscription.fetched) return std::exchange(subscription.fetched, std::nullopt);
   const std::uint64_t left = subscription.granted.bytes - subscription.sent.bytes;
@@ -83,16 +96,19 @@ std::optional<storage::ReadResult> Subscriptions::read(const Key& key, Subscript
 }
 
 std::optional<PushedBatches> Subscriptions::next_push(ConnectionId id) {
-  const auto it = connections_.find(id);
-  if (it == connections_.end()) return std::nullopt;
-  Connection& connection = it->second;
-  while (!connection.turn.empty()) {
+  for (auto it = connections_.find(id); it != connections_.end() && !it->second.turn.empty();
+       it = connections_.find(id)) {
+    Connection& connection = it->second;
     const Key key{id, connection.turn.front()};
     connection.turn.pop_front();
     Subscription* subscription = find(key);
     if (!subscription) continue;
     subscription->ready = false;
     if (!may_send(*subscription)) continue;
+    if (is_overtaken(*subscription)) {
+      end(key, overtaken(*subscription));
+      continue;
+    }
     auto result = read(key, *subscription);
     if (!result || result->batches.empty()) continue;
     PushedBatches push = cut(key.subscription, *subscription, std::move(*result));

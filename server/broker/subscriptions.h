@@ -82,6 +82,8 @@ class Subscriptions {
 
   Subscription* find(const Key& key);
   bool may_send(const Subscription& subscription) const;
+  bool is_overtaken(const Subscription& subscription) const;
+  Error overtaken(const Subscription& subscription) const;
   void make_ready(const Key& key, Subscription& subscription);
   std::optional<storage::ReadResult> read(const Key& key, Subscription& subscription);
   PushedBatches cut(std::uint32_t id, Subscription& subscription, storage::ReadResult result) const;

@@ -34,6 +34,9 @@ struct ToNative {
     return all;
   }
   native::Reply operator()(const broker::TopicDeleted&) const { return native::DeleteTopicReply{}; }
+  native::Reply operator()(const broker::RecordsDeleted& deleted) const {
+    return native::DeleteRecordsReply{deleted.log_start};
+  }
   native::Reply operator()(const broker::Produced& produced) const {
     return native::ProduceReply{produced.base, produced.durability, produced.duplicate};
   }

@@ -15,6 +15,14 @@ class CarryOut {
     broker_.create_topic(id_, {r.name, r.partitions, r.if_not_exists, r.config}, now());
   }
   void operator()(const native::DeleteTopic& r) { broker_.delete_topic(id_, r.name, clock_.now()); }
+  void operator()(const native::ConfigureTopic& r) {
+    broker_.configure_topic(id_, r.name, r.config, clock_.now());
+  }
+  void operator()(const native::DeleteRecords& r) {
+    broker::DeleteRecordsRequest request{r.partition.topic, r.partition.partition, r.before};
+    if (r.before == native::DeleteRecords::kAll) request.before.reset();
+    broker_.delete_records(id_, request);
+  }
   void operator()(const native::ListTopics&) { broker_.list_topics(id_); }
   void operator()(const native::DescribeTopic& r) {
     broker_.describe_topic(id_, r.name, r.auto_create, now());
@@ -98,7 +106,7 @@ class CarryOut {
   }
 
  private:
-  broker::Now now() const { return {clock_.now(), clock_.wall_now()}; }
+  Now now() const { return {clock_.now(), clock_.wall_now()}; }
 
   const broker::RequestId& id_;
   broker::Broker& broker_;

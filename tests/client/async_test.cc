@@ -102,6 +102,25 @@ TEST_F(AsyncTest, OneProducerSendsToManyTopicsInOrder) {
   }
 }
 
+// As far as nothing changes; what does is in the tests of old records.
+TEST_F(AsyncTest, TopicsAreConfiguredAndTrimmedWithAnyToken) {
+  Admin admin = client.admin();
+  const TopicPartition first{"orders", PartitionIndex(0)};
+  run([](Admin& topics, TopicPartition where) -> asio::awaitable<void> {
+    const TopicDescription same = co_await topics.configure_topic(Topic{"orders"}, TopicConfig{});
+    EXPECT_EQ(same.config, TopicConfig());
+    EXPECT_EQ(co_await topics.delete_records(where, Offset(0)), Offset(0));
+    EXPECT_EQ(co_await topics.delete_records(where), Offset(0));
+    auto [error, start] = co_await topics.delete_records(where, Offset(1), kTuple);
+    EXPECT_EQ(error, ErrorCode::kOffsetOutOfRange);
+    EXPECT_NE(error_detail().find("holds 0 to 0"), std::string::npos) << error_detail();
+    const TopicConfig wrong{.retention = {.bytes = -2}};
+    auto [refused, none] = co_await topics.configure_topic(Topic{"orders"}, wrong, kTuple);
+    EXPECT_EQ(refused, ErrorCode::kInvalidRequest);
+  }(admin, first));
+  EXPECT_EQ(get(admin.delete_records(first, asio::use_future)), Offset(0));
+}
+
 TEST_F(AsyncTest, WhatNobodyIsToldOfMakesRoomToo) {
   auto waiting = server->connect_local().value();
   auto producer = waiting.producer(

@@ -131,6 +131,51 @@ TEST_F(ConsumerLogicTest, AnOffsetOutOfRangeFollowsThePolicy) {
   }
 }
 
+// It lags behind retention: what it had goes out, what is gone is counted, and on it goes.
+TEST_F(ConsumerLogicTest, WhatIsGoneIsJumpedOverAndCounted) {
+  for (const bool half_given : {false, true}) {
+    make({.group = Group{"g"}});
+    logic->assign(key(0), kName);
+    logic->committed(logic->wanted().committed, {{key(0), {Offset(10), 1}}});
+    const auto lagging = subscribe();
+    push(lagging.subscription, batch_at(10, 3));
+    if (half_given) {
+      EXPECT_EQ((*logic->next())->offset, Offset(10));
+    }
+    logic->ended(lagging.subscription, ErrorCode::kOffsetOutOfRange);
+    EXPECT_EQ(logic->wanted().bounds.size(), 1u);
+    logic->bounds(kTopic, {{Offset(21), Offset(30)}});
+    EXPECT_EQ(logic->skipped(), 8);  // 13 to 20
+    const auto goes_on = subscribe();
+    EXPECT_EQ(goes_on.from.offset, Offset(21));
+    EXPECT_EQ(goes_on.from.leader_epoch, -1);
+    EXPECT_EQ(logic->positions()[0].position.offset, Offset(half_given ? 11 : 10));
+    push(goes_on.subscription, batch_at(20, 3));  // begins below
+    EXPECT_EQ(values(), half_given ? "11 12 " : "10 11 12 ");
+    EXPECT_EQ(values(), "21 22 ");
+    EXPECT_EQ(logic->positions()[0].position.offset, Offset(23));
+    EXPECT_EQ(logic->skipped(), 8);
+  }
+}
+
+// Where nothing is left, the position is the end all the same.
+TEST_F(ConsumerLogicTest, WhereEverythingIsGoneThePositionIsTheLogStart) {
+  for (const int given : {0, 1, 3}) {
+    make({});
+    assign(0, 0, 3);
+    const auto lagging = subscribe();
+    push(lagging.subscription, batch_at(0, 3));
+    for (int i = 0; i < given; ++i) EXPECT_TRUE(*logic->next());
+    logic->ended(lagging.subscription, ErrorCode::kOffsetOutOfRange);
+    logic->wanted();
+    logic->bounds(kTopic, {{Offset(9), Offset(9)}});
+    while (*logic->next()) {
+    }
+    EXPECT_EQ(logic->positions()[0].position.offset, Offset(9)) << given;
+    EXPECT_EQ(logic->skipped(), 6);
+  }
+}
+
 TEST_F(ConsumerLogicTest, ACutLogIsToldOnceAndReadOn) {
   assign();
   const auto first = subscribe();

@@ -1,4 +1,6 @@
 // What the command line is made of.
+#include "client/tool/tool.h"
+
 #include <cstdlib>
 
 #include <gtest/gtest.h>
@@ -7,6 +9,7 @@
 #include "client/tool/progress.h"
 #include "client/tool/record_format.h"
 #include "client/tool/start.h"
+#include "client/tool/topic_settings.h"
 
 namespace leat {
 namespace {
@@ -113,6 +116,50 @@ TEST(Partitions, AreRangesAndNumbers) {
   EXPECT_TRUE(tool::parse_partitions("")->empty());
   for (const char* bad : {"a", "3-1", "-1", "1-", "0-99999999"})
     EXPECT_FALSE(tool::parse_partitions(bad)) << bad;
+}
+
+TEST(TopicSettings, AreReadAsTheyAreWritten) {
+  const std::pair<const char*, std::vector<const char*>> known[] = {
+      {"durability", {"sync", "memory", "interval=100ms", "interval=3600000ms"}},
+      {"retention", {"forever", "0ms", "500ms", "90s", "12h", "7d", "36h"}},
+      {"retention-bytes", {"unlimited", "0B", "1000B", "64MiB", "1GiB", "3TiB"}},
+      {"retention-records", {"unlimited", "0", "1000000"}},
+      {"cleanup", {"delete", "compact", "compact,delete"}},
+      {"on-full", {"reject", "drop-oldest"}}};
+  ASSERT_EQ(std::size(known), tool::topic_settings().size());
+  for (std::size_t i = 0; i < std::size(known); ++i) {
+    const tool::TopicSetting& setting = tool::topic_settings()[i];
+    ASSERT_STREQ(setting.name, known[i].first);
+    for (const char* text : known[i].second) {
+      TopicConfig config;
+      EXPECT_TRUE(setting.set(text, config)) << text;
+      EXPECT_EQ(setting.text(config), text);
+      EXPECT_TRUE(check_config(config)) << text;
+    }
+    for (const char* text : {"", "-1", "x", "7", "1.5h", "interval=0ms", "interval=2h", "-7d"}) {
+      if (std::string_view(text) == "7" && i >= 2 && i <= 3) continue;
+      TopicConfig config;
+      EXPECT_FALSE(setting.set(text, config)) << setting.name << " " << text;
+      EXPECT_EQ(config, TopicConfig()) << setting.name << " " << text;
+    }
+  }
+}
+
+TEST(TopicSettings, WhatIsNotGivenStays) {
+  const TopicConfig before{.cleanup = Cleanup::kCompactDelete, .retention = {1h, 5, 6}};
+  EXPECT_EQ(*tool::with_settings(before, {}), before);
+  const auto after =
+      tool::with_settings(before, {{"retention", "7d"}, {"durability", "interval=5ms"}});
+  ASSERT_TRUE(after);
+  TopicConfig expected = before;
+  expected.retention.time = 24h * 7;
+  expected.durability = Durability::kInterval;
+  expected.interval = 5ms;
+  EXPECT_EQ(*after, expected);
+  EXPECT_EQ(tool::with_settings(*after, {{"durability", "sync"}})->interval, 0ms);
+  const auto refused = tool::with_settings(before, {{"on-full", "block"}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().detail, "--on-full takes reject or drop-oldest; not 'block'");
 }
 
 }  // namespace

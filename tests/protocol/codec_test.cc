@@ -156,8 +156,16 @@ TEST(Codec, ProducersAndDurabilityComeThrough) {
   const auto issued = through(Reply(InitProducerReply{5, 2}));
   EXPECT_EQ(only<InitProducerReply>(issued).producer_id, 5);
   EXPECT_EQ(only<InitProducerReply>(issued).epoch, 2);
-  const TopicConfig config{Durability::kInterval, std::chrono::milliseconds(250)};
+  const TopicConfig config{Durability::kInterval,
+                           std::chrono::milliseconds(250),
+                           Cleanup::kCompactDelete,
+                           OnFull::kDropOldest,
+                           {std::chrono::milliseconds(std::int64_t{1} << 40), 0, 77}};
   EXPECT_EQ(only<CreateTopic>(through(Request(CreateTopic{"t", 1, false, config}))).config, config);
+  const auto configure = through(Request(ConfigureTopic{"t", config}));
+  EXPECT_EQ(only<ConfigureTopic>(configure).name, "t");
+  EXPECT_EQ(only<ConfigureTopic>(configure).config, config);
+  EXPECT_EQ(only<ConfigureTopic>(through(Request(ConfigureTopic{"t", {}}))).config, TopicConfig());
   const auto topic = through(Reply(TopicReply{{kTopic, "t", 1, {}, config}}));
   EXPECT_EQ(only<TopicReply>(topic).topic.config, config);
   const auto ack = through(Reply(ProduceReply{Offset(3), Durability::kMemory, true}));
@@ -165,6 +173,17 @@ TEST(Codec, ProducersAndDurabilityComeThrough) {
   EXPECT_TRUE(only<ProduceReply>(ack).duplicate);
   const auto fetch = through(Request(Fetch{kTopic, PartitionIndex(2), Offset(1), 77, 500, 6}));
   EXPECT_EQ(only<Fetch>(fetch).leader_epoch, 6);
+}
+
+TEST(Codec, DeletedRecordsComeThrough) {
+  for (const Offset before : {DeleteRecords::kAll, Offset(0), Offset(std::int64_t{1} << 40)}) {
+    const auto request = through(Request(DeleteRecords{{kTopic, PartitionIndex(2)}, before}));
+    EXPECT_EQ(only<DeleteRecords>(request).partition.topic, kTopic);
+    EXPECT_EQ(only<DeleteRecords>(request).partition.partition, PartitionIndex(2));
+    EXPECT_EQ(only<DeleteRecords>(request).before, before);
+  }
+  const auto reply = through(Reply(DeleteRecordsReply{Offset(9)}));
+  EXPECT_EQ(only<DeleteRecordsReply>(reply).log_start, Offset(9));
 }
 
 TEST(Codec, TimesComeThrough) {

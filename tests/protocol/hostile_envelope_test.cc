@@ -18,6 +18,11 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
   const GroupMember member{"m1", "someone", {"orders", "more"}};
   const GroupPartition held{
       {id, PartitionIndex(1)}, "orders", "m1", Offset(5), Offset(0), Offset(9)};
+  const TopicConfig config{Durability::kInterval,
+                           std::chrono::milliseconds(5),
+                           Cleanup::kCompact,
+                           OnFull::kDropOldest,
+                           {std::chrono::hours(1), 1 << 20, 1000}};
   const Request requests[] = {Hello{1, 3, "someone"},
                               Ping{},
                               CreateTopic{"orders", 8, true},
@@ -38,7 +43,9 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               DeleteGroup{"group"},
                               Subscribe{1, {id, PartitionIndex(0)}, Offset(4), 2, 10, 1000},
                               Grant{1, 20, 2000},
-                              Unsubscribe{1}};
+                              Unsubscribe{1},
+                              ConfigureTopic{"orders", config},
+                              DeleteRecords{{id, PartitionIndex(1)}, Offset(4)}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},
                            Pong{},
@@ -59,7 +66,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                            SubscribeReply{Offset(1), Offset(2)},
                            UnsubscribeReply{},
                            Push{1, Offset(1), Offset(2), as_bytes(payload)},
-                           PushEnd{1, ErrorCode::kUnknownTopic, "gone"}};
+                           PushEnd{1, ErrorCode::kUnknownTopic, "gone"},
+                           DeleteRecordsReply{Offset(4)}};
   static_assert(std::size(requests) == std::variant_size_v<Request>);
   static_assert(std::size(replies) == std::variant_size_v<Reply>);
   std::vector<std::vector<std::byte>> frames;
@@ -206,7 +214,7 @@ TEST(HostileEnvelope, RequestsAndRepliesAreNotConfused) {
 }
 
 TEST(HostileEnvelope, RequiredFieldsAreRequired) {
-  for (const int number : {3, 4, 6, 7, 8, 9, 10})
+  for (const int number : {3, 4, 6, 7, 8, 9, 10, 22, 23})
     EXPECT_EQ(request_verdict(framed(envelope_of(number, kEmptyTable))), ErrorCode::kMalformedFrame)
         << number;
   for (const int number : {128, 131, 133, 137})

@@ -33,7 +33,7 @@ class BrokerFixture : public ::testing::Test {
   RequestId next(std::uint64_t connection = 1) {
     return {ConnectionId(connection), CorrelationId(++correlation)};
   }
-  Now at() const { return {now, WallTime()}; }
+  Now at(Duration later = {}) const { return {now + later, WallTime()}; }
   TopicId create(std::string_view name = "orders", std::int32_t partitions = 2,
                  TopicConfig config = {}) {
     broker.create_topic(next(), {name, partitions, false, config}, at());
@@ -72,7 +72,7 @@ class BrokerFixture : public ::testing::Test {
                 checker,
                 Random(1),
                 sink,
-                now};
+                at()};
   std::uint64_t correlation = 0;
 };
 

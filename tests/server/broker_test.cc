@@ -72,9 +72,9 @@ TEST_F(BrokerTest, AFetchComesBackEmptyAtItsDeadline) {
   fetch(topic, Offset(0), 100ms);
   ASSERT_TRUE(broker.next_deadline());
   EXPECT_EQ(*broker.next_deadline(), now + 100ms);
-  broker.on_time(now + 99ms);
+  broker.on_time(at(99ms));
   EXPECT_TRUE(sink.replies.empty());
-  broker.on_time(now + 100ms);
+  broker.on_time(at(100ms));
   ASSERT_TRUE(last<Fetched>());
   EXPECT_TRUE(last<Fetched>()->batches.empty());
   EXPECT_FALSE(broker.next_deadline());
@@ -141,7 +141,7 @@ TEST_F(BrokerTest, LimitsHaveTheirError) {
 TEST_F(BrokerTest, TopicsAreCreatedOnFirstUseOnlyWhereThatIsAllowed) {
   broker.describe_topic(next(), "fresh", true, at());
   EXPECT_EQ(last_error(), ErrorCode::kUnknownTopic);
-  Broker dev({.auto_create_topics = true}, storage, checker, Random(1), sink, now);
+  Broker dev({.auto_create_topics = true}, storage, checker, Random(1), sink, at());
   dev.describe_topic(next(), "fresh", true, at());
   storage.make_durable(dev);
   EXPECT_TRUE(last<TopicDescription>());
@@ -255,7 +255,7 @@ TEST_F(BrokerTest, FindsTheFirstRecordAtOrAfterATime) {
 }
 
 TEST_F(BrokerTest, RefusesRecordsWhenItIsFull) {
-  Broker small({.max_stored_bytes = 400}, storage, checker, Random(3), sink, now);
+  Broker small({.max_stored_bytes = 400}, storage, checker, Random(3), sink, at());
   const TopicId topic = create();
   RecordBatchBuilder builder;
   builder.append({{}, as_bytes(std::string(200, 'x')), {}}, 1);

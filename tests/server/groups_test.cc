@@ -113,7 +113,7 @@ TEST_F(GroupsTest, AHeartbeatWaitsAndIsAnsweredUnchangedInTime) {
   ASSERT_TRUE(broker.next_deadline());
   now = *broker.next_deadline();
   EXPECT_LT(now, MonotonicTime(1h) + 10s);  // well within the session timeout
-  broker.on_time(now);
+  broker.on_time(at());
   ASSERT_TRUE(last<Assignment>());
   EXPECT_EQ(held(*last<Assignment>()), mine);
 }
@@ -128,7 +128,7 @@ TEST_F(GroupsTest, ASilentMemberIsExpelledAndItsPartitionsGoOn) {
   sync("m2", {}, epoch, 3s, 2);
   sink.replies.clear();
   now += 1s;
-  broker.on_time(now);
+  broker.on_time(at());
   storage.make_durable(broker);
   ASSERT_TRUE(last<Assignment>());
   EXPECT_EQ(held(*last<Assignment>()).size(), 2u);
@@ -147,7 +147,7 @@ TEST_F(GroupsTest, AMemberThatKeepsWhatItShouldGiveBackIsExpelled) {
     sync("m1", mine, epoch, 0s);  // alive, and stubborn
     sync("m2", {}, epoch, 0s, 2);
     now += 1s;
-    broker.on_time(now);
+    broker.on_time(at());
   }
   storage.make_durable(broker);
   EXPECT_EQ(storage.find_group("g")->members.size(), 1u);
@@ -164,13 +164,13 @@ TEST_F(GroupsTest, ALostConnectionShortensTheWaitAndComingBackKeepsEverything) {
   sink.replies.clear();
   broker.on_connection_closed(ConnectionId(1), now);
   now += Groups::kReconnectTime - 1ms;
-  broker.on_time(now);
+  broker.on_time(at());
   sync("m1", mine, epoch, 3s, 2);  // back on another connection
   EXPECT_TRUE(sink.replies.empty());
   EXPECT_EQ(storage.find_group("g")->epoch, epoch);
   broker.on_connection_closed(ConnectionId(2), now);
   now += Groups::kReconnectTime;
-  broker.on_time(now);
+  broker.on_time(at());
   EXPECT_FALSE(storage.find_group("g"));  // nobody, and nothing committed
 }
 
@@ -319,14 +319,14 @@ TEST_F(GroupsTest, AfterARestartMembersComeBackToWhatTheyHad) {
   add(clients, "m2");
   deliver(clients);
   const std::int32_t epoch = storage.find_group("g")->epoch;
-  Broker reborn({}, storage, checker, Random(2), sink, now);
+  Broker reborn({}, storage, checker, Random(2), sink, at());
   EXPECT_EQ(storage.find_group("g")->epoch, epoch);  // nothing moved
   const Client client = clients["m1"];
   for (int second = 0; second < 4; ++second) {
     reborn.groups().sync(next(7), {"g", "m1", client.epoch, client.owned, 3s}, now);
     EXPECT_EQ(storage.find_group("g")->members.contains("m2"), second < 2);
     now += 1s;
-    reborn.on_time(now);
+    reborn.on_time(at());
   }
   storage.make_durable(reborn);
   EXPECT_TRUE(storage.find_group("g")->members.contains("m1"));
@@ -338,7 +338,7 @@ TEST_F(GroupsTest, WhenTheMachineStoodStillNobodyIsLate) {
   join("m1");
   sync("m1", held(*last<Assignment>()), 1, 3s);
   now = *broker.next_deadline() + 60s;
-  broker.on_time(now);
+  broker.on_time(at());
   EXPECT_TRUE(storage.find_group("g")->members.contains("m1"));
 }
 
@@ -364,7 +364,7 @@ TEST_F(GroupsTest, AnyOrderOfComingAndGoingSettlesAndNeverHasTwoHolders) {
     }
     if (random.below(2) == 0) {
       now += Groups::kReconnectTime;
-      broker.on_time(now);
+      broker.on_time(at());
     }
     deliver(clients);
     std::map<TopicPartition, std::string> holders;
@@ -373,7 +373,7 @@ TEST_F(GroupsTest, AnyOrderOfComingAndGoingSettlesAndNeverHasTwoHolders) {
         EXPECT_TRUE(holders.emplace(partition, id).second) << "two holders at step " << step;
   }
   now += Groups::kReconnectTime;
-  broker.on_time(now);
+  broker.on_time(at());
   deliver(clients);
   std::size_t all = 0, most = 0, least = SIZE_MAX;
   for (const auto& [id, client] : clients) {

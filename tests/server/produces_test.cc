@@ -177,6 +177,54 @@ TEST_F(ProducesTest, WhenTooMuchWaitsOnlyWhatNeedNotWaitIsTaken) {
 
 // ---- the same as if every batch had been checked when it came ----
 
+// ---- keys ----
+
+std::vector<std::byte> keyed(std::initializer_list<bool> keys, Compression compression,
+                             std::size_t bytes = 10) {
+  const std::string value(bytes, 'v');
+  RecordBatchBuilder builder;
+  for (const bool key : keys)
+    builder.append(
+        {.key = key ? std::optional(as_bytes("")) : std::nullopt, .value = as_bytes(value)}, 1);
+  return builder.take(compression);
+}
+
+TEST_F(ProducesTest, WhereATopicCompactsEveryRecordNeedsAKey) {
+  topic = create("latest", 1, {.cleanup = Cleanup::kCompact});
+  constexpr std::size_t kTooMuchHere = kCheckedInPlaceDecompressedBytes;
+  for (const auto compression : {Compression::kNone, Compression::kZstd})
+    for (const std::size_t bytes : {std::size_t{10}, kTooMuchHere}) {
+      const auto send_keys = [&](std::initializer_list<bool> keys) {
+        broker.produces().produce(next(), topic, PartitionIndex(0),
+                                  keyed(keys, compression, bytes));
+        checker.tell_all(broker);
+        storage.make_durable(broker);
+      };
+      send_keys({true, true, false});
+      ASSERT_EQ(last_error(), ErrorCode::kInvalidBatch);
+      EXPECT_NE(last<Error>()->detail.find("record 2 has no key"), std::string::npos)
+          << last<Error>()->detail;
+      send_keys({true, true});
+      EXPECT_TRUE(last<Produced>());
+    }
+}
+
+TEST_F(ProducesTest, ATopicMayBeginToCompactWhileABatchIsChecked) {
+  for (const bool key : {false, true})
+    broker.produces().produce(next(), topic, PartitionIndex(0),
+                              keyed({key}, Compression::kZstd, kCheckedInPlaceDecompressedBytes));
+  broker.configure_topic(next(2), "orders", {.cleanup = Cleanup::kCompact}, now);
+  storage.make_durable(broker);
+  sink.replies.clear();
+  checker.tell_all(broker);
+  storage.make_durable(broker);
+  ASSERT_EQ(sink.replies.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<Error>(sink.replies[0].second));
+  EXPECT_TRUE(std::holds_alternative<Produced>(sink.replies[1].second));
+}
+
+// ---- order ----
+
 struct Seen {
   std::map<std::size_t, std::vector<int>> stored;
   std::map<std::uint64_t, std::vector<std::pair<std::uint64_t, std::string>>> replies;

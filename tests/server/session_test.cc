@@ -50,6 +50,18 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
     session.on_receive(frame);
     session.flush();
   }
+  // The last reply, where it is one of these.
+  template <class Reply>
+  const Reply* newest() {
+    session.flush();
+    native::FrameView last;
+    for (Bytes rest(output.sent); !rest.empty(); rest = rest.subspan(last.frame_bytes))
+      last = **native::parse_frame(rest, {});
+    auto decoded = native::decode_reply(last, aligned_);
+    EXPECT_TRUE(decoded);
+    newest_ = std::move(decoded->message);
+    return std::get_if<Reply>(&newest_);
+  }
   std::size_t replies() {
     session.flush();
     std::size_t count = 0;
@@ -63,11 +75,14 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   ManualClock clock;
   Output output;
   SessionOptions options;
-  broker::Broker broker{
-      {.checking_bytes = 10'000}, storage, checker, Random(1), *this, MonotonicTime()};
+  broker::Broker broker{{.checking_bytes = 10'000}, storage, checker, Random(1), *this, Now()};
   ConnectionMemory memory{100'000, 20'000, [] {}};
   NativeSession session{ConnectionId(1), broker, output, memory, options, clock};
   std::uint64_t correlation = 0;
+
+ private:
+  native::AlignedEnvelope aligned_;
+  native::Reply newest_;
 };
 
 TEST_F(SessionTest, HoldsRequestsBackWithoutRoomAndLosesNone) {
@@ -80,6 +95,37 @@ TEST_F(SessionTest, HoldsRequestsBackWithoutRoomAndLosesNone) {
   broker.on_room();
   EXPECT_EQ(replies(), 6u);
   EXPECT_FALSE(output.paused);
+}
+
+TEST_F(SessionTest, SettingsThatMeanNothingAreRefusedOneByOne) {
+  receive(native::Hello{});
+  receive(native::CreateTopic{"orders", 1});
+  storage.make_durable(broker);
+  const TopicConfig hostile[] = {{.durability = static_cast<Durability>(255)},
+                                 {.interval = std::chrono::milliseconds(-1)},
+                                 {.cleanup = static_cast<Cleanup>(0)},
+                                 {.on_full = static_cast<OnFull>(200)},
+                                 {.retention = {.time = std::chrono::milliseconds(INT64_MIN)}},
+                                 {.retention = {.records = -2}}};
+  for (const TopicConfig& config : hostile) {
+    for (const native::Request& request :
+         {native::Request(native::ConfigureTopic{"orders", config}),
+          native::Request(native::CreateTopic{"other", 1, false, config})}) {
+      receive(request);
+      const auto* error = newest<native::ErrorReply>();
+      ASSERT_TRUE(error);
+      EXPECT_EQ(error->code, ErrorCode::kInvalidRequest) << error->detail;
+    }
+  }
+  const native::PartitionRef first{storage.find_topic("orders")->id, PartitionIndex(0)};
+  receive(native::DeleteRecords{first, Offset(INT64_MIN)});
+  ASSERT_TRUE(newest<native::ErrorReply>());
+  EXPECT_EQ(newest<native::ErrorReply>()->code, ErrorCode::kOffsetOutOfRange);
+  receive(native::DeleteRecords{first, native::DeleteRecords::kAll});
+  ASSERT_TRUE(newest<native::DeleteRecordsReply>());
+  EXPECT_FALSE(output.closed);
+  EXPECT_FALSE(storage.find_topic("other"));
+  EXPECT_EQ(storage.find_topic("orders")->config, TopicConfig());
 }
 
 // More than is checked in place.

@@ -93,13 +93,62 @@ done
 check "compressed records" "2500 none gzip snappy lz4 zstd" \
   "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq | xargs)"
 
-check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
+check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","cleanup":"delete","retention_ms":null,"retention_bytes":null,"retention_records":null,"on_full":"reject","records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
   "$(leat topic info orders --json | sed -E 's/"id":"[0-9a-f-]*"/"id":"ID"/; s/"created_ms":[0-9]*/"created_ms":T/; s/\{"partition":1.*//')"
 check "json of all topics" '{"version":1,"topics":[{"name":"orders","records":0},{"name":"squeezed","records":2500}]}' \
-  "$(leat topic ls --json | sed -E 's/"id":"[0-9a-f-]*","created_ms":[0-9]*,"durability":"sync",//g; s/,"partitions":\[[^]]*\]//g')"
+  "$(leat topic ls --json | sed -E 's/"id":"[^{]*"on_full":"reject",//g; s/,"partitions":\[[^]]*\]//g')"
 check "no colour in a pipe" $'orders\t4 partitions\t0 records' "$(leat topic ls | head -n 1)"
 check "colour that is asked for" $'\033[1morders\033[0m\t4 partitions\t0 records' \
   "$(leat topic ls --color always | head -n 1)"
+
+# ---- settings, and records that go ----
+exits 2 "a duration such as 500ms, 12h or 7d, or forever; not '7x'" leat topic create x --retention 7x
+exits 2 "a size such as 64MiB or 1GiB, or unlimited" leat topic create x --retention-bytes -1
+exits 2 "a number of records, or unlimited" leat topic create x --retention-records 1k
+exits 2 "delete, compact or compact,delete" leat topic create x --cleanup none
+exits 2 "reject or drop-oldest" leat topic create x --on-full block
+exits 2 "1ms to 1h" leat topic create x --durability interval=2h
+exits 1 "use cleanup 1 or 3" leat topic create x --cleanup compact --on-full drop-oldest
+exits 2 "a setting to change" leat topic edit orders
+exits 2 "forever" leat topic edit orders --retention soon
+exits 4 "'nope'" leat topic edit nope --retention 7d
+check "the settings of a topic" "sync forever unlimited unlimited delete reject" \
+  "$(leat topic info orders | sed -n '4,9p' | cut -f 2 | xargs)"
+exits 2 "--before" leat topic trim squeezed
+exits 2 "so long ago" leat topic trim squeezed --before soon
+exits 4 "0 to 0" leat topic trim squeezed --before 5 --partition 3
+exits 1 "holds 0 to 2500" leat topic trim squeezed --before 2501
+exits 4 "'nope'" leat topic purge nope --yes
+check "what a trim would take" $'squeezed 0\t0 -> 2000\t2000 records\t(dry run)' \
+  "$(leat topic trim squeezed --before 2000 --dry-run)"
+check "all but the last" $'squeezed 0\t0 -> 2490\t2490 records\t(dry run)' \
+  "$(leat topic trim squeezed --before -10 --dry-run)"
+check "by age" $'squeezed 0\t0 -> 0\t0 records\t(dry run)' \
+  "$(leat topic trim squeezed --before 1h --dry-run)"
+check "what a purge would take" $'squeezed 0\t0 -> 2500\t2500 records\t(dry run)' \
+  "$(leat topic purge squeezed --dry-run)"
+
+check "a trim" $'squeezed 0\t0 -> 2000\t2000 records' "$(leat topic trim squeezed --before 2000)"
+check "once more" $'squeezed 0\t2000 -> 2000\t0 records' "$(leat topic trim squeezed --before 2000)"
+check "what is left" "500 zstd" "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq)"
+check "the log start" $'partition 0\toffsets 2000 to 2500' "$(leat topic info squeezed | tail -n 1)"
+exits 1 "holds 2000 to 2500" leat consume squeezed --from 1999
+check "a purge" $'squeezed 0\t2000 -> 2500\t500 records' "$(leat topic purge squeezed --yes)"
+check "nothing is left" 0 "$(leat consume squeezed | wc -l)"
+check "an edit" $'retention\tforever -> 7d\nretention-bytes\tunlimited -> 1GiB\non-full\treject -> drop-oldest' \
+  "$(leat topic edit squeezed --retention 168h --retention-bytes 1024MiB --on-full drop-oldest)"
+check "what is not given stays" $'retention\t7d -> forever' \
+  "$(leat topic edit squeezed --retention forever --cleanup delete)"
+check "nothing to change" "" "$(leat topic edit squeezed --on-full drop-oldest)"
+leat topic create late >/dev/null
+seq 1 100 | leat produce late 2>/dev/null
+leat consume late -g slow -n 10 >/dev/null
+leat topic trim late --before 50 >/dev/null
+check "a group that comes too late" 50 "$(leat consume late -g slow 2>"$directory/late" | wc -l)"
+check "what it is told" "leat: 40 records were gone before they were read" "$(cat "$directory/late")"
+leat group rm slow --yes
+leat topic create latest --cleanup compact >/dev/null
+exits 1 "has no key" leat produce latest x
 
 # ---- completion, as bash asks for it ----
 # shellcheck disable=SC1090
@@ -113,7 +162,8 @@ completes() {  # completes EXPECTED WORD...: the last word is what stands before
 }
 completes "topic" leat to
 completes "ls info seek reset rm" leat group ""
-completes "create ls info rm" leat topic ""
+completes "create ls info edit trim purge rm" leat topic ""
+completes "--retention --retention-bytes --retention-records" leat topic edit --ret
 completes "--partitions" leat topic create --part
 completes "--broker" leat --color never topic ls --b
 completes "consume completion" leat --broker x co
@@ -220,8 +270,8 @@ check "the printed configuration" "topics = 1" \
   "$(leatd --config "$directory/leat.toml" --print-config | grep '^topics =')"
 
 # ---- inside a process ----
-check "the embedded example" $'stored 200 readings: yes\nforwarded 200\nstored 2000 more: no, it is full\nforwarded 640 more' \
-  "$(embedded "$directory/embedded")"
+check "the embedded example" $'stored 200 readings: yes\nforwarded 200\nstored 2000 more: yes\nforwarded N more, N had made room\nstored 2000 alarms: no, it is full\nforwarded N alarms' \
+  "$(embedded "$directory/embedded" | sed -E '4,6s/forwarded [0-9]+/forwarded N/; s/, [0-9]+ had/, N had/')"
 
 # ---- stopping ----
 kill -TERM "$broker"; wait "$broker"
