@@ -30,14 +30,15 @@ Result<> DiskStorage::recover(FileIo& io) {
   auto directory = open_data_directory(io, options_.data_dir);
   if (!directory) return fail(directory.error());
   directory_ = std::move(*directory);
-  if (auto ok = open_store(); !ok) return ok;
+  if (auto ok = open_store(io); !ok) return ok;
   if (auto ok = open_journal(io); !ok) return ok;
   start_store_thread();
   return {};
 }
 
-Result<> DiskStorage::open_store() {
+Result<> DiskStorage::open_store(FileIo& io) {
   auto store = Store::open({.directory = directory_.rocksdb(),
+                            .io = &io,
                             .memtable_bytes = shares_.memtable,
                             .other_memtable_bytes = shares_.other_memtable,
                             .block_cache_bytes = shares_.block_cache,
@@ -67,6 +68,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
   const std::size_t writes = options_.memory_bytes < kSmallMemoryBytes ? 4 : 16;
   JournalOptions options{
       .directory = directory_.journal(),
+      .first_segment_bytes = std::min<std::size_t>(1 << 20, options_.journal_segment_bytes),
       .segment_bytes = options_.journal_segment_bytes,
       .max_group_bytes = std::min<std::size_t>(shares_.journal / writes, 1 << 20),
       .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),

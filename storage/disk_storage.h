@@ -123,7 +123,7 @@ class DiskStorage final : public Storage {
 
   DiskStorage(StorageOptions options, std::function<void()> wake);
   Result<> recover(FileIo& io);
-  Result<> open_store();
+  Result<> open_store(FileIo& io);
   Result<> open_journal(FileIo& io);
   Result<> replay(const JournalEntry& entry);
   void start_store_thread();

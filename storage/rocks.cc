@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <array>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include "storage/keys.h"
+#include "storage/rocks_file_system.h"
 #include "storage/thread.h"
 
 namespace leat::storage {
@@ -36,15 +34,6 @@ class FlushListener final : public rocksdb::EventListener {
  private:
   decltype(RocksOptions::on_flushed) told_;
 };
-
-// tmpfs and some overlays refuse O_DIRECT; RocksDB would find out at its first flush.
-bool takes_direct_io(const std::string& directory) {
-  const std::string probe = directory + "/direct-io-probe";
-  const int fd = ::open(probe.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
-  if (fd >= 0) ::close(fd);
-  ::unlink(probe.c_str());
-  return fd >= 0;
-}
 
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
@@ -92,8 +81,10 @@ rocksdb::ColumnFamilyOptions small_family_options(std::size_t memtable_bytes,
   return options;
 }
 
-rocksdb::DBOptions db_options(const RocksOptions& options) {
+// `env`: null is RocksDB's own.
+rocksdb::DBOptions db_options(const RocksOptions& options, rocksdb::Env* env) {
   rocksdb::DBOptions db;
+  if (env) db.env = env;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.paranoid_checks = true;
@@ -106,7 +97,8 @@ rocksdb::DBOptions db_options(const RocksOptions& options) {
   db.keep_log_file_num = 2;
   db.max_log_file_size = 1 << 20;
   db.info_log_level = rocksdb::WARN_LEVEL;
-  const bool direct = takes_direct_io(options.directory);
+  // Where it is refused RocksDB would find out at its first flush.
+  const bool direct = options.io->takes_direct_io(options.directory);
   db.use_direct_reads = direct;
   db.use_direct_io_for_flush_and_compaction = direct;
   if (options.on_flushed)
@@ -137,10 +129,11 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
-  const auto status =
-      rocksdb::DB::Open(db_options(options), options.directory, families, &handles, &db);
-  if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
   auto rocks = std::unique_ptr<Rocks>(new Rocks);
+  if (!options.io->native()) rocks->env_ = rocks_env(*options.io);
+  const auto status = rocksdb::DB::Open(db_options(options, rocks->env_.get()), options.directory,
+                                        families, &handles, &db);
+  if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
   rocks->cache_ = cache;
   rocks->db_.reset(db);
   db->DestroyColumnFamilyHandle(handles[0]);

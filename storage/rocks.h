@@ -10,12 +10,14 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include "storage/file_io.h"
 #include "storage/state/family.h"
 
 namespace leat::storage {
 
 struct RocksOptions {
   std::string directory;
+  FileIo* io = &real_file_io();           // a native one RocksDB passes by
   std::size_t memtable_bytes = 64 << 20;  // of the records family; one memtable is one segment
   std::size_t other_memtable_bytes = 4 << 20;
   std::size_t block_cache_bytes = 32 << 20;
@@ -51,6 +53,7 @@ class Rocks {
  private:
   Rocks() = default;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::unique_ptr<rocksdb::Env> env_;  // outlives the database; null is RocksDB's own
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles_{};
 };

@@ -24,6 +24,7 @@ namespace leat::storage {
 
 struct StoreOptions {
   std::string directory;
+  FileIo* io = &real_file_io();  // RocksDB's files go through it, unless it is native
   std::size_t memtable_bytes = 64 << 20;
   std::size_t other_memtable_bytes = 4 << 20;
   std::size_t block_cache_bytes = 32 << 20;
