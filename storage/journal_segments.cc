@@ -63,10 +63,19 @@ Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t mi
   OpenSegment next = std::move(*spare_);
   spare_.reset();
   current_ = {next.number, next.bytes};
+  begun_ = false;
   changed_.notify_all();
   lock.unlock();
   point("journal.after_roll");
   return next;
+}
+
+void JournalSegments::begun() {
+  {
+    const std::lock_guard lock(mutex_);
+    begun_ = true;
+  }
+  changed_.notify_all();
 }
 
 void JournalSegments::set_persisted(JournalPosition position) {
@@ -158,12 +167,17 @@ void JournalSegments::run() {
 }
 
 bool JournalSegments::work_waits() const {
-  return wanted_bytes_ != 0 || (!sealed_.empty() && sealed_.front().last <= persisted_);
+  return wanted_bytes_ != 0 || oldest_retires();
+}
+
+bool JournalSegments::oldest_retires() const {
+  if (sealed_.empty() || (sealed_.size() == 1 && !begun_)) return false;
+  return sealed_.front().last <= persisted_;
 }
 
 Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
   std::vector<Segment> retired;
-  while (!sealed_.empty() && sealed_.front().last <= persisted_) {
+  while (oldest_retires()) {
     retired.push_back({sealed_.front().number, sealed_.front().bytes});
     sealed_.pop_front();
   }

@@ -7,10 +7,25 @@
 #include <gtest/gtest.h>
 
 #include "storage/data_directory.h"
+#include "storage/journal.h"
 #include "tests/storage/simulated_disk.h"
 
 namespace leat::test {
 namespace {
+
+using storage::Journal;
+using storage::JournalEntry;
+
+constexpr auto kHang = std::chrono::seconds(60);
+
+template <class Done>
+void wait_until(Done done) {
+  const auto deadline = std::chrono::steady_clock::now() + kHang;
+  while (!done()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "hangs";
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 // The directory's own name is in its parent.
 TEST(Recovery, ANewDataDirectorySurvivesWithWhatIsInIt) {
@@ -23,6 +38,48 @@ TEST(Recovery, ANewDataDirectorySurvivesWithWhatIsInIt) {
       EXPECT_EQ(copy->exists("/data/FORMAT"), true);
     }
   }
+}
+
+// A power cut right behind a change of segments: the new one holds nothing, and the one before is
+// what tells how far the journal went, though RocksDB has its entries.
+TEST(Recovery, ASegmentStaysUntilItsSuccessorHoldsAGroup) {
+  SimulatedDisk disk({});
+  ASSERT_TRUE(disk.make_directory("/journal"));
+  ASSERT_TRUE(disk.sync_directory("/"));
+  std::atomic<std::uint64_t> durable{0};
+  Journal* raw = nullptr;
+  std::unique_ptr<SimulatedDisk> crashed;
+  std::uint64_t told = 0;
+  const storage::JournalOptions options{
+      .directory = "/journal",
+      .first_segment_bytes = 64 << 10,
+      .segment_bytes = 64 << 10,
+      .at_point = [&](std::string_view point) {
+        if (point != "journal.after_roll" || crashed) return;
+        told = durable;
+        raw->set_persisted(JournalPosition(told));
+        // Room for the thread of the segments to do what it must not.
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        crashed = disk.copy();
+      }};
+  const auto nothing = [](const JournalEntry&) { return Result<>(); };
+  auto journal = Journal::open(options, disk, {}, nothing,
+                               {.on_durable = [&](auto entries) { durable += entries.size(); },
+                                .on_failed = [](const Error&) {}});
+  ASSERT_TRUE(journal) << journal.error().message();
+  raw = journal->get();
+  for (std::uint64_t i = 1; i <= 20; ++i) {
+    const auto owner = std::make_shared<const std::string>(3000, 'e');
+    (*journal)->append({.kind = 7, .owner = owner, .body = as_bytes(*owner)});
+    wait_until([&] { return durable == i; });
+  }
+  journal->reset();
+  ASSERT_TRUE(crashed);
+  crashed->cut_power(1);
+  auto again = Journal::open({.directory = "/journal"}, *crashed, JournalPosition(told), nothing,
+                             {.on_durable = [](auto) {}, .on_failed = [](const Error&) {}});
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ((*again)->recovery().last, JournalPosition(told));
 }
 
 }  // namespace
