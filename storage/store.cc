@@ -150,6 +150,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kTopicCreated: {
       auto created = TopicCreated::decode(entry.body);
       if (!created) return fail(created.error());
+      if (!wants(Family::kCatalog, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
       CatalogStore::persist(*created, rows);
       return {};
@@ -157,11 +158,12 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kTopicDeleted: {
       auto deleted = TopicDeleted::decode(entry.body);
       if (!deleted) return fail(deleted.error());
-      return apply_deleted(*deleted, batch);
+      return apply_deleted(*deleted, entry.position, batch);
     }
     case EntryKind::kOffsetsCommitted: {
       auto committed = OffsetsCommitted::decode(entry.body);
       if (!committed) return fail(committed.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
       OffsetStore::persist(*committed, rows);
       return {};
@@ -169,6 +171,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kProducerInitialized: {
       auto initialized = ProducerInitialized::decode(entry.body);
       if (!initialized) return fail(initialized.error());
+      if (!wants(Family::kProducers, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kProducers, batch);
       ProducerStore::persist(*initialized, rows);
       return {};
@@ -176,6 +179,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kGroupChanged: {
       auto changed = GroupChanged::decode(entry.body);
       if (!changed) return fail(changed.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
       GroupStore::persist(*changed, rows);
       return {};
@@ -183,6 +187,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kGroupDeleted: {
       auto deleted = GroupDeleted::decode(entry.body);
       if (!deleted) return fail(deleted.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
       return apply_deleted(*deleted, batch);
     }
   }
@@ -213,15 +218,19 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
   return {};
 }
 
-Result<> Store::apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch) {
+Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition position,
+                              rocksdb::WriteBatch& batch) {
   if (auto ok = write(batch); !ok) return ok;  // the scans below must see earlier rows
-  RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
-  CatalogStore::persist(deleted, topics);
-  epochs_.persist(deleted, topics);
-  epochs_.apply(deleted);
-  producers_.apply(deleted);
+  if (wants(Family::kCatalog, position)) {
+    RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
+    CatalogStore::persist(deleted, topics);
+    epochs_.persist(deleted, topics);
+    epochs_.apply(deleted);
+  }
+  if (wants(Family::kProducers, position)) producers_.apply(deleted);
   for (std::uint32_t i = 0; i < deleted.partitions; ++i)
     fences_.remove(deleted.first_partition + i);
+  if (!wants(Family::kOffsets, position)) return {};
   const RocksFamilyReader groups(*rocks_, Family::kOffsets);
   RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
   if (auto ok = GroupStore::persist(deleted, groups, rows); !ok) return ok;
@@ -234,18 +243,24 @@ Result<> Store::apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& 
   return GroupStore::persist(deleted, RocksFamilyReader(*rocks_, Family::kOffsets), rows);
 }
 
+// A roll in a replay may come before what some families held at open: their position must not go
+// back, or the next start would apply to them again what they have.
+JournalPosition Store::held_by(Family family) const {
+  return std::max(applied_, at_open_.of[static_cast<std::size_t>(family)]);
+}
+
 Result<> Store::roll() {
   if (options_.at_point) options_.at_point("store.before_roll");
   rocksdb::WriteBatch batch;
   const auto key = keys::footer(segment_);
-  const Footer footer{applied_, fences_.ranges_of(segment_)};
+  const Footer footer{held_by(Family::kRecords), fences_.ranges_of(segment_)};
   const auto status =
       batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), footer.encode());
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
   RocksFamilyWriter producers(*rocks_, Family::kProducers, batch);
   producers_.persist_changes(producers);
   for (const Family family : kStateFamilies)
-    RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(applied_));
+    RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(held_by(family)));
   {
     // Before the flush that will look for it. The batch's rows get numbers above this one.
     const std::lock_guard lock(mutex_);

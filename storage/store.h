@@ -77,9 +77,11 @@ class Store {
   Result<> remove_leftovers();
   Result<> apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
-  Result<> apply_deleted(const TopicDeleted& deleted, rocksdb::WriteBatch& batch);
+  Result<> apply_deleted(const TopicDeleted& deleted, JournalPosition position,
+                         rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch);
   Result<> load_own_state();
+  JournalPosition held_by(Family family) const;  // everything up to there, once it is flushed
   Result<> write(rocksdb::WriteBatch& batch);
   void flushed(Family family, std::uint64_t up_to);
 
