@@ -48,8 +48,9 @@ Result<> DiskStorage::open_store(FileIo& io) {
                             .on_persisted =
                                 [this](JournalPosition position) {
                                   {
-                                    const std::lock_guard lock(journal_mutex_);
+                                    const std::lock_guard lock(told_mutex_);
                                     if (told_journal_) told_journal_->set_persisted(position);
+                                    if (told_store_thread_) told_store_thread_->roll_ended();
                                   }
                                   tell([&](Inbox& inbox) { inbox.persisted = position; });
                                 },
@@ -100,7 +101,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
   // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
   epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));
   {
-    const std::lock_guard lock(journal_mutex_);
+    const std::lock_guard lock(told_mutex_);
     told_journal_ = journal_.get();
   }
   persisted_ = store_->persisted();
@@ -135,11 +136,17 @@ void DiskStorage::start_store_thread() {
   store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), [this] {
     return journal_->unpersisted_bytes() >= options_.max_unpersisted_bytes / 2;
   });
+  const std::lock_guard lock(told_mutex_);
+  told_store_thread_ = store_thread_.get();
 }
 
 DiskStorage::~DiskStorage() {
   if (journal_) journal_->close();
   const bool running = store_thread_ != nullptr;
+  {
+    const std::lock_guard lock(told_mutex_);
+    told_store_thread_ = nullptr;
+  }
   store_thread_.reset();
   if (running && !failed_ && store_->anything_to_roll() &&
       journal_->unpersisted_bytes() >= kReplayWorthARollBytes) {
@@ -147,7 +154,7 @@ DiskStorage::~DiskStorage() {
     [[maybe_unused]] const auto ok = store_->roll_and_wait();
   }
   {
-    const std::lock_guard lock(journal_mutex_);
+    const std::lock_guard lock(told_mutex_);
     told_journal_ = nullptr;
   }
   store_.reset();

@@ -39,6 +39,14 @@ void StoreThread::read(PartitionId partition, Offset from, std::size_t max_bytes
   changed_.notify_one();
 }
 
+void StoreThread::roll_ended() {
+  {
+    const std::lock_guard lock(mutex_);
+    roll_ended_ = true;
+  }
+  changed_.notify_one();
+}
+
 void StoreThread::run() {
   std::vector<JournalEntry> entries;
   std::vector<Read> reads;
@@ -46,8 +54,9 @@ void StoreThread::run() {
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] {
-        return stopping_ || !entries_.empty() || !reads_.empty() || !entries.empty();
+        return stopping_ || roll_ended_ || !entries_.empty() || !reads_.empty() || !entries.empty();
       });
+      roll_ended_ = false;
       if (stopping_ && entries_.empty() && entries.empty()) return;
       if (entries.empty()) entries.swap(entries_);
       reads.swap(reads_);
@@ -56,7 +65,19 @@ void StoreThread::run() {
       events_.on_read(read.token, store_.read(read.partition, read.from, read.max_bytes));
     reads.clear();
     apply_round(entries);
+    if (failed_) continue;
+    if (auto ok = roll_if_wanted(); !ok) stop_for_good(ok.error());
   }
+}
+
+Result<> StoreThread::roll_if_wanted() {
+  if (!store_.anything_to_roll() || store_.roll_pending() || !roll_wanted_()) return {};
+  return store_.roll();
+}
+
+void StoreThread::stop_for_good(const Error& error) {
+  failed_ = true;
+  events_.on_failed(error);
 }
 
 void StoreThread::apply_round(std::vector<JournalEntry>& entries) {
@@ -64,15 +85,12 @@ void StoreThread::apply_round(std::vector<JournalEntry>& entries) {
   if (count == 0) return;
   const std::span slice(entries.data(), count);
   if (!failed_) {
-    auto ok = store_.apply(slice);
-    if (ok && roll_wanted_() && !store_.roll_pending()) ok = store_.roll();
-    if (ok) {
+    if (auto ok = store_.apply(slice); ok) {
       std::uint64_t bytes = 0;
       for (const JournalEntry& entry : slice) bytes += entry.body.size();
       events_.on_applied(slice.back().position, bytes);
     } else {
-      failed_ = true;
-      events_.on_failed(ok.error());
+      stop_for_good(ok.error());
     }
   }
   entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(count));

@@ -24,7 +24,7 @@ struct StoreThreadEvents {
 
 class StoreThread {
  public:
-  // `roll_wanted` asks, after each round, whether the journal presses for a roll.
+  // `roll_wanted` asks, after each round and each roll, whether the journal presses for a roll.
   StoreThread(Store& store, StoreThreadEvents events, std::function<bool()> roll_wanted);
   // Applies what is queued, then stops.
   ~StoreThread();
@@ -33,6 +33,9 @@ class StoreThread {
   // broker's limit on waiting fetches.
   void apply(std::span<const JournalEntry> entries);
   void read(PartitionId partition, Offset from, std::size_t max_bytes, ReadToken token);
+  // Any thread. A roll is persisted. The journal may have pressed for the next one meanwhile, and
+  // while it does no further entries come that would ask for it.
+  void roll_ended();
 
  private:
   struct Read {
@@ -43,6 +46,8 @@ class StoreThread {
   };
   void run();
   void apply_round(std::vector<JournalEntry>& entries);
+  Result<> roll_if_wanted();
+  void stop_for_good(const Error& error);
 
   Store& store_;
   StoreThreadEvents events_;
@@ -53,6 +58,7 @@ class StoreThread {
   std::condition_variable changed_;
   std::vector<JournalEntry> entries_;
   std::vector<Read> reads_;
+  bool roll_ended_ = false;
   bool stopping_ = false;
 
   std::thread thread_;

@@ -9,7 +9,7 @@
 #include "storage/data_directory.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
-#include "storage/store.h"
+#include "storage/store_thread.h"
 #include "tests/storage/simulated_disk.h"
 
 namespace leat::test {
@@ -138,6 +138,49 @@ TEST(Recovery, ARollInAReplayTakesNoFamilyBack) {
     EXPECT_EQ(store->next_offset_at_open(kPartition), Offset(kEntries));
   }
   EXPECT_GT(between, 0);
+}
+
+// What presses for a roll while another is on its way presses on when that is through, though no
+// entry comes any more: the shard waits for room.
+TEST(Recovery, ARollThatIsWantedDuringAnotherFollowsIt) {
+  SimulatedDisk disk({.in_order = "/rocksdb"});
+  ASSERT_TRUE(disk.make_directory("/rocksdb"));
+  std::atomic<bool> flush_held{false};
+  std::atomic<int> rolls{0};
+  std::atomic<std::uint64_t> applied{0};
+  std::atomic<storage::StoreThread*> thread{nullptr};
+  auto store = Store::open({.directory = "/rocksdb",
+                            .io = &disk,
+                            .on_persisted = [&](JournalPosition) { thread.load()->roll_ended(); },
+                            .at_point =
+                                [&](std::string_view point) {
+                                  if (point == "store.footer_written") flush_held = rolls == 0;
+                                  if (point == "store.after_roll") ++rolls;
+                                }});
+  ASSERT_TRUE(store) << store.error().message();
+  // The first flush stands still at the disk.
+  disk.watch(
+      [&](std::uint64_t) {
+        flush_held.wait(true);
+        return false;
+      },
+      {});
+  storage::StoreThread running(
+      **store,
+      {.on_applied = [&](JournalPosition position, std::uint64_t) { applied = position.value; },
+       .on_read = [](auto, auto) {},
+       .on_failed = [](const Error&) {}},
+      [] { return true; });
+  thread = &running;
+  const JournalEntry entries[] = {records_at(1), records_at(2)};
+  running.apply({entries, 1});
+  wait_until([&] { return rolls == 1; });
+  running.apply({entries + 1, 1});
+  wait_until([&] { return applied == 2; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // asks whether a roll is wanted
+  flush_held = false;
+  flush_held.notify_all();
+  wait_until([&] { return (*store)->persisted() == JournalPosition(2); });
 }
 
 }  // namespace
