@@ -1,7 +1,10 @@
 #include "storage/rocks_file_system.h"
 
 #include <algorithm>
+#include <cstdarg>
+#include <cstdio>
 #include <filesystem>
+#include <mutex>
 
 namespace leat::storage {
 namespace {
@@ -136,6 +139,32 @@ class HeldLock final : public rocksdb::FileLock {
   std::unique_ptr<storage::FileLock> lock_;
 };
 
+// What cannot be written of it is left out.
+class LogFile final : public rocksdb::Logger {
+ public:
+  explicit LogFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+
+  using Logger::Logv;
+  void Logv(const char* format, std::va_list arguments) override {
+    char line[1024];
+    const int length = std::vsnprintf(line, sizeof line - 1, format, arguments);
+    if (length < 0) return;
+    const auto bytes = std::min<std::size_t>(static_cast<std::size_t>(length), sizeof line - 2);
+    line[bytes] = '\n';
+    const std::lock_guard lock(mutex_);
+    if (file_->write(bytes_, bytes_of(Slice(line, bytes + 1)))) bytes_ += bytes + 1;
+  }
+  std::size_t GetLogFileSize() const override {
+    const std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+
+ private:
+  std::unique_ptr<File> file_;
+  mutable std::mutex mutex_;
+  std::size_t bytes_ = 0;
+};
+
 }  // namespace
 
 IOStatus RocksFileSystem::NewSequentialFile(const std::string& path, const FileOptions&,
@@ -241,6 +270,15 @@ IOStatus RocksFileSystem::LockFile(const std::string& path, const IOOptions&,
 
 IOStatus RocksFileSystem::UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODebugContext*) {
   delete lock;
+  return IOStatus::OK();
+}
+
+IOStatus RocksFileSystem::NewLogger(const std::string& path, const IOOptions&,
+                                    std::shared_ptr<rocksdb::Logger>* log, IODebugContext*) {
+  auto file = io_.open(path, {.create = true, .write = true});
+  if (!file) return status_of(file);
+  if (auto ok = (*file)->truncate(0); !ok) return status_of(ok);
+  *log = std::make_shared<LogFile>(std::move(*file));
   return IOStatus::OK();
 }
 

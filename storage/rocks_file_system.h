@@ -56,6 +56,10 @@ class RocksFileSystem final : public rocksdb::FileSystem {
                              rocksdb::FileLock** lock, rocksdb::IODebugContext*) override;
   rocksdb::IOStatus UnlockFile(rocksdb::FileLock* lock, const rocksdb::IOOptions&,
                                rocksdb::IODebugContext*) override;
+  // RocksDB's own, over a file of this file system, aborts at the first line after a failed write.
+  rocksdb::IOStatus NewLogger(const std::string& path, const rocksdb::IOOptions&,
+                              std::shared_ptr<rocksdb::Logger>* log,
+                              rocksdb::IODebugContext*) override;
   rocksdb::IOStatus GetTestDirectory(const rocksdb::IOOptions&, std::string* path,
                                      rocksdb::IODebugContext*) override;
   rocksdb::IOStatus GetAbsolutePath(const std::string& path, const rocksdb::IOOptions&,

@@ -10,6 +10,8 @@ namespace {
 using storage::DiskStorage;
 
 constexpr auto kHang = std::chrono::seconds(60);
+// What storage that refuses for want of room may wait for a disk that has failed.
+constexpr auto kPatience = std::chrono::milliseconds(50);
 constexpr std::size_t kMostTopics = 6;
 
 std::string text(JournalPosition position) {
@@ -57,6 +59,7 @@ std::string StorageLife::open() {
   });
   if (!opened) {
     failed_ = opened.error();
+    if (disk_.failures() > 0) return {};
     return "does not open: " + opened.error().message();
   }
   storage_ = std::move(*opened);
@@ -75,14 +78,14 @@ std::string StorageLife::open() {
 }
 
 std::string StorageLife::check() {
-  if (auto hangs = settle(); !hangs.empty() || failed_) return hangs;
+  if (auto hangs = settle(); !hangs.empty() || !running()) return hangs;
   return difference(
       model_.state(), *storage_,
       [this](PartitionId partition, Offset from, Offset to) { return read(partition, from, to); });
 }
 
 std::string StorageLife::run(std::size_t steps) {
-  for (std::size_t i = 0; i < steps && !failed_; ++i)
+  for (std::size_t i = 0; i < steps && running(); ++i)
     if (auto wrong = step(); !wrong.empty()) return wrong;
   return {};
 }
@@ -100,13 +103,18 @@ void StorageLife::poll() {
 
 template <class Done>
 std::string StorageLife::poll_until(const char* what, Done done) {
-  const auto deadline = std::chrono::steady_clock::now() + kHang;
+  const auto start = std::chrono::steady_clock::now();
   for (;;) {
     poll();
     if (done() || failed_) return {};
+    const bool disk_failed = disk_.failures() > 0;
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_until(lock, deadline, [this] { return woken_; }))
-      return std::string("hangs while it waits for ") + what;
+    const auto deadline = start + (disk_failed ? kPatience : kHang);
+    if (!changed_.wait_until(lock, deadline, [this] { return woken_; })) {
+      if (!disk_failed && disk_.failures() > 0) continue;
+      stalled_ = true;
+      return disk_failed ? "" : std::string("hangs while it waits for ") + what;
+    }
     woken_ = false;
   }
 }
@@ -149,7 +157,8 @@ Result<std::vector<std::byte>> StorageLife::read(PartitionId partition, Offset f
 std::string StorageLife::step() {
   const std::uint64_t kind = random_.below(100);
   if (!storage_->has_room()) {
-    if (auto hangs = poll_until("room", [this] { return storage_->has_room(); }); !hangs.empty())
+    if (auto hangs = poll_until("room", [this] { return storage_->has_room(); });
+        !hangs.empty() || !running())
       return hangs;
   }
   if (random_.below(4) != 0) poll();
@@ -175,7 +184,7 @@ std::string StorageLife::send(ModelEntry entry, Call call) {
   if (result)
     return "entry " + text(model_.last()) + " got position " + text(storage_->last_appended());
   model_.take_back();
-  if (result.error() == ErrorCode::kQueueFull || failed_) return {};
+  if (result.error() == ErrorCode::kQueueFull || failed_ || disk_.failures() > 0) return {};
   return "refused: " + result.error().message();
 }
 

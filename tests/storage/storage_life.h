@@ -31,15 +31,15 @@ class StorageLife final : storage::StorageEvents {
   StorageLife(SimulatedDisk& disk, StorageModel& model, Promise before, std::uint64_t seed);
   ~StorageLife() override;
 
-  // Each returns what is wrong, empty for nothing. An error of storage is wrong unless the disk was
-  // told to fail.
+  // Each returns what is wrong, empty for nothing. Where the disk has failed an operation, storage
+  // may refuse and wait, and the life ends.
   std::string open();  // recovers, and compares with the model, which is cut to what was found
   std::string run(std::size_t steps);
   std::string check();  // all is durable, and is what the model says
   // A clean stop: whatever was appended is durable afterwards, unless the disk fails.
   void close();
 
-  bool running() const { return storage_ && !failed_; }
+  bool running() const { return storage_ && !failed_ && !stalled_; }
   JournalPosition found() const { return found_; }
   // As of now; any thread.
   Promise promised() const;
@@ -86,6 +86,7 @@ class StorageLife final : storage::StorageEvents {
   std::map<storage::ReadToken, Result<storage::ReadResult>> reads_;
   storage::ReadToken token_ = 0;
   std::optional<Error> failed_;
+  bool stalled_ = false;  // behind a disk that fails
   std::mutex mutex_;
   std::condition_variable changed_;
   bool woken_ = false;
