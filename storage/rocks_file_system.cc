@@ -139,10 +139,11 @@ class HeldLock final : public rocksdb::FileLock {
   std::unique_ptr<storage::FileLock> lock_;
 };
 
-// What cannot be written of it is left out.
+// Lines are gathered: an open writes hundreds. What cannot be written of them is left out.
 class LogFile final : public rocksdb::Logger {
  public:
   explicit LogFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  ~LogFile() override { write_gathered(); }
 
   using Logger::Logv;
   void Logv(const char* format, std::va_list arguments) override {
@@ -152,17 +153,30 @@ class LogFile final : public rocksdb::Logger {
     const auto bytes = std::min<std::size_t>(static_cast<std::size_t>(length), sizeof line - 2);
     line[bytes] = '\n';
     const std::lock_guard lock(mutex_);
-    if (file_->write(bytes_, bytes_of(Slice(line, bytes + 1)))) bytes_ += bytes + 1;
+    gathered_.append(line, bytes + 1);
+    if (gathered_.size() >= kGatheredBytes) write_gathered();
+  }
+  void Flush() override {
+    const std::lock_guard lock(mutex_);
+    write_gathered();
   }
   std::size_t GetLogFileSize() const override {
     const std::lock_guard lock(mutex_);
-    return bytes_;
+    return written_ + gathered_.size();
   }
 
  private:
+  static constexpr std::size_t kGatheredBytes = 64 << 10;
+  void write_gathered() {
+    if (!gathered_.empty() && file_->write(written_, bytes_of(gathered_)))
+      written_ += gathered_.size();
+    gathered_.clear();
+  }
+
   std::unique_ptr<File> file_;
   mutable std::mutex mutex_;
-  std::size_t bytes_ = 0;
+  std::string gathered_;
+  std::size_t written_ = 0;
 };
 
 }  // namespace

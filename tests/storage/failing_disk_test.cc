@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include "tests/storage/simulated_disk.h"
@@ -17,13 +19,15 @@
 namespace leat::test {
 namespace {
 
+constexpr unsigned kHangSeconds = 120;  // as tests/hang_report.cc, which takes the alarm
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::uint64_t kStride = 7;  // every seventh k under a sanitizer
 #else
 constexpr std::uint64_t kStride = 1;
 #endif
 constexpr std::uint64_t kOperations = 500;
-constexpr std::size_t kSteps = 250;  // makes more operations than that
+constexpr std::size_t kSteps = 500;  // make more operations than that
 
 struct Planted {
   std::uint64_t operation;
@@ -84,6 +88,7 @@ TEST(FailingDisk, LosesNothingThatWasTold) {
           if (!all_kinds && static_cast<std::uint64_t>(failure) != k % 3) continue;
           const Planted planted{k, failure, sticky};
           bool hit = false;
+          ::alarm(kHangSeconds);  // a hang is one run's, not all of theirs
           const auto wrong = live_with(planted, hit);
           EXPECT_TRUE(wrong.empty()) << what(planted) << ": " << wrong;
           ++runs;

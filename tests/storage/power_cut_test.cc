@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include "tests/storage/simulated_disk.h"
@@ -15,6 +17,8 @@
 
 namespace leat::test {
 namespace {
+
+constexpr unsigned kHangSeconds = 120;  // as tests/hang_report.cc, which takes the alarm
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -88,7 +92,7 @@ class History {
              std::vector<Crash>& crashes) {
     const std::size_t copies = kDepths[depth].copies;
     // About so many operations a step makes, and as many at a start as forty steps.
-    const std::uint64_t mean = (kDepths[depth].steps + 40) * 2 / copies;
+    const std::uint64_t mean = (kDepths[depth].steps + 40) * 5 / 4 / copies;
     auto random = std::make_shared<Random>(random_.next());
     auto next = std::make_shared<std::uint64_t>(disk.operations() + random->below(2 * mean));
     disk.watch(
@@ -134,6 +138,7 @@ TEST(PowerCut, WhatWasToldIsThereAndNothingElse) {
   const auto work = [&] {
     while (seen < states && !stop) {
       const std::uint64_t mine = seed.fetch_add(1);
+      ::alarm(kHangSeconds);  // a hang is one history's, not a long run's
       const auto wrong = History(mine, seen).run();
       if (wrong.empty()) continue;
       stop = true;
