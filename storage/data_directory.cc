@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 
 namespace leat::storage {
 namespace {
@@ -48,6 +49,17 @@ bool as_good_as_empty(const std::vector<std::string>& names) {
   });
 }
 
+// A new directory's own name is in its parent: unsynced, a power cut takes it with all it holds.
+Result<> sync_parent(FileIo& io, const std::string& path) {
+  std::filesystem::path directory(path);
+  if (!directory.has_filename()) directory = directory.parent_path();  // "data/"
+  const std::string parent = directory.parent_path().string();
+  auto synced = io.sync_directory(parent.empty() ? "." : parent);
+  // One that may not be read was not made by this user either, as a rule.
+  if (!synced && synced.error() == ErrorCode::kNotAllowed) return {};
+  return synced;
+}
+
 Result<> recognise(FileIo& io, const std::string& path, bool known) {
   if (known) {
     auto text = read_file(io, path + "/" + kFormatFile, 4096);
@@ -68,6 +80,9 @@ Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path) {
     return fail(ErrorCode::kDataDirForeign,
                 "'" + path + "' holds '" + names->front() +
                     "' and no FORMAT file; choose an empty directory with --data-dir");
+  // Until there is a FORMAT file: whoever made the directory may have died before this.
+  if (!known)
+    if (auto synced = sync_parent(io, path); !synced) return fail(located(synced.error(), path));
   DataDirectory directory{.path = path, .lock = nullptr};
   auto lock = io.lock(path + "/" + kLockFile);
   if (!lock) return fail(located(lock.error(), path));

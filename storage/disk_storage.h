@@ -139,7 +139,7 @@ class DiskStorage final : public Storage {
 
   DiskStorage(StorageOptions options, std::function<void()> wake);
   Result<> recover(FileIo& io);
-  Result<> open_store();
+  Result<> open_store(FileIo& io);
   Result<> open_journal(FileIo& io);
   Result<> replay(const JournalEntry& entry);
   void start_threads(FileIo& io);
@@ -182,8 +182,9 @@ class DiskStorage final : public Storage {
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreThread> store_thread_;
   std::unique_ptr<ReadThread> read_thread_;
-  std::mutex journal_mutex_;  // guards the pointer against RocksDB's flush thread
+  std::mutex told_mutex_;  // guards the two pointers against RocksDB's flush thread
   Journal* told_journal_ = nullptr;
+  StoreThread* told_store_thread_ = nullptr;
   std::unique_ptr<Journal> journal_;
 };
 

@@ -31,7 +31,7 @@ Result<> DiskStorage::recover(FileIo& io) {
   auto directory = open_data_directory(io, options_.data_dir);
   if (!directory) return fail(directory.error());
   directory_ = std::move(*directory);
-  if (auto ok = open_store(); !ok) return ok;
+  if (auto ok = open_store(io); !ok) return ok;
   if (auto ok = open_journal(io); !ok) return ok;
   auto ok = store_->recovered([this](PartitionId id) { return find_log(id) != nullptr; });
   if (!ok) return ok;
@@ -39,9 +39,10 @@ Result<> DiskStorage::recover(FileIo& io) {
   return {};
 }
 
-Result<> DiskStorage::open_store() {
+Result<> DiskStorage::open_store(FileIo& io) {
   auto store = Store::open(
       {.directory = directory_.rocksdb(),
+       .io = &io,
        .memtable_bytes = shares_.memtable,
        .other_memtable_bytes = shares_.other_memtable,
        .block_cache_bytes = shares_.block_cache,
@@ -51,8 +52,9 @@ Result<> DiskStorage::open_store() {
        .on_persisted =
            [this](JournalPosition position) {
              {
-               const std::lock_guard lock(journal_mutex_);
+               const std::lock_guard lock(told_mutex_);
                if (told_journal_) told_journal_->set_persisted(position);
+                                    if (told_store_thread_) told_store_thread_->roll_ended();
              }
              tell([&](Inbox& inbox) { inbox.persisted = position; });
            },
@@ -75,6 +77,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
   const std::size_t writes = options_.memory_bytes < kSmallMemoryBytes ? 4 : 16;
   JournalOptions options{
       .directory = directory_.journal(),
+      .first_segment_bytes = std::min<std::size_t>(1 << 20, options_.journal_segment_bytes),
       .segment_bytes = options_.journal_segment_bytes,
       .max_group_bytes = std::min<std::size_t>(shares_.journal / writes, 1 << 20),
       .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
@@ -92,7 +95,8 @@ Result<> DiskStorage::open_journal(FileIo& io) {
           [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); },
       .on_no_space =
           [this] {
-            if (store_thread_) store_thread_->look_at_space();
+            const std::lock_guard lock(told_mutex_);
+            if (told_store_thread_) told_store_thread_->look_at_space();
           }};
   const JournalPosition persisted = store_->persisted();
   auto journal = Journal::open(
@@ -110,7 +114,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
   // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
   epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));
   {
-    const std::lock_guard lock(journal_mutex_);
+    const std::lock_guard lock(told_mutex_);
     told_journal_ = journal_.get();
   }
   persisted_ = store_->persisted();
@@ -149,6 +153,10 @@ void DiskStorage::start_threads(FileIo& io) {
       .free_bytes = [this, &io] { return io.free_bytes(directory_.path); },
       .reserve_bytes = reserve_bytes()};
   store_thread_ = std::make_unique<StoreThread>(*store_, std::move(events), std::move(options));
+  {
+    const std::lock_guard lock(told_mutex_);
+    told_store_thread_ = store_thread_.get();
+  }
   read_thread_ =
       std::make_unique<ReadThread>(*store_, [this](ReadToken token, Result<ReadResult> result) {
         tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
@@ -163,6 +171,10 @@ DiskStorage::~DiskStorage() {
   if (store_) store_->give_up();  // the journal has what RocksDB could not take
   if (journal_) journal_->close();
   const bool running = store_thread_ != nullptr;
+  {
+    const std::lock_guard lock(told_mutex_);
+    told_store_thread_ = nullptr;
+  }
   read_thread_.reset();
   store_thread_.reset();
   if (running && !failed_ && !low_space_ && store_->anything_to_roll() &&
@@ -171,7 +183,7 @@ DiskStorage::~DiskStorage() {
     [[maybe_unused]] const auto ok = store_->roll_and_wait();
   }
   {
-    const std::lock_guard lock(journal_mutex_);
+    const std::lock_guard lock(told_mutex_);
     told_journal_ = nullptr;
   }
   store_.reset();

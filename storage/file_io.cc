@@ -103,6 +103,11 @@ class RealFile final : public File {
     return static_cast<std::uint64_t>(status.st_size);
   }
 
+  Result<> truncate(std::uint64_t bytes) override {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) return failed("truncating", path_);
+    return {};
+  }
+
  private:
   // Some file systems take O_DIRECT at open and refuse the write, and a short write leaves the rest
   // unaligned. O_DSYNC stays, so what was durable on return still is.
@@ -141,6 +146,8 @@ std::string holder_of(int fd) {
 
 class RealFileIo final : public FileIo {
  public:
+  bool native() const override { return true; }
+
   Result<std::unique_ptr<File>> open(const std::string& path, const OpenOptions& o) override {
     int flags = O_CLOEXEC | (o.write ? O_RDWR : O_RDONLY) | (o.create ? O_CREAT : 0) |
                 (o.write_through ? O_DSYNC : 0) | (o.direct ? O_DIRECT : 0);
@@ -162,6 +169,11 @@ class RealFileIo final : public FileIo {
 
   Result<> make_directory(const std::string& path) override {
     if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return failed("creating", path);
+    return {};
+  }
+
+  Result<> remove_directory(const std::string& path) override {
+    if (::rmdir(path.c_str()) != 0) return failed("removing", path);
     return {};
   }
 
@@ -195,6 +207,13 @@ class RealFileIo final : public FileIo {
     struct statvfs status;
     if (::statvfs(path.c_str(), &status) != 0) return failed("asking for the room of", path);
     return std::uint64_t{status.f_bavail} * status.f_frsize;
+  }
+
+  bool takes_direct_io(const std::string& directory) override {
+    const std::string probe = directory + "/direct-io-probe";
+    const Descriptor fd(::open(probe.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_DIRECT, 0600));
+    ::unlink(probe.c_str());
+    return fd.get() >= 0;
   }
 
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {

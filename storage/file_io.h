@@ -1,6 +1,6 @@
-// Storage's own door to the disk (rule 14). The real disk stands behind real_file_io(); tests put a
-// recording one in its place that fails operations or drops what was not synced. RocksDB's files do
-// not pass through here yet.
+// Storage's own door to the disk (rule 14). The real disk stands behind real_file_io(); tests put
+// one in its place that fails operations or drops what was not synced, and RocksDB's files then go
+// through it too (rocks_file_system.h).
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,8 @@ class File {
   // assumed of what was written before, and a repeated call proves nothing.
   virtual Result<> sync() = 0;
   virtual Result<std::uint64_t> size() = 0;
+  // Cuts the file, or lengthens it with zeros.
+  virtual Result<> truncate(std::uint64_t bytes) = 0;
 
   // For the write queue that belongs to the same FileIo: what the kernel calls the file, and what
   // came of a write of `bytes` at `at` to it, by the kernel's `result`: writes what is missing.
@@ -56,16 +58,22 @@ class FileLock {
 class FileIo {
  public:
   virtual ~FileIo() = default;
+  // Whether its paths and files are the kernel's own, with nothing between: then RocksDB opens them
+  // by itself, which is quicker.
+  virtual bool native() const { return false; }
   virtual Result<std::unique_ptr<File>> open(const std::string& path,
                                              const OpenOptions& options) = 0;
   virtual Result<> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<> remove(const std::string& path) = 0;
-  virtual Result<> make_directory(const std::string& path) = 0;  // fine if it exists
+  virtual Result<> make_directory(const std::string& path) = 0;    // fine if it exists
+  virtual Result<> remove_directory(const std::string& path) = 0;  // an empty one
   virtual Result<> sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;  // names, sorted
   virtual Result<bool> exists(const std::string& path) = 0;
   // Bytes that can still be written to the file system that holds `path`.
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
+  // Whether files in the directory can be opened for O_DIRECT: tmpfs and some overlays refuse it.
+  virtual bool takes_direct_io(const std::string& directory) = 0;
   // Creates `path` if missing, takes an exclusive lock on it and writes this process's id into it.
   // kDataDirLocked, with the holder's id where it can be read, when another holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;

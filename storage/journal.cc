@@ -224,6 +224,7 @@ class Journal::Writer {
       free_.push_back(group.slot);
       durable_ = durable_ + group.entries.size();
       marker_at_ = Time::clock::now() + options_.marker_after;
+      if (!std::exchange(begun_, true)) segments_->begun();
       if (group.entries.empty()) continue;
       point("journal.after_write");
       events_.on_durable(group.entries);
@@ -312,6 +313,7 @@ class Journal::Writer {
     auto next = segments_->roll(sealed_, group_bytes);
     if (!next) return fail(next.error());
     segment_ = std::move(*next);
+    begun_ = false;
     used_ = 0;
     return {};
   }
@@ -337,6 +339,7 @@ class Journal::Writer {
   // The journal's thread, once it runs.
   std::unique_ptr<JournalSegments> segments_;
   OpenSegment segment_;
+  bool begun_ = false;                 // it holds a durable group
   std::unique_ptr<WriteQueue> queue_;  // its wake() is anybody's
   std::string fallback_;
   std::deque<Group> in_flight_;  // in the order of the log

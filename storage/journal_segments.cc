@@ -68,6 +68,7 @@ Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t mi
   OpenSegment next = std::move(*spare_);
   spare_.reset();
   current_ = {next.number, next.bytes};
+  begun_ = false;
   changed_.notify_all();
   lock.unlock();
   point("journal.after_roll");
@@ -78,6 +79,14 @@ void JournalSegments::give_up() {
   {
     const std::lock_guard lock(mutex_);
     gives_up_ = true;
+  }
+  changed_.notify_all();
+}
+
+void JournalSegments::begun() {
+  {
+    const std::lock_guard lock(mutex_);
+    begun_ = true;
   }
   changed_.notify_all();
 }
@@ -167,7 +176,9 @@ void JournalSegments::run() {
     if (!ok) {
       changed_.notify_all();
       if (no_space_) {  // nothing that was acknowledged is concerned
+        lock.unlock();
         if (options_.on_no_space) options_.on_no_space();
+        lock.lock();
         changed_.wait_for(lock, kSpaceAfter, [this] { return stopping_; });
         continue;
       }
@@ -178,12 +189,16 @@ void JournalSegments::run() {
 }
 
 bool JournalSegments::work_waits() const {
-  return wanted_bytes_ != 0 || !retired_.empty() ||
-         (!sealed_.empty() && sealed_.front().last <= persisted_);
+  return wanted_bytes_ != 0 || !retired_.empty() || oldest_retires();
+}
+
+bool JournalSegments::oldest_retires() const {
+  if (sealed_.empty() || (sealed_.size() == 1 && !begun_)) return false;
+  return sealed_.front().last <= persisted_;
 }
 
 Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
-  while (!sealed_.empty() && sealed_.front().last <= persisted_) {
+  while (oldest_retires()) {
     retired_.push_back({sealed_.front().number, sealed_.front().bytes});
     sealed_.pop_front();
   }

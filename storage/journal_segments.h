@@ -48,6 +48,9 @@ class JournalSegments {
   // The journal's thread: seals the current segment, whose last entry is `last`, and gives the
   // next, of at least `min_bytes`. Waits until it is prepared.
   Result<OpenSegment> roll(JournalPosition last, std::uint64_t min_bytes);
+  // The journal's thread: the current segment holds a durable group. Before that its predecessor
+  // stays, or a power cut would leave a journal without any group.
+  void begun();
 
   // Any thread. The journal closes: roll() fails with kNoSpace where it would wait for space.
   void give_up();
@@ -71,6 +74,7 @@ class JournalSegments {
   Result<> remove_unlisted();
   void run();
   bool work_waits() const;
+  bool oldest_retires() const;
   Result<> work(std::unique_lock<std::mutex>& lock);
   Result<> prepare(std::unique_lock<std::mutex>& lock);
   void point(const char* name) const;
@@ -83,6 +87,7 @@ class JournalSegments {
   std::condition_variable changed_;
   std::deque<Sealed> sealed_;
   Segment current_{};
+  bool begun_ = false;
   std::optional<OpenSegment> spare_;
   std::vector<Segment> retired_;  // persisted, and perhaps in the manifest still
   std::optional<Segment> recycled_;

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <array>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <rocksdb/compaction_filter.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include "storage/keys.h"
+#include "storage/rocks_file_system.h"
 #include "storage/thread.h"
 
 namespace leat::storage {
@@ -77,15 +75,6 @@ class RewriteFilters final : public rocksdb::CompactionFilterFactory {
 
 namespace {
 
-// tmpfs and some overlays refuse O_DIRECT; RocksDB would find out at its first flush.
-bool takes_direct_io(const std::string& directory) {
-  const std::string probe = directory + "/direct-io-probe";
-  const int fd = ::open(probe.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
-  if (fd >= 0) ::close(fd);
-  ::unlink(probe.c_str());
-  return fd >= 0;
-}
-
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
@@ -132,9 +121,11 @@ rocksdb::ColumnFamilyOptions small_family_options(std::size_t memtable_bytes,
   return options;
 }
 
-rocksdb::DBOptions db_options(const RocksOptions& options,
+// `env`: null is RocksDB's own.
+rocksdb::DBOptions db_options(const RocksOptions& options, rocksdb::Env* env,
                               std::shared_ptr<rocksdb::EventListener> listener) {
   rocksdb::DBOptions db;
+  if (env) db.env = env;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.paranoid_checks = true;
@@ -147,7 +138,8 @@ rocksdb::DBOptions db_options(const RocksOptions& options,
   db.keep_log_file_num = 2;
   db.max_log_file_size = 1 << 20;
   db.info_log_level = rocksdb::WARN_LEVEL;
-  const bool direct = takes_direct_io(options.directory);
+  // Where it is refused RocksDB would find out at its first flush.
+  const bool direct = options.io->takes_direct_io(options.directory);
   db.use_direct_reads = direct;
   db.use_direct_io_for_flush_and_compaction = direct;
   db.compaction_readahead_size = options.readahead_bytes;
@@ -182,8 +174,10 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
+  if (!options.io->native()) rocks->env_ = rocks_env(*options.io);
   const auto status =
-      rocksdb::DB::Open(db_options(options, std::make_shared<RocksListener>(rocks->shared_)),
+      rocksdb::DB::Open(db_options(options, rocks->env_.get(),
+                                   std::make_shared<RocksListener>(rocks->shared_)),
                         options.directory, families, &handles, &db);
   if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
   rocks->cache_ = cache;

@@ -13,6 +13,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include "storage/file_io.h"
 #include "storage/state/family.h"
 
 namespace leat::storage {
@@ -26,6 +27,7 @@ inline std::string_view view(const rocksdb::Slice& text) {
 
 struct RocksOptions {
   std::string directory;
+  FileIo* io = &real_file_io();           // a native one RocksDB passes by
   std::size_t memtable_bytes = 64 << 20;  // of the records family; one memtable is one segment
   std::size_t other_memtable_bytes = 4 << 20;
   std::size_t block_cache_bytes = 32 << 20;
@@ -101,6 +103,7 @@ class Rocks {
   friend class RewriteFilters;
   std::shared_ptr<Shared> shared_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::unique_ptr<rocksdb::Env> env_;  // outlives the database; null is RocksDB's own
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles_{};
 };

@@ -85,6 +85,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kTopicCreated: {
       auto created = TopicCreated::decode(entry.body);
       if (!created) return fail(created.error());
+      if (!wants(Family::kCatalog, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
       CatalogStore::persist(*created, rows);
       return {};
@@ -97,6 +98,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kTopicConfigured: {
       auto configured = TopicConfigured::decode(entry.body);
       if (!configured) return fail(configured.error());
+      if (!wants(Family::kCatalog, entry.position)) return {};
       return apply_configured(*configured, batch);
     }
     case EntryKind::kLogStartsMoved: {
@@ -108,6 +110,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kOffsetsCommitted: {
       auto committed = OffsetsCommitted::decode(entry.body);
       if (!committed) return fail(committed.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
       OffsetStore::persist(*committed, rows);
       return {};
@@ -115,6 +118,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kProducerInitialized: {
       auto initialized = ProducerInitialized::decode(entry.body);
       if (!initialized) return fail(initialized.error());
+      if (!wants(Family::kProducers, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kProducers, batch);
       ProducerStore::persist(*initialized, rows);
       return {};
@@ -122,6 +126,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kGroupChanged: {
       auto changed = GroupChanged::decode(entry.body);
       if (!changed) return fail(changed.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
       GroupStore::persist(*changed, rows);
       return {};
@@ -129,6 +134,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kGroupDeleted: {
       auto deleted = GroupDeleted::decode(entry.body);
       if (!deleted) return fail(deleted.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
       return apply_deleted(*deleted, batch);
     }
   }
@@ -171,8 +177,10 @@ Result<> Store::apply_configured(const TopicConfigured& configured, rocksdb::Wri
 
 void Store::apply_moved(const LogStartsMoved& moved, JournalPosition at,
                         rocksdb::WriteBatch& batch) {
-  RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
-  LogStartStore::persist(moved, at, rows);
+  if (wants(Family::kCatalog, at)) {
+    RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
+    LogStartStore::persist(moved, at, rows);
+  }
   for (const auto& move : moved.moves) index_.move_start(move.partition, move.start, at);
   roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
 }
@@ -180,15 +188,18 @@ void Store::apply_moved(const LogStartsMoved& moved, JournalPosition at,
 Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
                               rocksdb::WriteBatch& batch) {
   if (auto ok = write(batch); !ok) return ok;  // the scans below must see earlier rows
-  RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
-  CatalogStore::persist(deleted, topics);
-  epochs_.persist(deleted, topics);
-  LogStartStore::persist(deleted, topics);
-  epochs_.apply(deleted);
-  producers_.apply(deleted);
+  if (wants(Family::kCatalog, at)) {
+    RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
+    CatalogStore::persist(deleted, topics);
+    epochs_.persist(deleted, topics);
+    LogStartStore::persist(deleted, topics);
+    epochs_.apply(deleted);
+  }
+  if (wants(Family::kProducers, at)) producers_.apply(deleted);
   for (std::uint32_t i = 0; i < deleted.partitions; ++i)
     index_.remove(deleted.first_partition + i, at);
   roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
+  if (!wants(Family::kOffsets, at)) return {};
   const RocksFamilyReader groups(*rocks_, Family::kOffsets);
   RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
   if (auto ok = GroupStore::persist(deleted, groups, rows); !ok) return ok;
@@ -201,18 +212,24 @@ Result<> Store::apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& 
   return GroupStore::persist(deleted, RocksFamilyReader(*rocks_, Family::kOffsets), rows);
 }
 
+// A roll in a replay may come before what some families held at open: their position must not go
+// back, or the next start would apply to them again what they have.
+JournalPosition Store::held_by(Family family) const {
+  return std::max(applied_, at_open_.of[static_cast<std::size_t>(family)]);
+}
+
 Result<> Store::roll() {
   if (options_.at_point) options_.at_point("store.before_roll");
   rocksdb::WriteBatch batch;
   const auto key = keys::footer(segment_);
-  const Footer footer{applied_, index_.ranges_of(segment_)};
+  const Footer footer{held_by(Family::kRecords), index_.ranges_of(segment_)};
   const auto status =
       batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), footer.encode());
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
   RocksFamilyWriter producers(*rocks_, Family::kProducers, batch);
   producers_.persist_changes(producers);
   for (const Family family : kStateFamilies)
-    RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(applied_));
+    RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(held_by(family)));
   {
     // Before the flush that will look for it. The batch's rows get numbers above this one.
     const std::lock_guard lock(mutex_);

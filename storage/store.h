@@ -24,6 +24,7 @@ namespace leat::storage {
 
 struct StoreOptions {
   std::string directory;
+  FileIo* io = &real_file_io();  // RocksDB's files go through it, unless it is native
   std::size_t memtable_bytes = 64 << 20;
   std::size_t other_memtable_bytes = 4 << 20;
   std::size_t block_cache_bytes = 32 << 20;
@@ -96,6 +97,7 @@ class Store {
                          rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch);
   Result<> load_own_state();
+  JournalPosition held_by(Family family) const;  // everything up to there, once it is flushed
   Result<> write(rocksdb::WriteBatch& batch);
   Result<> when_there_is_space(const std::function<Result<>()>& step);
   void flushed(Family family, std::uint64_t up_to);

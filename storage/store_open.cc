@@ -14,6 +14,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   Store* raw = store.get();
   auto rocks = Rocks::open(
       {.directory = store->options_.directory,
+       .io = store->options_.io,
        .memtable_bytes = store->options_.memtable_bytes,
        .other_memtable_bytes = store->options_.other_memtable_bytes,
        .block_cache_bytes = store->options_.block_cache_bytes,

@@ -43,6 +43,14 @@ void StoreThread::look_at_space() {
   changed_.notify_one();
 }
 
+void StoreThread::roll_ended() {
+  {
+    const std::lock_guard lock(mutex_);
+    roll_ended_ = true;
+  }
+  changed_.notify_one();
+}
+
 void StoreThread::run() {
   std::vector<JournalEntry> entries;
   tell_space();
@@ -50,18 +58,21 @@ void StoreThread::run() {
     {
       std::unique_lock lock(mutex_);
       const auto woken = [&] {
-        return stopping_ || look_ || !entries_.empty() || !entries.empty();
+        return stopping_ || look_ || roll_ended_ || !entries_.empty() || !entries.empty();
       };
       if (!space_low_)
         changed_.wait(lock, woken);
       else if (!changed_.wait_for(lock, kSpaceAfter, woken))
         since_look_ = kLookAtSpaceEvery;
       if (std::exchange(look_, false)) since_look_ = kLookAtSpaceEvery;
+      roll_ended_ = false;
       if (stopping_ && entries_.empty() && entries.empty()) return;
       if (entries.empty()) entries.swap(entries_);
     }
     apply_round(entries);
     if (since_look_ >= kLookAtSpaceEvery) tell_space();
+    if (failed_) continue;
+    if (auto ok = roll_if_wanted(); !ok) stop_for_good(ok.error());
   }
 }
 
@@ -73,21 +84,28 @@ void StoreThread::tell_space() {
   events_.on_free(*free);
 }
 
+Result<> StoreThread::roll_if_wanted() {
+  if (!store_.anything_to_roll() || store_.roll_pending() || !options_.roll_wanted()) return {};
+  return store_.roll();
+}
+
+void StoreThread::stop_for_good(const Error& error) {
+  failed_ = true;
+  events_.on_failed(error);
+}
+
 void StoreThread::apply_round(std::vector<JournalEntry>& entries) {
   const std::size_t count = std::min(entries.size(), kEntriesPerSlice);
   if (count == 0) return;
   const std::span slice(entries.data(), count);
   if (!failed_) {
-    auto ok = store_.apply(slice);
-    if (ok && options_.roll_wanted() && !store_.roll_pending()) ok = store_.roll();
-    if (ok) {
+    if (auto ok = store_.apply(slice); ok) {
       std::uint64_t bytes = 0;
       for (const JournalEntry& entry : slice) bytes += entry.body.size();
       since_look_ += bytes;
       events_.on_applied(slice.back().position, bytes);
     } else {
-      failed_ = true;
-      events_.on_failed(ok.error());
+      stop_for_good(ok.error());
     }
   }
   entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(count));

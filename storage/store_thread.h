@@ -40,11 +40,16 @@ class StoreThread {
   void apply(std::span<const JournalEntry> entries);
   // Any thread: the disk is said to be full.
   void look_at_space();
+  // Any thread. A roll is persisted. The journal may have pressed for the next one meanwhile, and
+  // while it does no further entries come that would ask for it.
+  void roll_ended();
 
  private:
   void run();
   void apply_round(std::vector<JournalEntry>& entries);
   void tell_space();
+  Result<> roll_if_wanted();
+  void stop_for_good(const Error& error);
 
   Store& store_;
   StoreThreadEvents events_;
@@ -57,7 +62,7 @@ class StoreThread {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<JournalEntry> entries_;
-  bool stopping_ = false, look_ = false;
+  bool stopping_ = false, look_ = false, roll_ended_ = false;
 
   std::thread thread_;
 };

@@ -53,6 +53,7 @@ class RecordingFile final : public File {
   }
 
   Result<std::uint64_t> size() override { return under_->size(); }
+  Result<> truncate(std::uint64_t bytes) override { return under_->truncate(bytes); }
 
   const std::string& path() const { return path_; }
   // What the failure left of a write: blocks of it, each or none, on the disk for good.

@@ -67,6 +67,12 @@ class RecordingFileIo final : public storage::FileIo {
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& path) override;
   Result<> make_directory(const std::string& path) override { return under_.make_directory(path); }
+  Result<> remove_directory(const std::string& path) override {
+    return under_.remove_directory(path);
+  }
+  bool takes_direct_io(const std::string& directory) override {
+    return under_.takes_direct_io(directory);
+  }
   Result<> sync_directory(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& path) override {
     return under_.list(path);

@@ -1,0 +1,350 @@
+#include "tests/storage/storage_life.h"
+
+#include <chrono>
+
+#include "protocol/record_batch.h"
+
+namespace leat::test {
+namespace {
+
+using storage::DiskStorage;
+
+constexpr auto kHang = std::chrono::seconds(60);
+// What storage that refuses for want of room may wait for a disk that has failed.
+constexpr auto kPatience = std::chrono::milliseconds(50);
+constexpr std::size_t kMostTopics = 6;
+
+std::string text(JournalPosition position) {
+  return std::to_string(position.value);
+}
+
+// Small, so that a short history sees segments end and come back, memtables and families flushed
+// for several reasons, and files moved.
+storage::StorageOptions small_options() {
+  return {.data_dir = "/data",
+          .memory_bytes = 8 << 20,
+          .max_unpersisted_bytes = 1 << 20,
+          .max_unpersisted_entries = 240,
+          .journal_segment_bytes = 64 << 10};
+}
+
+}  // namespace
+
+StorageLife::StorageLife(SimulatedDisk& disk, StorageModel& model, Promise before,
+                         std::uint64_t seed)
+    : disk_(disk),
+      model_(model),
+      before_(before),
+      random_(seed),
+      told_(before.told.value),
+      sent_(before.sent.value),
+      epoch_(before.epoch.value) {}
+
+StorageLife::~StorageLife() = default;
+
+Promise StorageLife::promised() const {
+  // Told first: what is told meanwhile was sent before.
+  Promise promise{.opened = opened_};
+  promise.epoch = LeaderEpoch(epoch_);
+  promise.told = JournalPosition(told_);
+  promise.sent = JournalPosition(sent_);
+  return promise;
+}
+
+std::string StorageLife::open() {
+  auto opened = DiskStorage::open(small_options(), disk_, [this] {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+  });
+  if (!opened) {
+    failed_ = opened.error();
+    if (disk_.failures() > 0) return {};
+    return "does not open: " + opened.error().message();
+  }
+  storage_ = std::move(*opened);
+  found_ = storage_->durable();
+  const std::string range = text(before_.told) + " to " + text(before_.sent);
+  if (found_ < before_.told || found_ > before_.sent)
+    return "found entries up to " + text(found_) + ", not to one of " + range;
+  if (storage_->leader_epoch() <= before_.epoch) return "the leader epoch did not rise";
+  model_.truncate(found_);
+  told_ = sent_ = found_.value;
+  epoch_ = storage_->leader_epoch().value;
+  opened_ = true;
+  if (auto differs = check(); !differs.empty())
+    return "of entries up to " + text(found_) + " of " + range + ": " + differs;
+  return {};
+}
+
+std::string StorageLife::check() {
+  if (auto hangs = settle(); !hangs.empty() || !running()) return hangs;
+  return difference(
+      model_.state(), *storage_,
+      [this](PartitionId partition, Offset from, Offset to) { return read(partition, from, to); });
+}
+
+std::string StorageLife::run(std::size_t steps) {
+  for (std::size_t i = 0; i < steps && running(); ++i)
+    if (auto wrong = step(); !wrong.empty()) return wrong;
+  return {};
+}
+
+void StorageLife::close() {
+  storage_.reset();
+}
+
+// ---- waiting ----
+
+void StorageLife::poll() {
+  storage_->poll(*this);
+  told_ = storage_->durable().value;
+}
+
+template <class Done>
+std::string StorageLife::poll_until(const char* what, Done done) {
+  const auto start = std::chrono::steady_clock::now();
+  for (;;) {
+    poll();
+    if (done() || failed_) return {};
+    const bool disk_failed = disk_.failures() > 0;
+    std::unique_lock lock(mutex_);
+    const auto deadline = start + (disk_failed ? kPatience : kHang);
+    if (!changed_.wait_until(lock, deadline, [this] { return woken_; })) {
+      if (!disk_failed && disk_.failures() > 0) continue;
+      stalled_ = true;
+      return disk_failed ? "" : std::string("hangs while it waits for ") + what;
+    }
+    woken_ = false;
+  }
+}
+
+std::string StorageLife::settle() {
+  return poll_until("durability",
+                    [this] { return storage_->durable() >= storage_->reply_position(); });
+}
+
+Result<std::vector<std::byte>> StorageLife::read(PartitionId partition, Offset from, Offset to) {
+  std::vector<std::byte> all;
+  while (from < to) {
+    auto outcome = storage_->read(partition, from, 32 << 10, ++token_);
+    if (std::holds_alternative<storage::ReadLater>(outcome)) {
+      if (auto hangs = poll_until("a read", [this] { return reads_.contains(token_); });
+          !reads_.contains(token_))
+        return fail(ErrorCode::kTimedOut, hangs + (failed_ ? failed_->message() : ""));
+      auto result = std::move(reads_.extract(token_).mapped());
+      if (!result) return fail(result.error());
+      outcome = std::move(*result);
+    }
+    const Offset before = from;
+    for (const auto& stored : std::get<storage::ReadResult>(outcome).batches) {
+      for (Bytes rest = stored.bytes; !rest.empty();) {
+        const auto batch = RecordBatchView::parse(rest);
+        if (!batch) return fail(batch.error());
+        if (auto ok = batch->validate(); !ok) return fail(ok.error());
+        from = batch->last_offset() + 1;
+        rest = rest.subspan(batch->bytes().size());
+      }
+      all.insert(all.end(), stored.bytes.begin(), stored.bytes.end());
+    }
+    if (from == before) return fail(ErrorCode::kCorruptStorage, "nothing where something must be");
+  }
+  return all;
+}
+
+// ---- the workload ----
+
+std::string StorageLife::step() {
+  const std::uint64_t kind = random_.below(100);
+  if (!storage_->has_room()) {
+    if (auto hangs = poll_until("room", [this] { return storage_->has_room(); });
+        !hangs.empty() || !running())
+      return hangs;
+  }
+  if (random_.below(4) != 0) poll();
+  if (kind < 58) return append();
+  if (kind < 62) return retry();
+  if (kind < 75) return commit();
+  if (kind < 82) return change_group();
+  if (kind < 86) return init_producer();
+  if (kind < 90) return create_topic();
+  if (kind < 92) return delete_topic();
+  if (kind < 93) return delete_group();
+  if (kind < 99) return settle();
+  return check();
+}
+
+// The model has it before storage does: it may be on the disk before the call returns.
+template <class Call>
+std::string StorageLife::send(ModelEntry entry, Call call) {
+  model_.append(std::move(entry));
+  sent_ = model_.last().value;
+  const auto result = call();
+  if (result && storage_->last_appended() == model_.last()) return {};
+  if (result)
+    return "entry " + text(model_.last()) + " got position " + text(storage_->last_appended());
+  model_.take_back();
+  if (result.error() == ErrorCode::kQueueFull || failed_ || disk_.failures() > 0) return {};
+  return "refused: " + result.error().message();
+}
+
+std::optional<storage::TopicPartition> StorageLife::random_partition() {
+  const auto& topics = model_.state().topics;
+  if (topics.empty()) return std::nullopt;
+  const auto topic =
+      std::next(topics.begin(), static_cast<std::ptrdiff_t>(random_.below(topics.size())));
+  const auto index = random_.below(topic->second.partitions.size());
+  return storage::TopicPartition{topic->second.id,
+                                 PartitionIndex(static_cast<std::int32_t>(index))};
+}
+
+std::string StorageLife::append() {
+  const auto& state = model_.state();
+  const auto at = random_partition();
+  if (!at) return create_topic();
+  const storage::Topic* topic = storage_->find_topic(at->topic);
+  if (!topic) return "a topic is missing";
+  const PartitionId partition = topic->partitions[static_cast<std::size_t>(at->partition.value)];
+
+  const std::uint64_t large = random_.below(100);
+  const std::size_t bytes = large == 0   ? 60'000 + random_.below(100'000)
+                            : large < 10 ? 3'000 + random_.below(20'000)
+                                         : random_.below(400);
+  RecordBatchBuilder builder;
+  std::string value(bytes, static_cast<char>('a' + random_.below(26)));
+  value += std::to_string(random_.next());  // no two are the same
+  for (std::uint64_t i = random_.below(3) + 1; i > 0; --i)
+    builder.append({.key = {}, .value = as_bytes(value)}, 1);
+  if (!state.producers.empty() && random_.below(2) == 0) {
+    const auto producer =
+        std::next(state.producers.begin(),
+                  static_cast<std::ptrdiff_t>(random_.below(state.producers.size())));
+    const ProducerIdentity identity{producer->first, producer->second};
+    builder.set_producer(identity, state.next_sequence(partition, identity));
+  }
+  auto batch = std::make_shared<std::vector<std::byte>>(builder.take());
+  const auto view = RecordBatchView::parse(*batch);
+  if (view->producer_id() >= 0)
+    if (const auto next = storage_->check_sequence(partition, *view); !next || *next)
+      return "the next batch of a producer is not taken: " +
+             (next ? "known" : next.error().message());
+  const Offset base = state.partitions.at(partition).next;
+  assign_offset(*batch, base, storage_->leader_epoch());
+  Offset given = base;
+  auto wrong = send(ModelRecords{partition, batch}, [&]() -> Result<> {
+    auto appended = storage_->append(partition, topic->config, *batch);
+    if (!appended) return fail(appended.error());
+    given = appended->base;
+    return {};
+  });
+  if (wrong.empty() && given != base) return "offset " + std::to_string(given.value) + " given";
+  return wrong;
+}
+
+// Of the newest batch of a partition: it is known.
+std::string StorageLife::retry() {
+  for (const auto& [id, partition] : model_.state().partitions) {
+    if (partition.batches.empty()) continue;
+    const auto batch = RecordBatchView::parse(*partition.batches.back());
+    const auto epoch = model_.state().producers.find(batch->producer_id());
+    if (batch->producer_id() < 0 || epoch->second != batch->producer_epoch()) continue;
+    const auto known = storage_->check_sequence(id, *batch);
+    if (!known || *known != std::optional(batch->base_offset())) return "a retry is not known";
+  }
+  return {};
+}
+
+std::string StorageLife::create_topic() {
+  const auto& state = model_.state();
+  if (state.topics.size() >= kMostTopics) return {};
+  std::string name = "topic-" + std::to_string(random_.below(2 * kMostTopics));
+  if (state.topics.contains(name)) return {};
+  ModelTopic topic{.id = random_.topic_id()};
+  const auto partitions = static_cast<std::int32_t>(random_.below(3) + 1);
+  for (std::int32_t i = 0; i < partitions; ++i)
+    topic.partitions.push_back(state.next_partition + static_cast<std::uint32_t>(i));
+  const std::uint64_t kind = random_.below(6);
+  if (kind == 0) topic.config = {Durability::kInterval, std::chrono::milliseconds(2)};
+  if (kind == 1) topic.config.durability = Durability::kMemory;
+  return send(ModelTopicCreated{name, topic}, [&] {
+    return storage_->create_topic(topic.id, name, partitions, topic.config, WallTime());
+  });
+}
+
+std::string StorageLife::delete_topic() {
+  const auto at = random_partition();
+  if (!at || model_.state().topics.size() < 2) return {};
+  return send(ModelTopicDeleted{storage_->find_topic(at->topic)->name},
+              [&] { return storage_->delete_topic(at->topic); });
+}
+
+std::string StorageLife::commit() {
+  ModelCommits commits{.group = random_group()};
+  for (std::uint64_t i = random_.below(3) + 1; i > 0; --i) {
+    const auto at = random_partition();
+    if (!at) return {};
+    const std::size_t metadata = random_.below(10) == 0 ? 3'000 : random_.below(100);
+    commits.commits[*at] = {Offset(static_cast<std::int64_t>(random_.below(1000))),
+                            std::string(metadata, static_cast<char>('a' + random_.below(26))),
+                            LeaderEpoch(static_cast<std::int32_t>(random_.below(9)) - 1)};
+  }
+  std::vector<storage::OffsetCommit> offsets;
+  for (const auto& [at, commit] : commits.commits)
+    offsets.push_back({at.topic, at.partition, commit.offset, commit.metadata, commit.epoch});
+  return send(commits, [&] { return storage_->commit_offsets(commits.group, offsets); });
+}
+
+std::string StorageLife::init_producer() {
+  const auto& producers = model_.state().producers;
+  std::optional<std::int64_t> id;
+  ProducerIdentity expected{producers.empty() ? 0 : producers.rbegin()->first + 1, 0};
+  if (!producers.empty() && random_.below(3) == 0) {
+    const auto it =
+        std::next(producers.begin(), static_cast<std::ptrdiff_t>(random_.below(producers.size())));
+    id = it->first;
+    expected = {it->first, static_cast<std::int16_t>(it->second + 1)};
+  }
+  ProducerIdentity given = expected;
+  const auto epoch = static_cast<std::int16_t>(id ? expected.epoch - 1 : 0);
+  auto wrong = send(ModelProducer{expected}, [&]() -> Result<> {
+    auto issued = storage_->init_producer(id, epoch);
+    if (!issued) return fail(issued.error());
+    given = {issued->id, issued->epoch};
+    return {};
+  });
+  if (wrong.empty() && given != expected)
+    return "producer " + std::to_string(given.id) + " issued instead of " +
+           std::to_string(expected.id);
+  return wrong;
+}
+
+std::string StorageLife::change_group() {
+  const std::string name = random_group();
+  const auto& groups = model_.state().groups;
+  const auto group = groups.find(name);
+  storage::GroupChange change{.group = name, .kind = GroupKind::kPartitioned};
+  const std::string member = "member-" + std::to_string(random_.below(4));
+  const bool there = group != groups.end() && group->second.members.contains(member);
+  if (there && random_.below(2) == 0) {
+    change.left.push_back(member);
+    for (const auto& [partition, owner] : group->second.owners)
+      if (owner.member == member) change.moved.emplace_back(partition, "");
+    if (group->second.members.size() == 1) change.kind = GroupKind::kNone;
+  } else {
+    change.joined = storage::GroupMember{.id = member,
+                                         .client_name = std::to_string(random_.below(1000)),
+                                         .topics = {"topic-1"},
+                                         .session_timeout = std::chrono::milliseconds(10),
+                                         .rebalance_timeout = std::chrono::milliseconds(20)};
+    if (const auto at = random_partition()) change.moved.emplace_back(*at, member);
+  }
+  return send(ModelGroupChange{name, change}, [&] { return storage_->change_group(change); });
+}
+
+std::string StorageLife::delete_group() {
+  const std::string name = random_group();
+  if (!storage_->has_group(name)) return {};
+  return send(ModelGroupDeleted{name}, [&] { return storage_->delete_group(name); });
+}
+
+}  // namespace leat::test

@@ -1,0 +1,96 @@
+// One life of a storage on a simulated disk, from its start to a crash or a stop: a random
+// workload, written down in a model before it is sent, and what was told of it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "storage/disk_storage.h"
+#include "tests/storage/simulated_disk.h"
+#include "tests/storage/storage_model.h"
+
+namespace leat::test {
+
+// What storage owes after a crash.
+struct Promise {
+  JournalPosition told;  // every entry up to here was told durable
+  JournalPosition sent;  // none above was ever appended
+  LeaderEpoch epoch{0};  // was told; the next one is above it
+  bool opened = false;   // it was told in this life, else in the one before
+};
+
+// One thread, but for promised().
+class StorageLife final : storage::StorageEvents {
+ public:
+  // `model` is what lives before this one left, with entries up to `before.sent` at least.
+  StorageLife(SimulatedDisk& disk, StorageModel& model, Promise before, std::uint64_t seed);
+  ~StorageLife() override;
+
+  // Each returns what is wrong, empty for nothing. Where the disk has failed an operation, storage
+  // may refuse and wait, and the life ends.
+  std::string open();  // recovers, and compares with the model, which is cut to what was found
+  std::string run(std::size_t steps);
+  std::string check();  // all is durable, and is what the model says
+  // A clean stop: whatever was appended is durable afterwards, unless the disk fails.
+  void close();
+
+  bool running() const { return storage_ && !failed_ && !stalled_; }
+  JournalPosition found() const { return found_; }
+  // As of now; any thread.
+  Promise promised() const;
+
+ private:
+  std::string step();
+  std::string append();
+  std::string retry();
+  std::string create_topic();
+  std::string delete_topic();
+  std::string commit();
+  std::string init_producer();
+  std::string change_group();
+  std::string delete_group();
+  template <class Call>
+  std::string send(ModelEntry entry, Call call);
+
+  std::string settle();
+  template <class Done>
+  std::string poll_until(const char* what, Done done);
+  void poll();
+  Result<std::vector<std::byte>> read(PartitionId partition, Offset from, Offset to);
+  std::string random_group() { return "group-" + std::to_string(random_.below(4)); }
+  std::optional<storage::TopicPartition> random_partition();
+  const ModelTopic* topic_of(PartitionId partition) const;
+
+  void on_durable(JournalPosition) override {}
+  void on_high_watermark(PartitionId) override {}
+  void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override {
+    reads_.insert_or_assign(token, std::move(result));
+  }
+  void on_room() override {}
+  void on_failed(const Error& error) override { failed_ = error; }
+
+  SimulatedDisk& disk_;
+  StorageModel& model_;
+  const Promise before_;
+  Random random_;
+  JournalPosition found_;
+  std::atomic<std::uint64_t> told_, sent_;
+  std::atomic<std::int32_t> epoch_;
+  std::atomic<bool> opened_{false};
+
+  std::map<storage::ReadToken, Result<storage::ReadResult>> reads_;
+  storage::ReadToken token_ = 0;
+  std::optional<Error> failed_;
+  bool stalled_ = false;  // behind a disk that fails
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false;
+  std::unique_ptr<storage::DiskStorage> storage_;
+};
+
+}  // namespace leat::test

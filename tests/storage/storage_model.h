@@ -1,0 +1,99 @@
+// What storage must hold, by the entries that were appended to it: one log of truth (rule 1), so
+// whatever a crash leaves is the state that some beginning of it made, and that beginning reaches
+// at least to the last entry that was told durable.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "storage/disk_storage.h"
+
+namespace leat::test {
+
+struct ModelTopic {
+  TopicId id;
+  std::vector<PartitionId> partitions;
+  TopicConfig config;
+};
+struct ModelCommit {
+  Offset offset;
+  std::string metadata;
+  LeaderEpoch epoch;
+};
+
+// The kinds of entries, as the model has them.
+struct ModelTopicCreated {
+  std::string name;
+  ModelTopic topic;
+};
+struct ModelTopicDeleted {
+  std::string name;
+};
+struct ModelRecords {
+  PartitionId partition;
+  std::shared_ptr<const std::vector<std::byte>> batch;  // base offset and epoch assigned
+};
+struct ModelCommits {
+  std::string group;
+  std::map<storage::TopicPartition, ModelCommit> commits;
+};
+struct ModelProducer {
+  ProducerIdentity producer;
+};
+struct ModelGroupChange {
+  std::string group;
+  storage::GroupChange change;  // its `group` is not used
+};
+struct ModelGroupDeleted {
+  std::string group;
+};
+using ModelEntry = std::variant<ModelTopicCreated, ModelTopicDeleted, ModelRecords, ModelCommits,
+                                ModelProducer, ModelGroupChange, ModelGroupDeleted>;
+
+struct ModelState {
+  struct Partition {
+    std::vector<std::shared_ptr<const std::vector<std::byte>>> batches;
+    Offset next;
+    std::map<LeaderEpoch, Offset> epochs;  // where each began
+  };
+  std::map<std::string, ModelTopic> topics;
+  std::map<PartitionId, Partition> partitions;
+  std::map<std::string, std::map<storage::TopicPartition, ModelCommit>> commits;
+  std::map<std::string, storage::Group> groups;
+  std::map<std::int64_t, std::int16_t> producers;  // issued, with their epochs
+  PartitionId next_partition{1};
+
+  void apply(const ModelEntry& entry);
+  // The sequence that comes next from this producer in this partition.
+  std::int32_t next_sequence(PartitionId partition, ProducerIdentity producer) const;
+};
+
+// Entry number i has journal position i + 1. A copy is cheap.
+class StorageModel {
+ public:
+  void append(ModelEntry entry);
+  // The newest was refused.
+  void take_back();
+  // Nothing above `last` was ever there.
+  void truncate(JournalPosition last);
+
+  JournalPosition last() const { return JournalPosition(entries_.size()); }
+  const ModelState& state() const { return state_; }  // that all entries made
+  ModelState state_at(JournalPosition last) const;
+
+ private:
+  std::vector<std::shared_ptr<const ModelEntry>> entries_;
+  ModelState state_;
+};
+
+// Reads of a storage whose answers come later.
+using ReadAll =
+    std::function<Result<std::vector<std::byte>>(PartitionId partition, Offset from, Offset to)>;
+// How `storage`, in which everything is durable, differs from `state`; empty: not at all.
+std::string difference(const ModelState& state, const storage::DiskStorage& storage,
+                       const ReadAll& read);
+
+}  // namespace leat::test
