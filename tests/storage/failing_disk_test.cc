@@ -28,7 +28,7 @@ constexpr std::uint64_t kStride = 1;
 #endif
 constexpr std::uint64_t kOperations = 500;
 constexpr int kAtOnce = 64;
-constexpr std::size_t kSteps = 500;  // make more operations than that
+constexpr std::size_t kSteps = 600;  // make more operations than that
 
 struct Planted {
   std::uint64_t operation;
