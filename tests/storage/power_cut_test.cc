@@ -69,12 +69,18 @@ class History {
     StorageLife life(disk, model, before, random_.next());
     if (lives_on) watch(disk, life, depth, crashes);
     auto wrong = life.open();
+    // What a start has made visible is durable.
+    std::unique_ptr<SimulatedDisk> started;
+    if (wrong.empty() && lives_on) started = disk.copy();
+    const Promise at_start = life.promised();
     if (wrong.empty() && lives_on) wrong = life.run(kDepths[depth].steps);
     const bool stops = random_.below(2) == 0;
     const Promise last = life.promised();
     life.close();
     if (!wrong.empty() || !lives_on) return wrong;
     disk.watch({}, {});
+    const std::uint64_t operation = started->operations();
+    crashes.push_back({std::move(started), at_start, operation});
     if (stops) crashes.push_back({disk.copy(), clean_stop(last), disk.operations()});
     for (Crash& crash : crashes) {
       if (!crash.promise.opened) crash.promise.sent = life.found();

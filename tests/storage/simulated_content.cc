@@ -154,10 +154,7 @@ void SimulatedContent::cut_power(Random& random, bool appends_in_order) {
 }
 
 void SimulatedContent::kill_process(Random& random) {
-  for (Versions& block : blocks_) {
-    if (block.in_flight && random.below(2) == 0) block.later.pop_back();
-    block.in_flight = false;
-  }
+  lost_in_flight(0, blocks_.size() * kBlockBytes, random);
 }
 
 }  // namespace leat::test
