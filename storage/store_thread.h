@@ -62,7 +62,8 @@ class StoreThread {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<JournalEntry> entries_;
-  bool stopping_ = false, look_ = false, roll_ended_ = false;
+  bool stopping_ = false, look_ = false;
+  bool roll_ended_ = true;  // what was replayed may press for a roll, and keep entries out
 
   std::thread thread_;
 };
