@@ -116,6 +116,7 @@ Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_
   for (std::uint64_t at = 0; at < bytes; at += chunk) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, bytes - at));
     if (auto ok = (*file)->write(at, zeros.bytes().first(n)); !ok) return fail(ok.error());
+    prewritten_bytes_ += n;
   }
   if (auto ok = (*file)->sync(); !ok) return fail(ok.error());
   if (auto ok = io_.sync_directory(options_.directory); !ok) return fail(ok.error());

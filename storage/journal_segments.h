@@ -3,6 +3,7 @@
 // entries RocksDB has persisted. A segment is in the synced manifest before its first group.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -51,6 +52,7 @@ class JournalSegments {
   void set_persisted(JournalPosition position);
   std::uint64_t sealed_bytes() const;  // of sealed segments above the persisted position
   std::size_t count() const;
+  std::uint64_t prewritten_bytes() const { return prewritten_bytes_; }  // zeros, so far
 
  private:
   struct Sealed {
@@ -87,6 +89,8 @@ class JournalSegments {
   JournalPosition persisted_;
   std::optional<Error> error_;
   bool stopping_ = false;
+
+  std::atomic<std::uint64_t> prewritten_bytes_{0};
 
   std::thread thread_;
 };
