@@ -40,8 +40,8 @@ struct StorageOptions {
   std::function<void(const char* point)> at_point;
 };
 
-// What has gone to the disk since the storage was opened, by cause, and what for. What is not counted
-// is small: manifests and RocksDB's log of events.
+// What has gone to the disk since the storage was opened, by cause, and what for. What is not
+// counted is small: manifests and RocksDB's log of events.
 struct DiskWrites {
   std::uint64_t payload = 0;             // bytes of batches that were appended
   std::uint64_t journal_groups = 0;      // entries, with what frames them

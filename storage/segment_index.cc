@@ -100,9 +100,12 @@ std::vector<SegmentIndex::Place> SegmentIndex::from(PartitionId id, Offset from)
   if (found == partitions_.end() || from < found->second.start) return {};
   const Extents& extents = found->second.extents;
   std::vector<Place> places;
-  for (auto it = extents.at(from); it != extents.all().end(); ++it)
+  for (auto it = extents.at(from); it != extents.all().end(); ++it) {
     if (places.empty() || places.back().segment != it->segment)
-      places.push_back({it->segment, it->first});
+      places.push_back({it->segment, it->first, it->first, 0});
+    places.back().next = it->next;
+    places.back().bytes += it->bytes;
+  }
   return places;
 }
 

@@ -35,10 +35,11 @@ struct Footer {
 
 class SegmentIndex {
  public:
-  // Reads begin at `first` in `segment`.
+  // What `segment` holds of a partition; of the first one, from the extent on that was asked for.
   struct Place {
     std::uint32_t segment;
-    Offset first;
+    Offset first, next;
+    std::uint64_t bytes;
   };
   // Of a partition: where it begins and ends.
   struct Span {
