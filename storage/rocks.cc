@@ -4,6 +4,7 @@
 #include <array>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rocksdb/compaction_filter.h>
@@ -83,6 +84,7 @@ std::string_view view(const rocksdb::Slice& text) {
 
 // tmpfs and some overlays refuse O_DIRECT; RocksDB would find out at its first flush.
 bool takes_direct_io(const std::string& directory) {
+  ::mkdir(directory.c_str(), 0750);  // of a first start; RocksDB would make it only later
   const std::string probe = directory + "/direct-io-probe";
   const int fd = ::open(probe.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_DIRECT, 0600);
   if (fd >= 0) ::close(fd);
