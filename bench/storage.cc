@@ -180,7 +180,7 @@ class StorageBench {
   void small_batches() {
     for (const std::size_t bytes : {1024, 100}) {
       const Load load{.batch_bytes = bytes,
-                      .batches = std::min(options_.bytes / 16, 256 * kMiB) / bytes,
+                      .batches = options_.bytes / 8 / bytes,
                       .clients = 1024,
                       .partitions = kPartitions};
       const std::string directory = directory_ + "/small" + std::to_string(bytes);

@@ -9,6 +9,9 @@
 namespace leat::storage {
 namespace {
 constexpr std::size_t kZerosBytes = 1 << 20;
+// A roll of RocksDB retires several at once; fewer kept would be missed before the next roll, and
+// each that is missed is written twice. They are never more than once were in use together.
+constexpr std::size_t kMostRecycled = 6;
 constexpr std::uint64_t kGrowth = 4;  // from the small first segment to the standard size
 }  // namespace
 
@@ -172,8 +175,8 @@ Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
     // Off the list before anything happens to the files.
     if (auto ok = write_manifest(); !ok) return ok;
     for (const Segment& segment : retired) {
-      if (!recycled_ && segment.bytes == options_.standard_bytes)
-        recycled_ = segment;
+      if (recycled_.size() < kMostRecycled && segment.bytes == options_.standard_bytes)
+        recycled_.push_back(segment);
       else if (auto ok = io_.remove(path(segment.number)); !ok)
         return ok;
     }
@@ -190,10 +193,10 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
     if (auto ok = io_.remove(path(number)); !ok) return ok;
   }
   if (!spare_) {
-    const bool recycle = recycled_ && recycled_->bytes >= bytes;
-    const Segment old = recycle ? *recycled_ : Segment{};
+    const bool recycle = !recycled_.empty() && recycled_.back().bytes >= bytes;
+    const Segment old = recycle ? recycled_.back() : Segment{};
     const std::uint64_t number = recycle ? 0 : next_number_++;
-    if (recycle) recycled_.reset();
+    if (recycle) recycled_.pop_back();
     lock.unlock();  // the long part
     auto segment = recycle ? reopen(old) : prewrite(number, bytes);
     point("journal.segment_prepared");

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "storage/journal_format.h"
 #include "storage/journal_recovery.h"
@@ -83,7 +84,7 @@ class JournalSegments {
   std::deque<Sealed> sealed_;
   Segment current_{};
   std::optional<OpenSegment> spare_;
-  std::optional<Segment> recycled_;
+  std::vector<Segment> recycled_;  // all of the standard size
   std::uint64_t next_number_ = 1;
   std::uint64_t wanted_bytes_ = 0;  // 0: no segment asked for
   JournalPosition persisted_;
