@@ -119,9 +119,10 @@ class BySegment final : public Layout {
 
   std::uint64_t read(std::uint32_t partition) override {
     std::uint64_t bytes = 0;
-    for (const auto& place : index_.from(PartitionId(partition), Offset(0))) {
+    for (const auto& place : index_.from(PartitionId(partition), Offset(0), ~0ull)) {
       rocksdb::ReadOptions options;
-      options.readahead_size = static_cast<std::size_t>(std::min(place.bytes, kReadBytes + 0ul));
+      const auto most = std::min<std::size_t>(place.bytes, kReadBytes);
+      options.readahead_size = most - std::min(most, storage::Rocks::kBlockBytes);
       const auto from = storage::keys::record(place.segment, PartitionId(partition), place.first);
       const auto to = storage::keys::record(place.segment, PartitionId(partition), place.next);
       bytes += copy(options, view(from), view(to));

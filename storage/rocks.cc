@@ -95,7 +95,7 @@ bool takes_direct_io(const std::string& directory) {
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
-  table.block_size = 64 << 10;
+  table.block_size = Rocks::kBlockBytes;
   table.checksum = rocksdb::kXXH3;
   table.block_cache = std::move(cache);
   return table;

@@ -62,7 +62,8 @@ class SegmentIndex {
   void keep_only(Exists exists, JournalPosition at);
 
   // Any thread.
-  std::vector<Place> from(PartitionId partition, Offset from) const;
+  // Enough of them for a read of `bytes`.
+  std::vector<Place> from(PartitionId partition, Offset from, std::uint64_t bytes) const;
   Span span(PartitionId partition) const;
   Extents extents(PartitionId partition) const;
   std::optional<Hole> first_hole() const;
