@@ -144,7 +144,7 @@ class DiskStorage final : public Storage {
   Result<> recover(FileIo& io);
   Result<> open_store();
   Result<> open_journal(FileIo& io);
-  Result<> replay(const JournalEntry& entry);
+  Result<> replay(const JournalEntry& entry, std::vector<JournalEntry>& slice);
   void start_threads();
 
   Result<> check_writable(std::uint64_t share_numerator) const;

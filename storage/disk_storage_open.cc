@@ -10,6 +10,8 @@ constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // few writes in flight: ea
 constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
 // A clean stop rolls when a restart would otherwise replay more than this.
 constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
+// Entries that keep the memory they were read into.
+constexpr std::size_t kReplaySlice = 256, kReplayLarge = 4 << 10;
 
 }  // namespace
 
@@ -85,10 +87,12 @@ Result<> DiskStorage::open_journal(FileIo& io) {
       .on_failed =
           [this](const Error& error) { tell([&](Inbox& inbox) { inbox.failed = error; }); }};
   const JournalPosition persisted = store_->persisted();
+  std::vector<JournalEntry> slice;
   auto journal = Journal::open(
       std::move(options), io, persisted,
-      [this](const JournalEntry& entry) { return replay(entry); }, std::move(events));
+      [&](const JournalEntry& entry) { return replay(entry, slice); }, std::move(events));
   if (!journal) return fail(journal.error());
+  if (auto ok = store_->apply(slice); !ok) return ok;
   journal_ = std::move(*journal);
   const JournalPosition last = journal_->recovery().last;
   if (last < persisted)
@@ -113,11 +117,16 @@ Result<> DiskStorage::open_journal(FileIo& io) {
 }
 
 // Rule 1: the same apply as in life, and each family takes only what its SSTs do not hold.
-Result<> DiskStorage::replay(const JournalEntry& entry) {
+// RocksDB takes them in slices, which costs a third of one at a time.
+Result<> DiskStorage::replay(const JournalEntry& entry, std::vector<JournalEntry>& slice) {
   if (auto ok = apply(entry, false); !ok)
     return fail(ok.error().code, "journal entry " + std::to_string(entry.position.value) + ": " +
                                      ok.error().message());
-  return store_->apply({&entry, 1});
+  slice.push_back(entry);
+  if (slice.size() < kReplaySlice && entry.body.size() < kReplayLarge) return {};
+  auto ok = store_->apply(slice);
+  slice.clear();
+  return ok;
 }
 
 void DiskStorage::start_threads() {
