@@ -24,6 +24,7 @@ struct Options {
   std::uint64_t bytes = 8 * kGiB;
   storage::WriteMode journal = storage::WriteMode::kAuto;
   bool quick = false, tmpfs = false, layouts = false;
+  std::string only;  // one part of it
 };
 
 // What a whole life took, from before it was opened until it was closed.
@@ -62,16 +63,19 @@ class StorageBench {
 
   void run() {
     tell_machine();
-    acks();
-    throughput();
-    small_batches();
-    reads();
-    opens();
-    edge();
+    if (wanted("acks")) acks();
+    if (wanted("log")) {
+      throughput();
+      reads();
+      opens();
+    }
+    if (wanted("small")) small_batches();
+    if (wanted("edge")) edge();
     std::printf("\nload of the machine at the end: %.2f\n", load_average());
   }
 
  private:
+  bool wanted(const char* part) const { return options_.only.empty() || options_.only == part; }
   std::string leat() const { return directory_ + "/leat"; }
   storage::StorageOptions at(const std::string& directory) const {
     return {.data_dir = directory, .journal_writes = options_.journal};
@@ -162,11 +166,14 @@ class StorageBench {
     at_most("worst from a client's turn to its ack", ours.ran.worst_ms, "ms", 100);
     at_most("bytes written per byte, by the kernel's count",
             per(static_cast<double>(ours.used.bytes_written), load.batches * kBatch), "", 2.1);
-    std::printf("\nbytes written per payload byte %9s %10s %9s %9s %9s %9s\n", "groups",
-                "prewritten", "flushed", "rewritten", "sum", "kernel");
+    causes_head();
     causes(load, ours);
   }
 
+  static void causes_head() {
+    std::printf("\nbytes written per payload byte %9s %10s %9s %9s %9s %9s\n", "groups",
+                "prewritten", "flushed", "rewritten", "sum", "kernel");
+  }
   static void causes(const Load& load, const Life& life) {
     const storage::DiskWrites& w = life.writes;
     const auto share = [&](std::uint64_t bytes) {
@@ -178,6 +185,7 @@ class StorageBench {
   }
 
   void small_batches() {
+    causes_head();
     for (const std::size_t bytes : {1024, 100}) {
       const Load load{.batch_bytes = bytes,
                       .batches = options_.bytes / 8 / bytes,
@@ -309,6 +317,8 @@ int measure(std::span<char*> arguments) {
       options.layouts = true;
     } else if (option == "--bytes" && valued) {
       options.bytes = std::stoull(arguments[++i]);
+    } else if (option == "--only" && valued) {
+      options.only = arguments[++i];
     } else if (option == "--journal" && valued) {
       options.journal = must(storage::parse_write_mode(arguments[++i]));
     } else {
