@@ -2,7 +2,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -10,49 +9,15 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "bench/depth_one.h"
+#include "bench/measure.h"
 #include "client/blocking.h"
 #include "server/server.h"
 
 namespace leat::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
-double seconds_since(Clock::time_point began) {
-  return std::chrono::duration<double>(Clock::now() - began).count();
-}
-
-const char* file_system(const std::string& directory) {
-  struct statfs status;
-  if (::statfs(directory.c_str(), &status) != 0) return "unknown";
-  switch (static_cast<unsigned long>(status.f_type)) {
-    case TMPFS_MAGIC:
-      return "tmpfs";
-    case EXT4_SUPER_MAGIC:
-      return "ext4";
-    case BTRFS_SUPER_MAGIC:
-      return "btrfs";
-    case XFS_SUPER_MAGIC:
-      return "xfs";
-    case OVERLAYFS_SUPER_MAGIC:
-      return "overlayfs";
-    default:
-      return "other";
-  }
-}
 
 // What a program gets that appends 4 KiB and syncs, once per record.
 double fdatasyncs_per_second(const std::string& directory) {
@@ -172,28 +137,17 @@ class Load {
   double baseline_;
 };
 
-int run(const Kinds& kinds) {
-  std::string directory = std::filesystem::current_path() / "leat-bench-XXXXXX";
-  if (!::mkdtemp(directory.data())) throw std::runtime_error("cannot create " + directory);
-  int status = 0;
-  if (std::string(file_system(directory)) == "tmpfs" && !kinds.tmpfs) {
-    std::cerr << "bench: " << directory
-              << " is on tmpfs, which syncs nothing; run it elsewhere, or say --tmpfs\n";
-    status = 2;
-  } else {
-    Load load(directory, kinds);
-    load.produce("small", 100, 2'000'000);
-    load.produce("large", 1024, 1'000'000);
-    load.single_acks(1, 2'000);
-    load.single_acks(16, 4'000);
-    load.single_acks(64, 4'000);
-    load.consume_tail(1024, 30'000, 20);
-    load.consume("small", "catch-up consume, broker and client", 100, 2'000'000);
-    load.consume("large", "catch-up consume, broker and client", 1024, 1'000'000);
-  }
-  std::error_code ignored;
-  std::filesystem::remove_all(directory, ignored);
-  return status;
+void run(const Kinds& kinds) {
+  const WorkDirectory directory(kinds.tmpfs);
+  Load load(directory.path(), kinds);
+  load.produce("small", 100, 2'000'000);
+  load.produce("large", 1024, 1'000'000);
+  load.single_acks(1, 2'000);
+  load.single_acks(16, 4'000);
+  load.single_acks(64, 4'000);
+  load.consume_tail(1024, 30'000, 20);
+  load.consume("small", "catch-up consume, broker and client", 100, 2'000'000);
+  load.consume("large", "catch-up consume, broker and client", 1024, 1'000'000);
 }
 
 }  // namespace
@@ -217,7 +171,8 @@ int main(int argc, char** argv) {
     }
   }
   try {
-    return leat::bench::run(kinds);
+    leat::bench::run(kinds);
+    return 0;
   } catch (const std::exception& error) {
     std::cerr << "bench: " << error.what() << "\n";
     return 1;

@@ -14,7 +14,15 @@ constexpr std::uint64_t kDroppedShare = 16;  // at a time, while the disk is ful
 }  // namespace
 
 StorageStats DiskStorage::stats() const {
-  return {journal_->stats(), journal_->recovery()};
+  const JournalStats journal = journal_->stats();
+  const RocksWrites rocks = store_->rocks().writes();
+  return {.journal = journal,
+          .recovery = journal_->recovery(),
+          .writes = {.payload = payload_bytes_,
+                     .journal_groups = journal.bytes_written,
+                     .journal_prewritten = journal.prewritten_bytes,
+                     .flushed = rocks.flushed,
+                     .rewritten = rocks.rewritten}};
 }
 
 std::size_t DiskStorage::memory_in_use() const {
@@ -252,6 +260,7 @@ Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& c
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
   if (auto ok = check_space(); !ok) return fail(ok.error());
   const Offset base = log->next_offset();
+  payload_bytes_ += batch.size();
   JournalEntry entry = RecordsAppended::encode(partition, base, epoch_, batch);
   if (config.durability == Durability::kInterval) entry.max_delay = config.interval;
   if (config.durability == Durability::kMemory) entry.max_delay = Duration::max();

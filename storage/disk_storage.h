@@ -43,9 +43,22 @@ struct StorageOptions {
   std::function<void(const char* point)> at_point;
 };
 
+// What has gone to the disk since the storage was opened, by cause, and what for. What is not
+// counted is small: manifests and RocksDB's log of events.
+struct DiskWrites {
+  std::uint64_t payload = 0;             // bytes of batches that were appended
+  std::uint64_t journal_groups = 0;      // entries, with what frames them
+  std::uint64_t journal_prewritten = 0;  // zeros of new segments
+  std::uint64_t flushed = 0;             // by RocksDB, from memory
+  std::uint64_t rewritten = 0;           // by RocksDB, to give space back
+
+  std::uint64_t all() const { return journal_groups + journal_prewritten + flushed + rewritten; }
+};
+
 struct StorageStats {
   JournalStats journal;
   JournalRecovery recovery;
+  DiskWrites writes;
 };
 
 class DiskStorage final : public Storage {
@@ -141,7 +154,7 @@ class DiskStorage final : public Storage {
   Result<> recover(FileIo& io);
   Result<> open_store(FileIo& io);
   Result<> open_journal(FileIo& io);
-  Result<> replay(const JournalEntry& entry);
+  Result<> replay(const JournalEntry& entry, std::vector<JournalEntry>& slice);
   void start_threads(FileIo& io);
   std::uint64_t reserve_bytes() const;
 
@@ -171,7 +184,7 @@ class DiskStorage final : public Storage {
   TailCache tail_;
   std::deque<InFlight> in_flight_;
   JournalPosition last_appended_, reply_position_, durable_, applied_, persisted_;
-  std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0, stored_bytes_ = 0;
+  std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0, stored_bytes_ = 0, payload_bytes_ = 0;
   mutable bool told_full_ = false;
   std::optional<std::uint64_t> low_space_;  // free bytes, when they are less than the reserve
   bool failed_ = false;

@@ -10,6 +10,8 @@ constexpr std::size_t kSmallMemoryBytes = 64 << 20;  // few writes in flight: ea
 constexpr std::size_t kMostDelayedBytes = 4 << 20;   // un-synced at most (rule 5)
 // A clean stop rolls when a restart would otherwise replay more than this.
 constexpr std::uint64_t kReplayWorthARollBytes = 8 << 20;
+// Entries that keep the memory they were read into.
+constexpr std::size_t kReplaySlice = 256, kReplayLarge = 4 << 10;
 
 }  // namespace
 
@@ -54,7 +56,7 @@ Result<> DiskStorage::open_store(FileIo& io) {
              {
                const std::lock_guard lock(told_mutex_);
                if (told_journal_) told_journal_->set_persisted(position);
-                                    if (told_store_thread_) told_store_thread_->roll_ended();
+               if (told_store_thread_) told_store_thread_->roll_ended();
              }
              tell([&](Inbox& inbox) { inbox.persisted = position; });
            },
@@ -99,10 +101,12 @@ Result<> DiskStorage::open_journal(FileIo& io) {
             if (told_store_thread_) told_store_thread_->look_at_space();
           }};
   const JournalPosition persisted = store_->persisted();
+  std::vector<JournalEntry> slice;
   auto journal = Journal::open(
       std::move(options), io, persisted,
-      [this](const JournalEntry& entry) { return replay(entry); }, std::move(events));
+      [&](const JournalEntry& entry) { return replay(entry, slice); }, std::move(events));
   if (!journal) return fail(journal.error());
+  if (auto ok = store_->apply(slice); !ok) return ok;
   journal_ = std::move(*journal);
   const JournalPosition last = journal_->recovery().last;
   if (last < persisted)
@@ -127,11 +131,16 @@ Result<> DiskStorage::open_journal(FileIo& io) {
 }
 
 // Rule 1: the same apply as in life, and each family takes only what its SSTs do not hold.
-Result<> DiskStorage::replay(const JournalEntry& entry) {
+// RocksDB takes them in slices, which costs a third of one at a time.
+Result<> DiskStorage::replay(const JournalEntry& entry, std::vector<JournalEntry>& slice) {
   if (auto ok = apply(entry, false); !ok)
     return fail(ok.error().code, "journal entry " + std::to_string(entry.position.value) + ": " +
                                      ok.error().message());
-  return store_->apply({&entry, 1});
+  slice.push_back(entry);
+  if (slice.size() < kReplaySlice && entry.body.size() < kReplayLarge) return {};
+  auto ok = store_->apply(slice);
+  slice.clear();
+  return ok;
 }
 
 void DiskStorage::start_threads(FileIo& io) {

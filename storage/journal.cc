@@ -89,6 +89,7 @@ class Journal::Writer {
             .syncs = groups_,
             .bytes_written = bytes_written_,
             .segments = segments_->count(),
+            .prewritten_bytes = segments_->prewritten_bytes(),
             .system_calls = queue_->system_calls(),
             .writes = queue_->name(),
             .fallback = fallback_};

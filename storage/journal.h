@@ -66,8 +66,9 @@ struct JournalRecovery {
 
 struct JournalStats {
   std::uint64_t groups = 0, syncs = 0, bytes_written = 0, segments = 0;
-  std::uint64_t system_calls = 0;  // to write and to wait
-  std::string writes;              // "uring" or "thread"
+  std::uint64_t prewritten_bytes = 0;  // of segments that could not be recycled ones
+  std::uint64_t system_calls = 0;      // to write and to wait
+  std::string writes;                  // "uring" or "thread"
   std::string fallback;  // why auto did not take io_uring; empty if it did, or was not asked
 };
 

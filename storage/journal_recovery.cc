@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "storage/aligned_buffer.h"
+
 namespace leat::storage {
 namespace {
 
@@ -19,20 +21,20 @@ class SegmentReader {
   Result<Bytes> at(std::uint64_t at, std::size_t size) {
     size = static_cast<std::size_t>(std::min<std::uint64_t>(size, at < bytes_ ? bytes_ - at : 0));
     if (at < begin_ || at + size > begin_ + filled_) {
-      window_.resize(std::max(size, kWindowBytes));
-      auto read = file_->read(at, window_);
+      window_.resize(round_up(std::max(size, kWindowBytes), kBlockBytes));
+      auto read = file_->read(at, window_.bytes());
       if (!read) return fail(read.error());
       begin_ = at;
       filled_ = *read;
       size = std::min(size, filled_);
     }
-    return Bytes(window_).subspan(static_cast<std::size_t>(at - begin_), size);
+    return Bytes(window_.bytes()).subspan(static_cast<std::size_t>(at - begin_), size);
   }
 
  private:
   std::unique_ptr<File> file_;
   std::uint64_t bytes_;
-  std::vector<std::byte> window_;
+  AlignedBuffer window_;
   std::uint64_t begin_ = 0;
   std::size_t filled_ = 0;
 };
@@ -63,7 +65,8 @@ class Replay {
   Result<> open_and_sync() {
     for (const std::uint64_t number : manifest_.segments) {
       const std::string path = directory_ + "/" + segment_name(number);
-      auto file = io_.open(path, {.write = true});
+      // Read once, and quicker than through the page cache.
+      auto file = io_.open(path, {.write = true, .direct = true});
       if (!file && file.error() == ErrorCode::kNotFound)
         return fail(ErrorCode::kCorruptStorage, "journal segment '" + path + "' is missing");
       if (!file) return fail(file.error());

@@ -12,6 +12,9 @@ namespace leat::storage {
 namespace {
 constexpr std::size_t kZerosBytes = 1 << 20;
 constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
+// A roll of RocksDB retires several at once; fewer kept would be missed before the next roll, and
+// each that is missed is written twice. They are never more than once were in use together.
+constexpr std::size_t kMostRecycled = 6;
 constexpr std::uint64_t kGrowth = 4;  // from the small first segment to the standard size
 }  // namespace
 
@@ -138,6 +141,7 @@ Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_
   for (std::uint64_t at = 0; at < bytes; at += chunk) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, bytes - at));
     if (auto ok = (*file)->write(at, zeros.bytes().first(n)); !ok) return fail(ok.error());
+    prewritten_bytes_ += n;
   }
   if (auto ok = (*file)->sync(); !ok) return fail(ok.error());
   if (auto ok = io_.sync_directory(options_.directory); !ok) return fail(ok.error());
@@ -206,8 +210,8 @@ Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
     // Off the list before anything happens to the files.
     if (auto ok = write_manifest(); !ok) return ok;
     for (const Segment& segment : std::exchange(retired_, {})) {
-      if (!recycled_ && segment.bytes == options_.standard_bytes)
-        recycled_ = segment;
+      if (recycled_.size() < kMostRecycled && segment.bytes == options_.standard_bytes)
+        recycled_.push_back(segment);
       else if (auto ok = io_.remove(path(segment.number)); !ok)
         return ok;
     }
@@ -224,17 +228,17 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
     if (auto ok = io_.remove(path(number)); !ok) return ok;
   }
   if (!spare_) {
-    const bool recycle = recycled_ && recycled_->bytes >= bytes;
-    const Segment old = recycle ? *recycled_ : Segment{};
+    const bool recycle = !recycled_.empty() && recycled_.back().bytes >= bytes;
+    const Segment old = recycle ? recycled_.back() : Segment{};
     const std::uint64_t number = recycle ? 0 : next_number_++;
-    if (recycle) recycled_.reset();
+    if (recycle) recycled_.pop_back();
     lock.unlock();  // the long part
     auto segment = recycle ? reopen(old) : prewrite(number, bytes);
     point("journal.segment_prepared");
     lock.lock();
     if (!segment) {
       if (recycle)
-        recycled_ = old;
+        recycled_.push_back(old);
       else if (auto ok = io_.remove(path(number)); !ok && ok.error() != ErrorCode::kNotFound)
         return ok;
       return fail(segment.error());
@@ -243,7 +247,10 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
     spare_ = std::move(*segment);
     if (auto ok = write_manifest(); !ok) {
       spare_.reset();  // not listed, it must not be used
-      recycled_ = prepared;
+      if (prepared.bytes == options_.standard_bytes)
+        recycled_.push_back(prepared);
+      else if (auto removed = io_.remove(path(prepared.number)); !removed)
+        return removed;
       return ok;
     }
   }

@@ -4,6 +4,7 @@
 // there is no space for the next one, whoever needs it waits until there is.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -13,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "storage/journal_format.h"
 #include "storage/journal_recovery.h"
@@ -57,6 +59,7 @@ class JournalSegments {
   void set_persisted(JournalPosition position);
   std::uint64_t sealed_bytes() const;  // of sealed segments above the persisted position
   std::size_t count() const;
+  std::uint64_t prewritten_bytes() const { return prewritten_bytes_; }  // zeros, so far
 
  private:
   struct Sealed {
@@ -89,8 +92,8 @@ class JournalSegments {
   Segment current_{};
   bool begun_ = false;
   std::optional<OpenSegment> spare_;
-  std::vector<Segment> retired_;  // persisted, and perhaps in the manifest still
-  std::optional<Segment> recycled_;
+  std::vector<Segment> retired_;   // persisted, and perhaps in the manifest still
+  std::vector<Segment> recycled_;  // all of the standard size
   std::uint64_t next_number_ = 1;
   std::uint64_t wanted_bytes_ = 0;  // 0: no segment asked for
   JournalPosition persisted_;
@@ -98,6 +101,8 @@ class JournalSegments {
   bool no_space_ = false;  // at the last attempt
   bool gives_up_ = false;
   bool stopping_ = false;
+
+  std::atomic<std::uint64_t> prewritten_bytes_{0};
 
   std::thread thread_;
 };

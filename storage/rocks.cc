@@ -78,7 +78,7 @@ namespace {
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
-  table.block_size = 64 << 10;
+  table.block_size = Rocks::kBlockBytes;
   table.checksum = rocksdb::kXXH3;
   table.block_cache = std::move(cache);
   return table;
@@ -158,6 +158,8 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 }
 
 Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
+  // Of a first start: RocksDB would make it only after it was asked what it takes.
+  if (auto ok = options.io->make_directory(options.directory); !ok) return fail(ok.error());
   auto rocks = std::unique_ptr<Rocks>(new Rocks);
   rocks->shared_ = std::make_shared<Shared>();
   rocks->shared_->on_flushed = options.on_flushed;
@@ -175,10 +177,9 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   rocksdb::DB* db = nullptr;
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
   if (!options.io->native()) rocks->env_ = rocks_env(*options.io);
-  const auto status =
-      rocksdb::DB::Open(db_options(options, rocks->env_.get(),
-                                   std::make_shared<RocksListener>(rocks->shared_)),
-                        options.directory, families, &handles, &db);
+  const auto status = rocksdb::DB::Open(
+      db_options(options, rocks->env_.get(), std::make_shared<RocksListener>(rocks->shared_)),
+      options.directory, families, &handles, &db);
   if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
   rocks->cache_ = cache;
   rocks->db_.reset(db);

@@ -64,6 +64,8 @@ Error from_status(const rocksdb::Status& status, const std::string& doing);
 
 class Rocks {
  public:
+  static constexpr std::size_t kBlockBytes = 64 << 10;  // of the records family
+
   static Result<std::unique_ptr<Rocks>> open(RocksOptions options);
   ~Rocks();
   Rocks(const Rocks&) = delete;

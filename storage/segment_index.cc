@@ -103,15 +103,24 @@ void SegmentIndex::forget(std::uint32_t id, std::uint64_t bytes, JournalPosition
   segment.changed = std::max(segment.changed, at);
 }
 
-std::vector<SegmentIndex::Place> SegmentIndex::from(PartitionId id, Offset from) const {
+std::vector<SegmentIndex::Place> SegmentIndex::from(PartitionId id, Offset from,
+                                                    std::uint64_t bytes) const {
   const std::lock_guard lock(mutex_);
   const auto found = partitions_.find(id);
   if (found == partitions_.end() || from < found->second.start) return {};
   const Extents& extents = found->second.extents;
   std::vector<Place> places;
-  for (auto it = extents.at(from); it != extents.all().end(); ++it)
-    if (places.empty() || places.back().segment != it->segment)
-      places.push_back({it->segment, it->first});
+  std::uint64_t behind_first = 0;  // of the first extent a read may want as little as its end
+  const auto first = extents.at(from);
+  for (auto it = first; it != extents.all().end(); ++it) {
+    if (places.empty() || places.back().segment != it->segment) {
+      if (behind_first > bytes) break;
+      places.push_back({it->segment, it->first, it->first, 0});
+    }
+    if (it != first) behind_first += it->bytes;
+    places.back().next = it->next;
+    places.back().bytes += it->bytes;
+  }
   return places;
 }
 

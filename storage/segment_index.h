@@ -35,10 +35,11 @@ struct Footer {
 
 class SegmentIndex {
  public:
-  // Reads begin at `first` in `segment`.
+  // What `segment` holds of a partition; of the first one, from the extent on that was asked for.
   struct Place {
     std::uint32_t segment;
-    Offset first;
+    Offset first, next;
+    std::uint64_t bytes;
   };
   // Of a partition: where it begins and ends.
   struct Span {
@@ -63,7 +64,8 @@ class SegmentIndex {
   void keep_only(Exists exists, JournalPosition at);
 
   // Any thread.
-  std::vector<Place> from(PartitionId partition, Offset from) const;
+  // Enough of them for a read of `bytes`.
+  std::vector<Place> from(PartitionId partition, Offset from, std::uint64_t bytes) const;
   Span span(PartitionId partition) const;
   Extents extents(PartitionId partition) const;
   // Where what the partition has in segments below `segment` ends.

@@ -11,8 +11,7 @@ namespace {
 
 constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 constexpr std::size_t kWriteBatchBytes = 4 << 20;
-constexpr std::size_t kReadaheadBytes = 128
-                                        << 10;  // more read ahead was slower in the layout's trials
+constexpr std::size_t kMostReadBytes = 1 << 20;
 
 std::string position_value(JournalPosition position) {
   std::byte bytes[8];
@@ -287,21 +286,23 @@ Result<ReadResult> Store::read(PartitionId partition, Offset from, std::size_t m
 
 Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
                                         std::size_t max_bytes) const {
-  rocksdb::ReadOptions options;
-  options.readahead_size = kReadaheadBytes;
-  options.fill_cache = false;
-  const auto places = index_.from(partition, from);
-  std::unique_ptr<rocksdb::Iterator> it(
-      rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
+  const auto places = index_.from(partition, from, max_bytes);
   auto copy = std::make_shared<std::vector<std::byte>>();
+  if (places.size() > 1) copy->reserve(std::min(max_bytes, kMostReadBytes));
+  std::size_t left = max_bytes;
   Offset next = from;
-  bool full = false;
-  for (const SegmentIndex::Place& place : places) {
-    if (full) break;
-    const auto key = keys::record(place.segment, partition, next);
+  for (auto place = places.begin(); place != places.end() && left > 0; ++place) {
+    // What the segment holds of the partition comes at once, and nothing behind it.
+    rocksdb::ReadOptions options;
+    const std::size_t most = std::min({place->bytes, left, kMostReadBytes});
+    options.readahead_size = most - std::min(most, Rocks::kBlockBytes);
+    options.fill_cache = false;
+    std::unique_ptr<rocksdb::Iterator> it(
+        rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
+    const auto key = keys::record(place->segment, partition, next);
     const std::string_view prefix = keys::view(key).substr(0, 8);
-    for (it->Seek(slice(keys::view(key))); it->Valid() && it->key().starts_with(slice(prefix));
-         it->Next()) {
+    it->Seek(slice(keys::view(key)));
+    while (it->Valid() && it->key().starts_with(slice(prefix))) {
       const Bytes bytes = as_bytes(view(it->value()));
       auto batch = RecordBatchView::parse(bytes);
       if (!batch || batch->bytes().size() != bytes.size() ||
@@ -309,14 +310,14 @@ Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
         return fail(hole(partition, next, "malformed batch"));
       if (batch->base_offset() != next && (next != from || batch->base_offset() > from))
         return fail(hole(partition, next, "missing records"));
-      full = !copy->empty() && copy->size() + bytes.size() > max_bytes;
-      if (full) break;
-      copy->insert(copy->end(), bytes.begin(), bytes.end());
-      next = batch->last_offset() + 1;
+      const bool fits = copy->empty() || bytes.size() <= left;
+      left = fits ? left - std::min(left, bytes.size()) : 0;
+      if (fits) copy->insert(copy->end(), bytes.begin(), bytes.end());
+      if (fits) next = batch->last_offset() + 1;
+      if (left == 0 || next >= place->next) break;
+      it->Next();
     }
-    if (!it->status().ok())
-      return fail(
-          from_status(it->status(), "reading partition " + std::to_string(partition.value)));
+    if (!it->status().ok()) return fail(from_status(it->status(), "reading records"));
   }
   ReadResult result;
   const Bytes all(*copy);

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fcntl.h>
+
 #include "storage/keys.h"
 #include "tests/storage/disk_storage_fixture.h"
 #include "tests/storage/recording_file_io.h"
@@ -419,6 +421,50 @@ TEST_F(DiskStorageTest, KeepsWithinItsShareOfTheMemoryBudget) {
   // Each share is full when the next batch would not fit, and RocksDB allocates in blocks.
   EXPECT_LE(peak, most + most / 16);
   EXPECT_GT(peak, most / 4);
+}
+
+// What the kernel says this process sent to disks.
+std::uint64_t bytes_written_by_process() {
+  std::ifstream io("/proc/self/io");
+  for (std::string word; io >> word;)
+    if (word == "write_bytes:") {
+      std::uint64_t bytes = 0;
+      io >> bytes;
+      return bytes;
+    }
+  return 0;
+}
+
+TEST_F(DiskStorageTest, TheCausesOfWritesAddUpToWhatTheKernelCounts) {
+  // Direct writes are counted when they are made; of buffered ones any part may never get so far.
+  const auto probe = real_file_io().open(directory / "probe", {.create = true, .write = true});
+  ASSERT_TRUE(probe);
+  const int flags = ::fcntl((*probe)->descriptor(), F_GETFL);
+  if (::fcntl((*probe)->descriptor(), F_SETFL, flags | O_DIRECT) != 0)
+    GTEST_SKIP() << "no direct writes here";
+  const std::uint64_t before = bytes_written_by_process();
+  open();
+  const PartitionId partition = create("orders");
+  for (int i = 0; i < 1'000; ++i) append(partition, std::string(100'000, 'v'));
+  const PartitionId small = create("small");
+  for (int i = 0; i < 10'000; ++i) append(small, "v");
+  settle();
+  ASSERT_TRUE(storage->move_log_start(partition, Offset(600)));
+  fill_until_rolled();
+  fill_until_rolled();
+  const DiskWrites writes = storage->stats().writes;
+  EXPECT_GT(writes.payload, 100'000'000u);
+  EXPECT_GT(writes.journal_groups, writes.payload);
+  EXPECT_GT(writes.journal_prewritten, 0u);
+  EXPECT_GT(writes.flushed, writes.payload / 2);
+  // A file of RocksDB's is told of when it is complete.
+  const auto deadline = std::chrono::steady_clock::now() + kHang;
+  double ratio = 0;
+  do {
+    ratio = static_cast<double>(storage->stats().writes.all()) /
+            static_cast<double>(bytes_written_by_process() - before);
+  } while (std::abs(ratio - 1) > 0.1 && std::chrono::steady_clock::now() < deadline);
+  EXPECT_NEAR(ratio, 1, 0.1);
 }
 
 }  // namespace

@@ -341,6 +341,25 @@ TEST_P(JournalTest, RecyclesSegmentsAndStaleGroupsNeverRevive) {
   EXPECT_TRUE(harness.replayed.front().starts_with("entry " + std::to_string(next - 5)));
 }
 
+// Each zero written ahead costs as much as a byte of an entry.
+TEST_P(JournalTest, SegmentsThatAreRetiredTogetherAreAllUsedAgain) {
+  TemporaryDirectory directory;
+  Harness harness(GetParam(), journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  std::uint64_t appended = 0, warm = 0;
+  for (int round = 0; round < 12; ++round) {
+    for (int i = 0; i < 50; ++i, ++appended) {
+      harness.append(std::string(4'000, 'y'));
+      if (i % 10 < 9) continue;
+      ASSERT_TRUE(harness.settle());  // a group fits into a segment
+    }
+    harness.journal->set_persisted(JournalPosition(appended));
+    if (round == 3) warm = harness.journal->stats().prewritten_bytes;
+  }
+  // But for one or two that were needed in a moment when none was retired.
+  EXPECT_LE(harness.journal->stats().prewritten_bytes, warm + 2 * harness.options.segment_bytes);
+}
+
 TEST_P(JournalTest, MissingEntriesAboveThePersistedPositionAreCorruption) {
   TemporaryDirectory directory;
   Harness harness(GetParam(), journal_of(directory));

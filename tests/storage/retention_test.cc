@@ -123,8 +123,8 @@ TEST(SegmentIndex, ASegmentIsDeadWhenNothingOfItCanBeReadAndThatIsPersisted) {
   index.move_start(a, Offset(10), JournalPosition(7));
   EXPECT_EQ(index.space(1, 1).live, 50u);
   EXPECT_FALSE(index.dead(1, 1, JournalPosition(100)));
-  EXPECT_TRUE(index.from(a, Offset(9)).empty());
-  EXPECT_EQ(index.from(a, Offset(10)).front().segment, 2u);
+  EXPECT_TRUE(index.from(a, Offset(9), 1).empty());
+  EXPECT_EQ(index.from(a, Offset(10), 1).front().segment, 2u);
   index.remove(b, JournalPosition(9));
   EXPECT_FALSE(index.dead(1, 1, JournalPosition(8)));
   EXPECT_TRUE(index.waits_to_be_persisted(2, JournalPosition(8)));

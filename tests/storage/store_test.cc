@@ -194,5 +194,18 @@ TEST(Store, ARecordThatIsMissingIsNotHidden) {
   EXPECT_EQ(read.error().code, ErrorCode::kCorruptStorage);
 }
 
+// What direct I/O needs is asked of a directory that is there: a first start must not go through
+// the page cache where later ones do not.
+TEST(Store, TheFirstStartWritesAsLaterOnesDo) {
+  TemporaryDirectory directory;
+  const auto writes_directly = [&] {
+    auto rocks = Rocks::open({.directory = directory / "rocksdb", .on_flushed = {}});
+    EXPECT_TRUE(rocks) << rocks.error().message();
+    return (*rocks)->db().GetDBOptions().use_direct_io_for_flush_and_compaction;
+  };
+  const bool first = writes_directly();
+  EXPECT_EQ(first, writes_directly());
+}
+
 }  // namespace
 }  // namespace leat::storage
