@@ -246,11 +246,9 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
     const Segment prepared{segment->number, segment->bytes};
     spare_ = std::move(*segment);
     if (auto ok = write_manifest(); !ok) {
-      spare_.reset();  // not listed, it must not be used
-      if (prepared.bytes == options_.standard_bytes)
-        recycled_.push_back(prepared);
-      else if (auto removed = io_.remove(path(prepared.number)); !removed)
-        return removed;
+      // It must not be used while it may be unlisted, nor removed, for the list may have arrived.
+      spare_.reset();
+      recycled_.insert(recycled_.begin(), prepared);
       return ok;
     }
   }

@@ -93,7 +93,7 @@ class JournalSegments {
   bool begun_ = false;
   std::optional<OpenSegment> spare_;
   std::vector<Segment> retired_;   // persisted, and perhaps in the manifest still
-  std::vector<Segment> recycled_;  // all of the standard size
+  std::vector<Segment> recycled_;  // of the standard size, but for one that could not be listed
   std::uint64_t next_number_ = 1;
   std::uint64_t wanted_bytes_ = 0;  // 0: no segment asked for
   JournalPosition persisted_;

@@ -253,13 +253,21 @@ std::vector<RecordsFile> Rocks::records_files() const {
   return files;
 }
 
+rocksdb::Status Rocks::keeping_files(const std::function<rocksdb::Status()>& change) {
+  if (auto status = db_->DisableFileDeletions(); !status.ok()) return status;
+  auto status = change();
+  if (status.ok()) db_->EnableFileDeletions(true).PermitUncheckedError();
+  return status;
+}
+
 Result<> Rocks::drop_segments(std::uint32_t first, std::uint32_t last) {
   const auto begin = keys::record(first, PartitionId(0), Offset(0));
   const auto end = keys::record(last + 1, PartitionId(0), Offset(0));
   const rocksdb::Slice from = slice(keys::view(begin)), to = slice(keys::view(end));
   const rocksdb::RangePtr range(&from, &to);
-  const auto status =
-      rocksdb::DeleteFilesInRanges(db_.get(), family(Family::kRecords), &range, 1, false);
+  const auto status = keeping_files([&] {
+    return rocksdb::DeleteFilesInRanges(db_.get(), family(Family::kRecords), &range, 1, false);
+  });
   if (!status.ok()) return fail(from_status(status, "dropping segments"));
   return {};
 }
@@ -270,9 +278,10 @@ Result<> Rocks::rewrite(const std::vector<RecordsFile>& files, RowFilter& filter
   rocksdb::CompactionOptions options;
   options.compression = rocksdb::kNoCompression;
   shared_->filter = &filter;
-  const auto status = shared_->stop_rewrites
-                          ? rocksdb::Status::Aborted()
-                          : db_->CompactFiles(options, family(Family::kRecords), names, 1);
+  const auto status = keeping_files([&] {
+    if (shared_->stop_rewrites) return rocksdb::Status::Aborted();
+    return db_->CompactFiles(options, family(Family::kRecords), names, 1);
+  });
   shared_->filter = nullptr;
   if (status.IsAborted() || status.IsShutdownInProgress() || shared_->stop_rewrites)
     return fail(ErrorCode::kClosed);

@@ -100,6 +100,9 @@ class Rocks {
 
  private:
   Rocks() = default;
+  // No file is deleted before a change of the manifest has succeeded: of one that failed nobody
+  // knows whether it arrived, and so which files the next start will look for.
+  rocksdb::Status keeping_files(const std::function<rocksdb::Status()>& change);
   struct Shared;  // with RocksDB's threads
   friend class RocksListener;
   friend class RewriteFilters;
