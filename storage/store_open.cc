@@ -135,6 +135,8 @@ Store::~Store() {
     const std::lock_guard lock(mutex_);
     cleaner = std::move(cleaner_);
   }
+  cleaner.reset();
+  rocks_.reset();  // its flush thread tells of the rolls to the last
 }
 
 }  // namespace leat::storage
