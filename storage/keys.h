@@ -23,6 +23,7 @@ inline constexpr const char* kProducersFamily = "producers";
 // ---- records: segment u32 | partition u32 | last offset of the batch u64 -> batch ----
 // The last offset, so that a plain seek to an offset lands on the batch that holds it.
 inline constexpr std::size_t kRecordBytes = 16;
+inline constexpr std::size_t kRecordPrefixBytes = 8;  // segment and partition
 // The partition that no partition has: the segment's footer stands behind all its batches.
 inline constexpr PartitionId kFooterPartition{0xffffffff};
 

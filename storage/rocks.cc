@@ -6,6 +6,7 @@
 #include <rocksdb/compaction_filter.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 #include "storage/keys.h"
@@ -75,6 +76,8 @@ class RewriteFilters final : public rocksdb::CompactionFilterFactory {
 
 namespace {
 
+constexpr std::size_t kRoomForHints = 16 << 20;
+
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
@@ -93,6 +96,11 @@ rocksdb::ColumnFamilyOptions records_options(std::size_t memtable_bytes,
   options.compression = rocksdb::kNoCompression;
   options.write_buffer_size = memtable_bytes;
   options.max_write_buffer_number = 2;  // one is filled while the other goes to disk
+  // A partition's next batch goes behind its last, without a search through the memtable, for some
+  // 250 bytes a partition.
+  if (memtable_bytes >= kRoomForHints)
+    options.memtable_insert_with_hint_prefix_extractor.reset(
+        rocksdb::NewFixedPrefixTransform(keys::kRecordPrefixBytes));
   options.num_levels = 2;
   options.level_compaction_dynamic_level_bytes = false;
   options.level0_file_num_compaction_trigger = 1;

@@ -300,7 +300,7 @@ Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
     std::unique_ptr<rocksdb::Iterator> it(
         rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
     const auto key = keys::record(place->segment, partition, next);
-    const std::string_view prefix = keys::view(key).substr(0, 8);
+    const std::string_view prefix = keys::view(key).substr(0, keys::kRecordPrefixBytes);
     it->Seek(slice(keys::view(key)));
     while (it->Valid() && it->key().starts_with(slice(prefix))) {
       const Bytes bytes = as_bytes(view(it->value()));
