@@ -72,7 +72,7 @@ int live_on_the_edge(const std::string& directory, std::uint64_t bytes) {
                .producers = 1'000},
               kPartitions);
   const Load load{.batch_bytes = 64 << 10,
-                  .batches = bytes / (64 << 10),
+                  .batches = std::max<std::uint64_t>(bytes / (64 << 10), 1),
                   .clients = 64,
                   .partitions = kPartitions};
   const double seconds = run(log, load).seconds;

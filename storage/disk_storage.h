@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "storage/data_directory.h"
@@ -142,6 +143,7 @@ class DiskStorage final : public Storage {
     std::vector<Compacted> compacted;
     std::optional<std::uint64_t> free_bytes;  // on the disk
     std::optional<Error> failed;
+    bool woken = false;  // since poll() looked; once is enough
   };
   // Appended and kSync, not yet known durable.
   struct InFlight {
@@ -203,11 +205,13 @@ class DiskStorage final : public Storage {
 
 template <class Change>
 void DiskStorage::tell(Change change) {
+  bool woken;
   {
     const std::lock_guard lock(inbox_mutex_);
     change(inbox_);
+    woken = std::exchange(inbox_.woken, true);
   }
-  if (wake_) wake_();
+  if (wake_ && !woken) wake_();
 }
 
 }  // namespace leat::storage
