@@ -41,7 +41,10 @@ Result<OpenSegment> JournalSegments::start() {
   auto first = prewrite(next_number_++, options_.first_bytes);
   if (!first) return first;
   current_ = {first->number, first->bytes};
-  if (auto ok = write_manifest(); !ok) return fail(ok.error());
+  {
+    std::unique_lock lock(mutex_);
+    if (auto ok = write_manifest(lock); !ok) return fail(ok.error());
+  }
   if (auto ok = remove_unlisted(); !ok) return fail(ok.error());
   thread_ = start_thread("leat-segments", [this] { run(); });
   return first;
@@ -148,13 +151,18 @@ Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_
   return reopen({number, bytes});
 }
 
-Result<> JournalSegments::write_manifest() {
+Result<> JournalSegments::write_manifest(std::unique_lock<std::mutex>& lock,
+                                         std::optional<std::uint64_t> next) {
   manifest_.segments.clear();
   for (const Sealed& segment : sealed_) manifest_.segments.push_back(segment.number);
   manifest_.segments.push_back(current_.number);
   if (spare_) manifest_.segments.push_back(spare_->number);
-  auto ok = replace_file(io_, options_.directory, kManifestName, manifest_.encode());
+  if (next) manifest_.segments.push_back(*next);
+  const auto bytes = manifest_.encode();
+  lock.unlock();
+  auto ok = replace_file(io_, options_.directory, kManifestName, bytes);
   if (ok) point("journal.manifest_replaced");
+  lock.lock();
   return ok;
 }
 
@@ -206,17 +214,25 @@ Result<> JournalSegments::work(std::unique_lock<std::mutex>& lock) {
     retired_.push_back({sealed_.front().number, sealed_.front().bytes});
     sealed_.pop_front();
   }
-  if (!retired_.empty()) {
-    // Off the list before anything happens to the files.
-    if (auto ok = write_manifest(); !ok) return ok;
-    for (const Segment& segment : std::exchange(retired_, {})) {
-      if (recycled_.size() < kMostRecycled && segment.bytes == options_.standard_bytes)
-        recycled_.push_back(segment);
-      else if (auto ok = io_.remove(path(segment.number)); !ok)
-        return ok;
-    }
-  }
+  if (!retired_.empty())
+    if (auto ok = retire(lock); !ok) return ok;
   return wanted_bytes_ == 0 ? Result<>() : prepare(lock);
+}
+
+Result<> JournalSegments::retire(std::unique_lock<std::mutex>& lock) {
+  // Off the list before anything happens to the files.
+  if (auto ok = write_manifest(lock); !ok) return ok;
+  for (const Segment& segment : std::exchange(retired_, {})) {
+    if (recycled_.size() < kMostRecycled && segment.bytes == options_.standard_bytes) {
+      recycled_.push_back(segment);
+      continue;
+    }
+    lock.unlock();
+    auto ok = io_.remove(path(segment.number));
+    lock.lock();
+    if (!ok) return ok;
+  }
+  return {};
 }
 
 Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
@@ -224,7 +240,7 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
   if (spare_ && spare_->bytes < bytes) {  // too small for the entry that waits
     const std::uint64_t number = spare_->number;
     spare_.reset();
-    if (auto ok = write_manifest(); !ok) return ok;
+    if (auto ok = write_manifest(lock); !ok) return ok;
     if (auto ok = io_.remove(path(number)); !ok) return ok;
   }
   if (!spare_) {
@@ -243,14 +259,12 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
         return ok;
       return fail(segment.error());
     }
-    const Segment prepared{segment->number, segment->bytes};
-    spare_ = std::move(*segment);
-    if (auto ok = write_manifest(); !ok) {
+    if (auto ok = write_manifest(lock, segment->number); !ok) {
       // It must not be used while it may be unlisted, nor removed, for the list may have arrived.
-      spare_.reset();
-      recycled_.insert(recycled_.begin(), prepared);
+      recycled_.insert(recycled_.begin(), {segment->number, segment->bytes});
       return ok;
     }
+    spare_ = std::move(*segment);
   }
   // A larger wish may have come in meanwhile.
   if (round_up(wanted_bytes_, kBlockBytes) <= spare_->bytes) wanted_bytes_ = 0;

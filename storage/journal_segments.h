@@ -73,12 +73,16 @@ class JournalSegments {
   std::string path(std::uint64_t number) const;
   Result<OpenSegment> prewrite(std::uint64_t number, std::uint64_t bytes);
   Result<OpenSegment> reopen(const Segment& file);
-  Result<> write_manifest();  // lists sealed, current, spare
+  // Lists sealed, current, spare and `next`. The lock is open meanwhile, for a sync takes its time
+  // and the shard asks for sealed_bytes(); only the caller's thread changes what is listed.
+  Result<> write_manifest(std::unique_lock<std::mutex>& lock,
+                          std::optional<std::uint64_t> next = std::nullopt);
   Result<> remove_unlisted();
   void run();
   bool work_waits() const;
   bool oldest_retires() const;
   Result<> work(std::unique_lock<std::mutex>& lock);
+  Result<> retire(std::unique_lock<std::mutex>& lock);
   Result<> prepare(std::unique_lock<std::mutex>& lock);
   void point(const char* name) const;
 
