@@ -122,7 +122,8 @@ Result<> Store::recovered(const std::function<bool(PartitionId)>& exists) {
       .on_failed =
           [this](const Error& error) {
             if (options_.on_cleaning_failed) options_.on_cleaning_failed(error);
-          }};
+          },
+      .at_point = options_.at_point};
   const std::lock_guard lock(mutex_);
   cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, std::move(options));
   cleaner_->look(persisted_);

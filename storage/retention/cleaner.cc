@@ -64,12 +64,20 @@ void Cleaner::run() {
     if (compaction) {
       const auto ok = compact(*compaction, persisted);
       if (!ok && ok.error() != ErrorCode::kClosed) options_.on_failed(ok.error());
+      point("cleaner.compacted");
       continue;
     }
-    if (!clean(persisted)) continue;
+    if (!clean(persisted)) {
+      point("cleaner.cleaned");
+      continue;
+    }
     const std::lock_guard lock(mutex_);
     look_ = true;
   }
+}
+
+void Cleaner::point(const char* name) const {
+  if (options_.at_point) options_.at_point(name);
 }
 
 bool Cleaner::clean(Persisted persisted) {

@@ -31,6 +31,9 @@ struct CleanerOptions {
   std::function<void(PartitionId, Offset first, Offset next, std::uint64_t gone)> on_compacted;
   // Told on the cleaner's thread of what it could not do; it goes on at the next look().
   std::function<void(const Error&)> on_failed;
+  // Told on the cleaner's thread, for tests: "cleaner.compacted", "cleaner.cleaned" when what was
+  // asked for has been done.
+  std::function<void(const char*)> at_point;
 };
 
 class Cleaner {
@@ -52,6 +55,7 @@ class Cleaner {
     WallTime deletions_before;
   };
   void run();
+  void point(const char* name) const;
   bool clean(Persisted persisted);  // whether there may be more to do
   Result<bool> drop_dead(Persisted persisted);
   Result<bool> rewrite_worst(Persisted persisted);

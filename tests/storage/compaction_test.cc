@@ -87,17 +87,10 @@ class CompactionTest : public DiskStorageTest {
     }
     EXPECT_LE(last.size(), model.size());
   }
-  std::size_t compact_until(std::size_t most, WallTime now = WallTime()) {
-    const auto deadline = std::chrono::steady_clock::now() + kHang;
-    std::size_t count = kept().size();
-    while (count > most && std::chrono::steady_clock::now() < deadline) {
-      storage->retain(now);
-      std::this_thread::sleep_for(milliseconds(20));
-      open();  // what is in memory is as it came
-      count = kept().size();
-    }
-    EXPECT_LE(count, most);
-    return count;
+  void compact_to(std::size_t most, WallTime now = WallTime()) {
+    compact(now);
+    open();  // what is in memory is as it came
+    EXPECT_LE(kept().size(), most);
   }
 
   PartitionId partition;
@@ -112,7 +105,7 @@ TEST_F(CompactionTest, OfEachKeyTheNewestStays) {
   settle();
   fill_until_rolled();
   expect_model(kept());
-  compact_until(40);
+  compact_to(40);
   const auto all = kept();
   expect_model(all);
   EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(2'000));
@@ -137,15 +130,12 @@ TEST_F(CompactionTest, WhateverComesTheLastValuesStay) {
     }
     settle();
     fill_until_rolled();
-    for (int pass = 0; pass < 3; ++pass) {
-      storage->retain(WallTime());
-      std::this_thread::sleep_for(milliseconds(50));
-    }
+    compact();
     expect_model(kept());
     open();
     expect_model(kept());
   }
-  compact_until(400);
+  compact_to(400);
   expect_model(kept());
 }
 
@@ -154,12 +144,12 @@ TEST_F(CompactionTest, ADeletionStaysForADayAndThenGoesWithItsKey) {
   put({{"k", std::nullopt}});
   settle();
   fill_until_rolled();
-  compact_until(2, WallTime(milliseconds(1'000) + hours(23)));
+  compact_to(2, WallTime(milliseconds(1'000) + hours(23)));
   EXPECT_EQ(kept().back(), (Kept{Offset(100), "k", std::nullopt}));
   for (int i = 0; i < 50; ++i) put({{"other", "new"}});
   settle();
   fill_until_rolled();
-  compact_until(1, WallTime(milliseconds(1'001) + hours(24)));
+  compact_to(1, WallTime(milliseconds(1'001) + hours(24)));
   EXPECT_EQ(kept().front().key, "other");
 }
 
@@ -168,13 +158,7 @@ TEST_F(CompactionTest, GivesSpaceBack) {
   settle();
   fill_until_rolled();
   const std::uint64_t before = storage->stored_bytes();
-  const auto deadline = std::chrono::steady_clock::now() + kHang;
-  while (storage->stored_bytes() + 9'000'000 > before &&
-         std::chrono::steady_clock::now() < deadline) {
-    storage->retain(WallTime());
-    std::this_thread::sleep_for(milliseconds(20));
-    storage->poll(events);
-  }
+  compact();
   EXPECT_LT(storage->stored_bytes() + 9'000'000, before);
   open();
   EXPECT_LT(storage->stored_bytes() + 9'000'000, before);  // the footers know it

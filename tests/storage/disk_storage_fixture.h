@@ -51,9 +51,10 @@ class DiskStorageTest : public ::testing::Test {
             .memory_bytes = memory_bytes,
             .max_unpersisted_entries = max_unpersisted_entries,
             .at_point = [this](const char* point) {
-              if (point != std::string_view("store.persisted")) return;
-              ++rolls;
-              wake();
+              const std::string_view name = point;
+              if (name == "store.persisted") ++rolls;
+              if (name == "cleaner.compacted") ++compactions;
+              if (name == "store.persisted" || name == "cleaner.compacted") wake();
             }};
   }
   void wake() {
@@ -97,6 +98,12 @@ class DiskStorageTest : public ::testing::Test {
     while (rolls.load() == before) append(filler, std::string(200'000, 'f'));
     settle();
   }
+  // Key compaction, as of this time, of what is in files; it has been done then.
+  void compact(WallTime now = WallTime()) {
+    const int before = compactions.load();
+    storage->retain(now);
+    poll_until([&] { return compactions.load() > before; });
+  }
   // Every value from `from` to the high watermark, through as many reads as it takes.
   std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {
     std::vector<std::string> values;
@@ -136,7 +143,7 @@ class DiskStorageTest : public ::testing::Test {
   FileIo* io = &real_file_io();
   std::size_t memory_bytes = 64 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
-  std::atomic<int> rolls{0};
+  std::atomic<int> rolls{0}, compactions{0};
   Random random{42};
   std::mutex mutex;
   std::condition_variable changed;
