@@ -104,6 +104,15 @@ class DiskStorageTest : public ::testing::Test {
     storage->retain(now);
     poll_until([&] { return compactions.load() > before; });
   }
+  template <class Done>
+  void compact_until(Done done, WallTime now = WallTime()) {
+    const auto deadline = std::chrono::steady_clock::now() + kHang;
+    do {
+      compact(now);
+      open();  // what is in memory is as it came
+    } while (!done() && std::chrono::steady_clock::now() < deadline);
+    EXPECT_TRUE(done());
+  }
   // Every value from `from` to the high watermark, through as many reads as it takes.
   std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {
     std::vector<std::string> values;
