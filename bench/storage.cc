@@ -264,19 +264,25 @@ class StorageBench {
 
   void opens() {
     std::printf("\n");
-    const auto open = [&](const std::string& what, double wanted_ms) {
+    const auto open = [&] {
       forget_pages(leat());
       const auto began = Clock::now();
       LeatLog log(at(leat()), kPartitions);
-      const double ms = seconds_since(began) * 1e3;
-      const auto& recovery = log.storage().stats().recovery;
-      at_most((what + ", " + std::to_string(recovery.replayed) + " entries replayed").c_str(), ms,
-              "ms", wanted_ms);
+      return std::pair(seconds_since(began) * 1e3, log.storage().stats().recovery.replayed);
     };
-    open("open after a clean stop", 100);
+    std::vector<double> clean;  // the disk may have writes of its own to end yet
+    for (int time = 0; time < 9; ++time) clean.push_back(open().first);
+    std::ranges::sort(clean);
+    std::printf("open after a clean stop, nine times: %.1f to %.1f ms\n", clean.front(),
+                clean.back());
+    at_most("open after a clean stop, median", clean[clean.size() / 2], "ms", 100);
     for (const std::size_t bytes : {kBatch, std::size_t{1024}, std::size_t{100}}) {
       run_self({"--die", leat(), std::to_string(bytes)});
-      open("open after SIGKILL, batches of " + std::to_string(bytes) + " B", 1'000);
+      const auto [ms, replayed] = open();
+      at_most(("open after SIGKILL, batches of " + std::to_string(bytes) + " B, " +
+               std::to_string(replayed) + " entries replayed")
+                  .c_str(),
+              ms, "ms", 1'000);
     }
   }
 
