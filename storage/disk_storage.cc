@@ -126,11 +126,14 @@ Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const 
   stored_bytes_ += records->batch.size();
   tail_.add(records->partition, entry.position, records->batch.size());
   evict();
-  // Rules 2 and 3: below kSync a record is visible when it is appended.
-  if (entry.max_delay > Duration(0))
-    log->raise_high_watermark(log->next_offset());
+  // Rules 2 and 3: below kSync a record is visible when it is appended, but not before its
+  // predecessor, which may have come when the topic was kSync.
+  const bool waits = entry.max_delay == Duration(0);
+  if (waits || log->bounds().high_watermark < batch->base_offset())
+    in_flight_.push_back({waits ? entry.position : in_flight_.back().position, records->partition,
+                          log->next_offset()});
   else
-    in_flight_.push_back({entry.position, records->partition, log->next_offset()});
+    log->raise_high_watermark(log->next_offset());
   return {};
 }
 
@@ -172,7 +175,7 @@ Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
 Result<JournalPosition> DiskStorage::configure_topic(const TopicId& id, TopicConfig config) {
   LEAT_ASSERT(find_topic(id));
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  return journal_append(TopicConfigured{id, config}.encode());
+  return configured_ = journal_append(TopicConfigured{id, config}.encode());
 }
 
 // ---- old records ----
@@ -206,7 +209,9 @@ void DiskStorage::retain(WallTime now) {
     }
   }
   forget(std::move(moves));
-  if (!compacted.empty()) store_->compact(std::move(compacted), now - kDeletionsStay);
+  // What compaction takes is gone, so that it was wanted must be durable (rule 2).
+  if (!compacted.empty() && configured_ <= durable_)
+    store_->compact(std::move(compacted), now - kDeletionsStay);
 }
 
 bool DiskStorage::drop_oldest(std::uint64_t bytes) {

@@ -186,6 +186,7 @@ class DiskStorage final : public Storage {
   TailCache tail_;
   std::deque<InFlight> in_flight_;
   JournalPosition last_appended_, reply_position_, durable_, applied_, persisted_;
+  JournalPosition configured_;  // the newest change of a topic's settings
   std::uint64_t appended_bytes_ = 0, applied_bytes_ = 0, stored_bytes_ = 0, payload_bytes_ = 0;
   mutable bool told_full_ = false;
   std::optional<std::uint64_t> low_space_;  // free bytes, when they are less than the reserve

@@ -124,7 +124,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
   persisted_ = store_->persisted();
   journal_->set_persisted(persisted_);
   for (auto& [id, log] : logs_) {
-    log.raise_high_watermark(log.next_offset());
+    log.replayed();
     stored_bytes_ += log.extents().bytes();
   }
   return {};

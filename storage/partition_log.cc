@@ -33,13 +33,16 @@ std::optional<Offset> PartitionLog::first_cached() const {
 
 Result<> PartitionLog::check_adjoins(const RecordBatchView& batch) const {
   if (batch.base_offset() == next_) return {};
+  // A replay whose end has forgotten what lies between, and may have dropped it from the disk.
+  if (batch.base_offset() > next_ && batch.base_offset() <= log_start_) return {};
   return fail(ErrorCode::kCorruptStorage, "a batch begins at offset " +
                                               std::to_string(batch.base_offset().value) +
                                               " where " + std::to_string(next_.value) + " is next");
 }
 
 void PartitionLog::apply(const RecordBatchView& batch, std::shared_ptr<const void> owner) {
-  LEAT_ASSERT(batch.base_offset() == next_);
+  LEAT_ASSERT(check_adjoins(batch));
+  next_ = batch.base_offset();
   const Offset last = batch.last_offset();
   if (owner) tail_.push_back({next_, last, {std::move(owner), batch.bytes()}});
   if (last >= log_start_)  // else replay of what was forgotten later
@@ -50,18 +53,22 @@ void PartitionLog::apply(const RecordBatchView& batch, std::shared_ptr<const voi
   next_ = last + 1;
 }
 
+void PartitionLog::replayed() {
+  next_ = high_watermark_ = std::max(next_, log_start_);
+}
+
 std::uint64_t PartitionLog::move_start(Offset start) {
   if (start <= log_start_) return 0;
   log_start_ = start;
   std::uint64_t gone = 0;
-  extents_.trim(start, [&](std::uint32_t, std::uint64_t bytes) { gone += bytes; });
+  extents_.trim(start, [&](std::uint32_t, std::uint64_t bytes, bool) { gone += bytes; });
   return gone;
 }
 
 std::uint64_t PartitionLog::shrink(Offset first, Offset next, std::uint64_t gone) {
   std::uint64_t forgotten = 0;
   extents_.shrink(first, next, gone,
-                  [&](std::uint32_t, std::uint64_t bytes) { forgotten += bytes; });
+                  [&](std::uint32_t, std::uint64_t bytes, bool) { forgotten += bytes; });
   return forgotten;
 }
 

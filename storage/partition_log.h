@@ -39,6 +39,8 @@ class PartitionLog {
   Result<> check_adjoins(const RecordBatchView& batch) const;
   // Takes the batch at the end. `owner` keeps its bytes; null: do not cache (replay).
   void apply(const RecordBatchView& batch, std::shared_ptr<const void> owner);
+  // All that was appended has been applied again, and is visible.
+  void replayed();
   // Bytes of records that are gone with it.
   std::uint64_t move_start(Offset start);
   // Compaction took `gone` bytes out of [first, next): what it was of those.

@@ -47,11 +47,17 @@ void SegmentIndex::add(PartitionId id, const Extent& batch) {
   const std::lock_guard lock(mutex_);
   Partition& partition = partitions_[id];
   partition.next = batch.next;
-  Segment& segment = segments_[batch.segment];
-  if (batch.next <= partition.start) return;  // replay of what was forgotten later
+  if (batch.next <= partition.start) return hold({.segment = batch.segment}, false);
+  const std::size_t before = partition.extents.all().size();
   partition.extents.add(batch);
-  segment.space.live += batch.bytes;
-  segment.space.bytes += batch.bytes;
+  hold(batch, partition.extents.all().size() > before);
+}
+
+void SegmentIndex::hold(const Extent& extent, bool another) {
+  Segment& segment = segments_[extent.segment];
+  segment.space.live += extent.bytes;
+  segment.space.bytes += extent.bytes;
+  segment.extents += another;
 }
 
 void SegmentIndex::load(const Footer& footer) {
@@ -60,9 +66,7 @@ void SegmentIndex::load(const Footer& footer) {
     Partition& partition = partitions_[id];
     partition.next = extent.next;
     partition.extents.load(extent);
-    Segment& segment = segments_[extent.segment];
-    segment.space.live += extent.bytes;
-    segment.space.bytes += extent.bytes;
+    hold(extent, true);
   }
 }
 
@@ -71,17 +75,25 @@ void SegmentIndex::move_start(PartitionId id, Offset start, JournalPosition at) 
   Partition& partition = partitions_[id];
   if (start <= partition.start) return;
   partition.start = start;
-  partition.extents.trim(
-      start, [&](std::uint32_t segment, std::uint64_t bytes) { forget(segment, bytes, at); });
+  partition.extents.trim(start, [&](std::uint32_t segment, std::uint64_t bytes, bool whole) {
+    forget(segment, bytes, whole, at);
+  });
 }
 
-void SegmentIndex::shrink(PartitionId id, Offset first, Offset next, std::uint64_t gone) {
+std::uint64_t SegmentIndex::shrink(PartitionId id, Offset first, Offset next, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   const auto it = partitions_.find(id);
-  if (it == partitions_.end()) return;
-  it->second.extents.shrink(first, next, gone, [&](std::uint32_t segment, std::uint64_t bytes) {
-    forget(segment, bytes, JournalPosition(0));
-  });
+  if (it == partitions_.end()) return 0;
+  Extents& extents = it->second.extents;
+  std::uint64_t held = 0, gone = 0;
+  for (auto at = extents.at(first); at != extents.all().end() && at->first < next; ++at)
+    held += at->bytes;
+  extents.shrink(first, next, held - std::min(held, bytes),
+                 [&](std::uint32_t segment, std::uint64_t share, bool whole) {
+                   gone += share;
+                   forget(segment, share, whole, JournalPosition(0));
+                 });
+  return gone;
 }
 
 void SegmentIndex::remove(PartitionId id, JournalPosition at) {
@@ -92,14 +104,16 @@ void SegmentIndex::remove(PartitionId id, JournalPosition at) {
 
 void SegmentIndex::erase(std::unordered_map<PartitionId, Partition>::iterator it,
                          JournalPosition at) {
-  for (const Extent& extent : it->second.extents.all()) forget(extent.segment, extent.bytes, at);
+  for (const Extent& extent : it->second.extents.all())
+    forget(extent.segment, extent.bytes, true, at);
   partitions_.erase(it);
 }
 
-void SegmentIndex::forget(std::uint32_t id, std::uint64_t bytes, JournalPosition at) {
+void SegmentIndex::forget(std::uint32_t id, std::uint64_t bytes, bool whole, JournalPosition at) {
   Segment& segment = segments_[id];
-  LEAT_ASSERT(segment.space.live >= bytes);
+  LEAT_ASSERT(segment.space.live >= bytes && segment.extents >= whole);
   segment.space.live -= bytes;
+  segment.extents -= whole;
   segment.changed = std::max(segment.changed, at);
 }
 
@@ -197,7 +211,7 @@ SegmentIndex::Space SegmentIndex::space(std::uint32_t first, std::uint32_t last)
 bool SegmentIndex::dead(std::uint32_t first, std::uint32_t last, JournalPosition persisted) const {
   const std::lock_guard lock(mutex_);
   for (auto it = segments_.lower_bound(first); it != segments_.end() && it->first <= last; ++it)
-    if (it->second.space.live > 0 || it->second.changed > persisted) return false;
+    if (it->second.extents > 0 || it->second.changed > persisted) return false;
   return true;
 }
 
@@ -214,7 +228,7 @@ void SegmentIndex::cleaned(std::uint32_t first, std::uint32_t last, JournalPosit
   for (auto it = segments_.lower_bound(first); it != segments_.end() && it->first <= last;) {
     const auto here = it++;
     here->second.space.bytes = here->second.space.live;
-    if (here->second.space.live == 0 && here->second.changed <= persisted) segments_.erase(here);
+    if (here->second.extents == 0 && here->second.changed <= persisted) segments_.erase(here);
   }
 }
 

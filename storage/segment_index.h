@@ -57,8 +57,8 @@ class SegmentIndex {
   // The log start rose to `start` by the entry at `at`.
   void move_start(PartitionId partition, Offset start, JournalPosition at);
   void remove(PartitionId partition, JournalPosition at);
-  // A rewrite took `gone` bytes out of what [first, next) had.
-  void shrink(PartitionId partition, Offset first, Offset next, std::uint64_t gone);
+  // A rewrite left `bytes` of what [first, next) had. Returns how many are gone thereby.
+  std::uint64_t shrink(PartitionId partition, Offset first, Offset next, std::uint64_t bytes);
   // Recovery has ended: partitions that `exists` does not know are removed.
   template <class Exists>
   void keep_only(Exists exists, JournalPosition at);
@@ -99,10 +99,12 @@ class SegmentIndex {
     Offset start{0}, next{0};
   };
   struct Segment {
-    Space space;
-    JournalPosition changed;  // the newest entry that made a part of it dead
+    Space space;                // about: what a part of an extent takes is not known
+    std::uint32_t extents = 0;  // live
+    JournalPosition changed;    // the newest entry that made a part of it dead
   };
-  void forget(std::uint32_t segment, std::uint64_t bytes, JournalPosition at);
+  void hold(const Extent& extent, bool another);
+  void forget(std::uint32_t segment, std::uint64_t bytes, bool whole, JournalPosition at);
   void erase(std::unordered_map<PartitionId, Partition>::iterator it, JournalPosition at);
 
   mutable std::mutex mutex_;

@@ -207,8 +207,8 @@ Result<> Cleaner::compact(const Compaction& compaction, Persisted persisted) {
     const auto most = std::min<std::ptrdiff_t>(files.end() - begin, kFilesARewrite);
     it = std::find_if_not(begin, begin + most, concerned);
     if (auto ok = rocks_.rewrite({begin, it}, filter); !ok) return ok;
-    for (const auto& [partition, extent, gone] : filter.take_shrunk()) {
-      index_.shrink(partition, extent.first, extent.next, gone);
+    for (const auto& [partition, extent, left] : filter.take_shrunk()) {
+      const auto gone = index_.shrink(partition, extent.first, extent.next, left);
       options_.on_compacted(partition, extent.first, extent.next, gone);
     }
     index_.cleaned(begin->first, std::prev(it)->last, persisted.position);

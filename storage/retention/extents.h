@@ -25,13 +25,13 @@ class Extents {
   void add(const Extent& batch);
   void load(const Extent& extent);
 
-  // Forgets what lies below `start`, calling forgotten(segment, bytes); of an extent that holds
-  // `start` its share.
+  // Forgets what lies below `start`, calling forgotten(segment, bytes, whole); of an extent that
+  // holds `start` its share, which is not the whole of it.
   template <class Forgotten>
   void trim(Offset start, Forgotten forgotten);
 
   // `gone` bytes of what lies in [first, next) are no more; at most what there was.
-  // Calls forgotten(segment, bytes) as trim() does.
+  // Calls forgotten(segment, bytes, false) as trim() does.
   template <class Forgotten>
   void shrink(Offset first, Offset next, std::uint64_t gone, Forgotten forgotten);
 
@@ -55,7 +55,7 @@ void Extents::trim(Offset start, Forgotten forgotten) {
     const Extent gone = extents_.front();
     extents_.pop_front();
     bytes_ -= gone.bytes;
-    forgotten(gone.segment, gone.bytes);
+    forgotten(gone.segment, gone.bytes, true);
   }
   if (extents_.empty() || extents_.front().first >= start) return;
   Extent& cut = extents_.front();
@@ -65,7 +65,7 @@ void Extents::trim(Offset start, Forgotten forgotten) {
   cut.first = start;
   cut.bytes -= bytes;
   bytes_ -= bytes;
-  forgotten(cut.segment, bytes);
+  forgotten(cut.segment, bytes, false);
 }
 
 template <class Forgotten>
@@ -75,12 +75,13 @@ void Extents::shrink(Offset first, Offset next, std::uint64_t gone, Forgotten fo
   std::uint64_t all = 0;
   for (; end != extents_.end() && end->first < next; ++end) all += end->bytes;
   gone = std::min(gone, all);
+  if (gone == 0) return;
   for (auto it = begin; it != end; ++it) {
     const auto share = static_cast<std::uint64_t>(
         static_cast<double>(gone) * static_cast<double>(it->bytes) / static_cast<double>(all));
     it->bytes -= share;
     bytes_ -= share;
-    forgotten(it->segment, share);
+    forgotten(it->segment, share, false);
   }
 }
 

@@ -71,7 +71,7 @@ std::optional<std::string> CompactedRows::footer(std::uint32_t segment, std::str
     for (; row != rows.end() && row->partition == partition && row->last < extent.next; ++row)
       bytes += row->bytes;
     if (bytes == 0 || bytes >= extent.bytes) continue;
-    shrunk_.push_back({partition, extent, extent.bytes - bytes});
+    shrunk_.push_back({partition, extent, bytes});
     extent.bytes = bytes;
     changed = true;
   }

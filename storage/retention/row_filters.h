@@ -50,7 +50,7 @@ class CompactedRows final : public LiveRows {
   struct Shrunk {
     PartitionId partition;
     Extent extent;  // as the footer had it
-    std::uint64_t gone;
+    std::uint64_t left;
   };
   // Since the last call.
   std::vector<Shrunk> take_shrunk() { return std::exchange(shrunk_, {}); }

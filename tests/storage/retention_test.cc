@@ -54,7 +54,8 @@ TEST(Extents, TrimmingForgetsNoMoreAndNoLess) {
       } else if (next > start) {
         start +=
             static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(next - start) + 1));
-        extents.trim(Offset(start), [&](std::uint32_t, std::uint64_t bytes) { told += bytes; });
+        extents.trim(Offset(start),
+                     [&](std::uint32_t, std::uint64_t bytes, bool) { told += bytes; });
       }
       EXPECT_EQ(extents.bytes() + told, added);
       std::int64_t at = start;
@@ -132,6 +133,56 @@ TEST(SegmentIndex, ASegmentIsDeadWhenNothingOfItCanBeReadAndThatIsPersisted) {
   EXPECT_FALSE(index.starts().contains(b));
   index.move_start(a, Offset(5), JournalPosition(10));  // never falls
   EXPECT_EQ(index.span(a).start, Offset(10));
+}
+
+// How many bytes a part of an extent has is a guess; that something of it is left is not.
+TEST(SegmentIndex, WhatIsLeftOfASegmentKeepsItAlive) {
+  SegmentIndex index;
+  const PartitionId a(1);
+  index.load({.position = {}, .ranges = {{a, run(20, 34, 1'000, 0, 1)}}});
+  index.move_start(a, Offset(27), JournalPosition(1));
+  index.shrink(a, Offset(20), Offset(34), 0);
+  EXPECT_EQ(index.space(1, 1).live, 0u);
+  EXPECT_FALSE(index.dead(1, 1, JournalPosition(1)));
+  EXPECT_EQ(index.shrink(a, Offset(20), Offset(34), 0), 0u);
+  index.cleaned(1, 1, JournalPosition(1));
+  EXPECT_FALSE(index.dead(1, 1, JournalPosition(1)));
+  index.move_start(a, Offset(34), JournalPosition(2));
+  EXPECT_TRUE(index.dead(1, 1, JournalPosition(2)));
+}
+
+TEST(SegmentIndex, ARewriteSaysWhatIsLeft) {
+  SegmentIndex index;
+  const PartitionId a(1);
+  index.load({.position = {}, .ranges = {{a, run(0, 10, 1'000, 0, 1)}}});
+  index.move_start(a, Offset(5), JournalPosition(1));
+  EXPECT_EQ(index.shrink(a, Offset(0), Offset(10), 100), 400u);
+  EXPECT_EQ(index.space(1, 1).live, 100u);
+}
+
+// ---- a partition ----
+
+// The journal still has what the SSTs no longer have.
+TEST(PartitionLog, AReplayMayBeginBelowTheLogStartWithAGap) {
+  const auto batch_at = [](std::int64_t base, std::vector<std::byte>& bytes) {
+    RecordBatchBuilder builder;
+    for (int i = 0; i < 3; ++i) builder.append({.key = {}, .value = as_bytes("v")}, 1);
+    bytes = builder.take();
+    assign_offset(bytes, Offset(base), LeaderEpoch(1));
+    return *RecordBatchView::parse(bytes);
+  };
+  std::vector<std::byte> bytes;
+  PartitionLog log(Extents(), Offset(10), Offset(0));
+  EXPECT_FALSE(log.check_adjoins(batch_at(11, bytes)));
+  ASSERT_TRUE(log.check_adjoins(batch_at(4, bytes)));
+  log.apply(batch_at(4, bytes), nullptr);
+  EXPECT_EQ(log.next_offset(), Offset(7));
+  EXPECT_FALSE(log.check_adjoins(batch_at(4, bytes)));
+  EXPECT_EQ(log.extents().bytes(), 0u);
+  log.replayed();
+  EXPECT_EQ(log.next_offset(), Offset(10));
+  EXPECT_EQ(log.bounds().high_watermark, Offset(10));
+  EXPECT_FALSE(log.check_adjoins(batch_at(11, bytes)));
 }
 
 TEST(SegmentIndex, FootersThatDoNotAdjoinLeaveAHole) {
@@ -358,6 +409,22 @@ TEST_F(RetentionTest, AChangedConfigurationSurvives) {
     EXPECT_EQ(storage->find_topic("t")->config, config);
     fill_until_rolled();
   }
+}
+
+TEST_F(RetentionTest, AWeakerLevelShowsNothingBeforeItsPredecessorIsDurable) {
+  const PartitionId partition = create("t");
+  const TopicId id = storage->find_topic("t")->id;
+  settle();
+  append(partition, "waits");
+  const TopicConfig memory{.durability = Durability::kMemory};
+  ASSERT_TRUE(storage->configure_topic(id, memory));
+  RecordBatchBuilder builder;
+  builder.append({.key = {}, .value = as_bytes("does not")}, 1);
+  ASSERT_TRUE(storage->append(partition, memory, builder.finish()));
+  EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(0));
+  settle();
+  EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(2));
+  EXPECT_EQ(read_all(partition), (std::vector<std::string>{"waits", "does not"}));
 }
 
 }  // namespace

@@ -142,7 +142,7 @@ Result<std::vector<std::byte>> StorageLife::read(PartitionId partition, Offset f
       for (Bytes rest = stored.bytes; !rest.empty();) {
         const auto batch = RecordBatchView::parse(rest);
         if (!batch) return fail(batch.error());
-        if (auto ok = batch->validate(); !ok) return fail(ok.error());
+        if (auto ok = batch->check(); !ok) return fail(ok.error());
         from = batch->last_offset() + 1;
         rest = rest.subspan(batch->bytes().size());
       }
@@ -163,8 +163,11 @@ std::string StorageLife::step() {
       return hangs;
   }
   if (random_.below(4) != 0) poll();
-  if (kind < 58) return append();
-  if (kind < 62) return retry();
+  if (kind < 52) return append();
+  if (kind < 55) return retry();
+  if (kind < 57) return trim();
+  if (kind < 60) return retain();
+  if (kind < 62) return configure_topic();
   if (kind < 75) return commit();
   if (kind < 82) return change_group();
   if (kind < 86) return init_producer();
@@ -214,8 +217,14 @@ std::string StorageLife::append() {
   RecordBatchBuilder builder;
   std::string value(bytes, static_cast<char>('a' + random_.below(26)));
   value += std::to_string(random_.next());  // no two are the same
-  for (std::uint64_t i = random_.below(3) + 1; i > 0; --i)
-    builder.append({.key = {}, .value = as_bytes(value)}, 1);
+  const bool keys = compacts(topic->config.cleanup) || random_.below(4) == 0;
+  for (std::uint64_t i = random_.below(3) + 1; i > 0; --i) {
+    const std::string key = "key " + std::to_string(random_.below(12));
+    RecordData record{.key = {}, .value = as_bytes(value)};
+    if (keys) record.key = as_bytes(key);
+    if (keys && random_.below(8) == 0) record.value.reset();
+    builder.append(record, 1);
+  }
   if (!state.producers.empty() && random_.below(2) == 0) {
     const auto producer =
         std::next(state.producers.begin(),
@@ -264,9 +273,7 @@ std::string StorageLife::create_topic() {
   const auto partitions = static_cast<std::int32_t>(random_.below(3) + 1);
   for (std::int32_t i = 0; i < partitions; ++i)
     topic.partitions.push_back(state.next_partition + static_cast<std::uint32_t>(i));
-  const std::uint64_t kind = random_.below(6);
-  if (kind == 0) topic.config = {Durability::kInterval, std::chrono::milliseconds(2)};
-  if (kind == 1) topic.config.durability = Durability::kMemory;
+  topic.config = random_config();
   return send(ModelTopicCreated{name, topic}, [&] {
     return storage_->create_topic(topic.id, name, partitions, topic.config, WallTime());
   });
@@ -277,6 +284,57 @@ std::string StorageLife::delete_topic() {
   if (!at || model_.state().topics.size() < 2) return {};
   return send(ModelTopicDeleted{storage_->find_topic(at->topic)->name},
               [&] { return storage_->delete_topic(at->topic); });
+}
+
+TopicConfig StorageLife::random_config() {
+  TopicConfig config;
+  const std::uint64_t kind = random_.below(6);
+  if (kind == 0) config = {Durability::kInterval, std::chrono::milliseconds(2)};
+  if (kind == 1) config.durability = Durability::kMemory;
+  const std::uint64_t old = random_.below(8);
+  if (old < 2) config.cleanup = old == 0 ? Cleanup::kCompact : Cleanup::kCompactDelete;
+  if (old == 2) config.retention.bytes = static_cast<std::int64_t>(random_.below(100'000));
+  if (old == 1 || old == 3) config.retention.records = static_cast<std::int64_t>(random_.below(60));
+  if (old == 4) config.on_full = OnFull::kDropOldest;
+  return config;
+}
+
+std::string StorageLife::configure_topic() {
+  const auto at = random_partition();
+  if (!at) return {};
+  const TopicConfig config = random_config();
+  return send(ModelTopicConfigured{storage_->find_topic(at->topic)->name, config},
+              [&] { return storage_->configure_topic(at->topic, config); });
+}
+
+std::string StorageLife::trim() {
+  const auto at = random_partition();
+  if (!at) return {};
+  const storage::Topic* topic = storage_->find_topic(at->topic);
+  const PartitionId id = topic->partitions[static_cast<std::size_t>(at->partition.value)];
+  const auto [start, end] = storage_->bounds(id);
+  if (start == end) return {};
+  const std::uint64_t held = static_cast<std::uint64_t>(end.value - start.value);
+  const Offset to = start + static_cast<std::int64_t>(random_.below(held) + 1);
+  return send(ModelLogStartsMoved{{{id, to}}}, [&] { return storage_->move_log_start(id, to); });
+}
+
+// Storage decides what goes, so the model learns of it afterwards; crashes are looked at later
+// still. Deletions of keys stay: it is the first of January 1970.
+std::string StorageLife::retain() {
+  sent_ = model_.last().value + 1;
+  if (random_.below(3) == 0)
+    storage_->drop_oldest(random_.below(200'000));
+  else
+    storage_->retain(WallTime());
+  ModelLogStartsMoved moved;
+  for (const auto& [id, partition] : model_.state().partitions)
+    if (const Offset start = storage_->bounds(id).log_start; start > partition.log_start)
+      moved.starts[id] = start;
+  if (!moved.starts.empty()) model_.append(std::move(moved));
+  sent_ = model_.last().value;
+  if (storage_->last_appended() == model_.last()) return {};
+  return "retention made entry " + text(storage_->last_appended()) + ", not " + text(model_.last());
 }
 
 std::string StorageLife::commit() {

@@ -50,6 +50,9 @@ class StorageLife final : storage::StorageEvents {
   std::string retry();
   std::string create_topic();
   std::string delete_topic();
+  std::string configure_topic();
+  std::string trim();
+  std::string retain();
   std::string commit();
   std::string init_producer();
   std::string change_group();
@@ -62,6 +65,7 @@ class StorageLife final : storage::StorageEvents {
   std::string poll_until(const char* what, Done done);
   void poll();
   Result<std::vector<std::byte>> read(PartitionId partition, Offset from, Offset to);
+  TopicConfig random_config();
   std::string random_group() { return "group-" + std::to_string(random_.below(4)); }
   std::optional<storage::TopicPartition> random_partition();
   const ModelTopic* topic_of(PartitionId partition) const;

@@ -20,7 +20,7 @@ RecordBatchView view_of(const std::vector<std::byte>& batch) {
 void take(ModelState& state, const ModelTopicCreated& created) {
   state.topics[created.name] = created.topic;
   for (const PartitionId id : created.topic.partitions) {
-    state.partitions[id];
+    state.partitions[id].compacts = compacts(created.topic.config.cleanup);
     state.next_partition = id + 1;
   }
 }
@@ -33,6 +33,17 @@ void take(ModelState& state, const ModelTopicDeleted& deleted) {
   for (auto& [name, group] : state.groups) std::erase_if(group.owners, of_topic);
   for (auto& [name, commits] : state.commits) std::erase_if(commits, of_topic);
   std::erase_if(state.commits, [](const auto& item) { return item.second.empty(); });
+}
+
+void take(ModelState& state, const ModelTopicConfigured& configured) {
+  ModelTopic& topic = state.topics.at(configured.name);
+  topic.config = configured.config;
+  for (const PartitionId id : topic.partitions)
+    state.partitions.at(id).compacts |= compacts(topic.config.cleanup);
+}
+
+void take(ModelState& state, const ModelLogStartsMoved& moved) {
+  for (const auto& [id, start] : moved.starts) state.partitions.at(id).log_start = start;
 }
 
 void take(ModelState& state, const ModelRecords& records) {
@@ -89,14 +100,55 @@ std::string topics_differ(const ModelState& state, const DiskStorage& storage) {
   return {};
 }
 
+struct Record {
+  std::string key, value;
+  friend bool operator==(const Record&, const Record&) = default;
+};
+using Records = std::map<Offset, Record>;
+
+Records records_of(const RecordBatchView& batch) {
+  Records records;
+  auto reader = RecordReader::open(batch);
+  LEAT_ASSERT(reader.has_value());
+  for (const RecordView& record : *reader)
+    records[record.offset] = {std::string(as_text(record.key.value_or(Bytes()))),
+                              std::string(as_text(record.value.value_or(Bytes())))};
+  return records;
+}
+
+// Of a compacted partition: what is left of a batch was in it, and what is gone has a newer record
+// of its key.
+std::string compacted_differs(const RecordBatchView& sent, const RecordBatchView& found,
+                              const std::map<std::string, Offset>& newest) {
+  if (found.base_offset() != sent.base_offset() || found.last_offset() != sent.last_offset())
+    return "another range";
+  const Records left = records_of(found);
+  for (const auto& [offset, record] : records_of(sent)) {
+    const auto it = left.find(offset);
+    if (it != left.end() && it->second != record) return "another record";
+    if (it == left.end() && (record.key.empty() || newest.at(record.key) == offset))
+      return "no record " + std::to_string(offset.value);
+  }
+  return left.size() > records_of(sent).size() ? "more records" : "";
+}
+
 std::string batches_differ(PartitionId id, const ModelState::Partition& partition, Bytes bytes) {
+  std::map<std::string, Offset> newest;
+  if (partition.compacts)
+    for (const auto& batch : partition.batches)
+      for (const auto& [offset, record] : records_of(view_of(*batch))) newest[record.key] = offset;
   for (const auto& batch : partition.batches) {
-    const auto base = view_of(*batch).base_offset().value;
-    const std::string where =
-        " at offset " + std::to_string(base) + " of partition " + std::to_string(id.value);
-    if (bytes.size() < batch->size()) return "no batch" + where;
-    if (!std::ranges::equal(*batch, bytes.first(batch->size()))) return "another batch" + where;
-    bytes = bytes.subspan(batch->size());
+    const RecordBatchView sent = view_of(*batch);
+    if (sent.last_offset() < partition.log_start) continue;
+    const std::string where = " at offset " + std::to_string(sent.base_offset().value) +
+                              " of partition " + std::to_string(id.value);
+    const auto found = RecordBatchView::parse(bytes);
+    if (!found) return "no batch" + where;
+    bytes = bytes.subspan(found->bytes().size());
+    if (std::ranges::equal(*batch, found->bytes())) continue;
+    const auto differs =
+        partition.compacts ? compacted_differs(sent, *found, newest) : "another batch";
+    if (!differs.empty()) return differs + where;
   }
   return bytes.empty() ? "" : "more than was sent in partition " + std::to_string(id.value);
 }
@@ -106,8 +158,10 @@ std::string records_differ(const ModelState& state, const DiskStorage& storage,
   for (const auto& [id, partition] : state.partitions) {
     const std::string name = "partition " + std::to_string(id.value);
     const storage::PartitionBounds bounds = storage.bounds(id);
-    if (bounds.log_start != Offset(0) || bounds.high_watermark != partition.next)
-      return name + " ends at " + std::to_string(bounds.high_watermark.value) + " instead of " +
+    if (bounds.log_start != partition.log_start || bounds.high_watermark != partition.next)
+      return name + " goes from " + std::to_string(bounds.log_start.value) + " to " +
+             std::to_string(bounds.high_watermark.value) + " instead of from " +
+             std::to_string(partition.log_start.value) + " to " +
              std::to_string(partition.next.value);
     for (auto epoch = partition.epochs.begin(); epoch != partition.epochs.end(); ++epoch) {
       const auto next = std::next(epoch);
@@ -117,7 +171,7 @@ std::string records_differ(const ModelState& state, const DiskStorage& storage,
                std::to_string(storage.end_of_epoch(id, epoch->first).value) + " instead of " +
                std::to_string(end.value);
     }
-    const auto bytes = read(id, Offset(0), partition.next);
+    const auto bytes = read(id, partition.log_start, partition.next);
     if (!bytes) return "reading " + name + ": " + bytes.error().message();
     if (auto differs = batches_differ(id, partition, *bytes); !differs.empty()) return differs;
   }

@@ -32,6 +32,13 @@ struct ModelTopicCreated {
 struct ModelTopicDeleted {
   std::string name;
 };
+struct ModelTopicConfigured {
+  std::string name;
+  TopicConfig config;
+};
+struct ModelLogStartsMoved {
+  std::map<PartitionId, Offset> starts;
+};
 struct ModelRecords {
   PartitionId partition;
   std::shared_ptr<const std::vector<std::byte>> batch;  // base offset and epoch assigned
@@ -50,13 +57,15 @@ struct ModelGroupChange {
 struct ModelGroupDeleted {
   std::string group;
 };
-using ModelEntry = std::variant<ModelTopicCreated, ModelTopicDeleted, ModelRecords, ModelCommits,
-                                ModelProducer, ModelGroupChange, ModelGroupDeleted>;
+using ModelEntry =
+    std::variant<ModelTopicCreated, ModelTopicDeleted, ModelTopicConfigured, ModelLogStartsMoved,
+                 ModelRecords, ModelCommits, ModelProducer, ModelGroupChange, ModelGroupDeleted>;
 
 struct ModelState {
   struct Partition {
     std::vector<std::shared_ptr<const std::vector<std::byte>>> batches;
-    Offset next;
+    Offset log_start, next;
+    bool compacts = false;                 // or did once: older records of a key may be gone
     std::map<LeaderEpoch, Offset> epochs;  // where each began
   };
   std::map<std::string, ModelTopic> topics;
