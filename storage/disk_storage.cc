@@ -349,6 +349,19 @@ void DiskStorage::raise_high_watermarks(JournalPosition durable, StorageEvents& 
   }
 }
 
+Error DiskStorage::named(const Damage& damage) const {
+  const std::string where =
+      damage.partition ? state_.catalog.name_of(*damage.partition) + ", " : "";
+  return {ErrorCode::kCorruptStorage, where + damage.text()};
+}
+
+void DiskStorage::tell_read(Read read, StorageEvents& events) const {
+  if (!read.result && read.result.error() == ErrorCode::kCorruptStorage)
+    read.result = fail(ErrorCode::kCorruptStorage,
+                       state_.catalog.name_of(read.partition) + ", " + read.result.error().detail);
+  events.on_read(read.token, std::move(read.result));
+}
+
 void DiskStorage::poll(StorageEvents& events) {
   Inbox news;
   {
@@ -363,7 +376,8 @@ void DiskStorage::poll(StorageEvents& events) {
     raise_high_watermarks(durable_, events);
     events.on_durable(durable_);
   }
-  for (auto& [token, result] : news.reads) events.on_read(token, std::move(result));
+  for (Read& read : news.reads) tell_read(std::move(read), events);
+  for (const Damage& damage : news.damage) events.on_damage(named(damage));
   if (news.free_bytes) {
     low_space_.reset();
     if (*news.free_bytes < reserve_bytes()) low_space_ = news.free_bytes;

@@ -135,11 +135,17 @@ class DiskStorage final : public Storage {
     Offset first, next;
     std::uint64_t gone;
   };
+  struct Read {
+    PartitionId partition;
+    ReadToken token;
+    Result<ReadResult> result;
+  };
   // What other threads have to tell; swapped out by poll().
   struct Inbox {
     JournalPosition durable, applied, persisted;
     std::uint64_t applied_bytes = 0;
-    std::vector<std::pair<ReadToken, Result<ReadResult>>> reads;
+    std::vector<Read> reads;
+    std::vector<Damage> damage;
     std::vector<Compacted> compacted;
     std::optional<std::uint64_t> free_bytes;  // on the disk
     std::optional<Error> failed;
@@ -168,6 +174,8 @@ class DiskStorage final : public Storage {
   void apply_to_logs(const JournalEntry& entry, const Wants& wants);
   Result<> apply_records(const JournalEntry& entry, bool live, const Wants& wants);
   void forget(std::vector<LogStartsMoved::Move> moves);
+  Error named(const Damage& damage) const;
+  void tell_read(Read read, StorageEvents& events) const;
   void evict();
   PartitionLog* find_log(PartitionId partition);
   void raise_high_watermarks(JournalPosition durable, StorageEvents& events);

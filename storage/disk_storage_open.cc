@@ -35,8 +35,10 @@ Result<> DiskStorage::recover(FileIo& io) {
   directory_ = std::move(*directory);
   if (auto ok = open_store(io); !ok) return ok;
   if (auto ok = open_journal(io); !ok) return ok;
-  auto ok = store_->recovered([this](PartitionId id) { return find_log(id) != nullptr; });
-  if (!ok) return ok;
+  const auto hole = store_->first_hole([this](PartitionId id) { return find_log(id) != nullptr; });
+  if (hole)
+    return fail(named(Damage{hole->partition, hole->first, hole->next, "they are missing"}));
+  store_->recovered();
   start_threads(io);
   return {};
 }
@@ -64,6 +66,10 @@ Result<> DiskStorage::open_store(FileIo& io) {
        .on_compacted =
            [this](PartitionId partition, Offset first, Offset next, std::uint64_t gone) {
              tell([&](Inbox& inbox) { inbox.compacted.push_back({partition, first, next, gone}); });
+           },
+       .on_damage =
+           [this](const Damage& damage) {
+             tell([&](Inbox& inbox) { inbox.damage.push_back(damage); });
            },
        .at_point = options_.at_point});
   if (!store) return fail(store.error());
@@ -166,9 +172,9 @@ void DiskStorage::start_threads(FileIo& io) {
     const std::lock_guard lock(told_mutex_);
     told_store_thread_ = store_thread_.get();
   }
-  read_thread_ =
-      std::make_unique<ReadThread>(*store_, [this](ReadToken token, Result<ReadResult> result) {
-        tell([&](Inbox& inbox) { inbox.reads.emplace_back(token, std::move(result)); });
+  read_thread_ = std::make_unique<ReadThread>(
+      *store_, [this](PartitionId partition, ReadToken token, Result<ReadResult> result) {
+        tell([&](Inbox& inbox) { inbox.reads.push_back({partition, token, std::move(result)}); });
       });
 }
 

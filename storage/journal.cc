@@ -8,7 +8,6 @@
 #include <thread>
 #include <vector>
 
-#include "protocol/base/random.h"
 #include "storage/journal_format.h"
 #include "storage/journal_inbox.h"
 #include "storage/journal_recovery.h"
@@ -21,25 +20,6 @@ namespace {
 constexpr std::size_t kMostThreads = 4;  // that wait for the disk, without io_uring
 // With the disk at once; more would only wait there.
 constexpr std::size_t kInFlightBytes = 4 << 20;
-
-Result<Manifest> load_manifest(FileIo& io, const std::string& directory,
-                               JournalPosition persisted) {
-  auto names = io.list(directory);
-  if (!names) return fail(names.error());
-  const bool listed = std::find(names->begin(), names->end(), kManifestName) != names->end();
-  if (listed) {
-    auto bytes = read_file(io, directory + "/" + kManifestName, kMaxManifestBytes);
-    if (!bytes) return fail(bytes.error());
-    return Manifest::decode(*bytes);
-  }
-  // The manifest comes before the first group, so a journal without one never held an entry.
-  if (persisted != JournalPosition())
-    return fail(ErrorCode::kCorruptStorage,
-                "'" + directory + "/MANIFEST' is missing; restore the directory from a backup");
-  Manifest fresh;
-  fresh.journal_id = Random::from_system().next();
-  return fresh;
-}
 
 }  // namespace
 

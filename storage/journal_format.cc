@@ -5,6 +5,7 @@
 namespace leat::storage {
 namespace {
 constexpr std::uint32_t kManifestMagic = 0x314d4a4c;  // "LJM1"
+constexpr std::uint32_t kManifestVersion = 2;         // 1 had no sizes
 constexpr std::size_t kCrcEnd = 8;                    // the checksum covers what is behind
 }  // namespace
 
@@ -46,20 +47,28 @@ std::optional<GroupHeader> read_group_header(Bytes block, std::uint64_t journal_
   return header;
 }
 
+bool begins_group(Bytes block) {
+  return block.size() >= sizeof kGroupMagic && load_le<std::uint32_t>(block.data()) == kGroupMagic;
+}
+
 bool group_intact(const GroupHeader& header, Bytes group) {
   const std::size_t bytes = kGroupHeaderBytes + std::size_t{header.body_bytes};
   return group.size() >= bytes && crc32c(group.subspan(kCrcEnd, bytes - kCrcEnd)) == header.crc;
 }
 
 std::vector<std::byte> Manifest::encode() const {
-  std::vector<std::byte> bytes(28 + 8 * segments.size() + 4);
+  std::vector<std::byte> bytes(28 + 16 * segments.size() + 4);
   store_le<std::uint32_t>(bytes.data(), kManifestMagic);
-  store_le<std::uint32_t>(bytes.data() + 4, 1);
+  store_le<std::uint32_t>(bytes.data() + 4, kManifestVersion);
   store_le<std::uint64_t>(bytes.data() + 8, journal_id);
   store_le<std::uint64_t>(bytes.data() + 16, incarnation);
   store_le<std::uint32_t>(bytes.data() + 24, static_cast<std::uint32_t>(segments.size()));
-  for (std::size_t i = 0; i < segments.size(); ++i)
-    store_le<std::uint64_t>(bytes.data() + 28 + 8 * i, segments[i]);
+  std::byte* to = bytes.data() + 28;
+  for (const Segment& segment : segments) {
+    store_le<std::uint64_t>(to, segment.number);
+    store_le<std::uint64_t>(to + 8, segment.bytes);
+    to += 16;
+  }
   const std::size_t body = bytes.size() - 4;
   store_le<std::uint32_t>(bytes.data() + body, crc32c(Bytes(bytes).first(body)));
   return bytes;
@@ -73,15 +82,18 @@ Result<Manifest> Manifest::decode(Bytes bytes) {
   const auto magic = reader.le<std::uint32_t>(), version = reader.le<std::uint32_t>();
   if (magic != kManifestMagic)
     return fail(ErrorCode::kCorruptStorage, "the journal's MANIFEST is not one");
-  if (version != 1)
+  if (version == 0 || version > kManifestVersion)
     return fail(ErrorCode::kFormatUnsupported,
                 "the journal's MANIFEST has version " + std::to_string(version));
   Manifest manifest;
   manifest.journal_id = reader.le<std::uint64_t>();
   manifest.incarnation = reader.le<std::uint64_t>();
   const auto count = reader.le<std::uint32_t>();
-  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i)
-    manifest.segments.push_back(reader.le<std::uint64_t>());
+  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i) {
+    Segment segment{.number = reader.le<std::uint64_t>()};
+    if (version > 1) segment.bytes = reader.le<std::uint64_t>();
+    manifest.segments.push_back(segment);
+  }
   if (!reader.finished())
     return fail(ErrorCode::kCorruptStorage, "the journal's MANIFEST has a wrong length");
   return manifest;

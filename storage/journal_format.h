@@ -69,14 +69,23 @@ std::uint32_t seal_group(MutableBytes group, const GroupHeader& header);
 // The header at the start of `block` if it is one of journal `id`; its checksum is not checked.
 std::optional<GroupHeader> read_group_header(Bytes block, std::uint64_t journal_id);
 
+// Whether `block` begins with a group of any journal, intact or not.
+bool begins_group(Bytes block);
+
 // Whether the checksum in `header` is that of the group's bytes.
 bool group_intact(const GroupHeader& header, Bytes group);
 
 // The list of segments in use, in log order: the "second, synced file" of rule 4.
 struct Manifest {
+  // A segment never changes its size: one that is shorter was cut, and with it perhaps the very
+  // groups that would prove a loss.
+  struct Segment {
+    std::uint64_t number = 0;
+    std::uint64_t bytes = 0;  // 0: not known (version 1)
+  };
   std::uint64_t journal_id = 0;
   std::uint64_t incarnation = 0;
-  std::vector<std::uint64_t> segments;
+  std::vector<Segment> segments;
 
   std::vector<std::byte> encode() const;
   // kCorruptStorage, kFormatUnsupported.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,35 @@ struct Replayed {
   std::uint64_t torn_bytes = 0;
 };
 
+// Proved: durable once, and not to be read.
+struct JournalLoss {
+  JournalPosition first, last;
+  std::string where;
+
+  std::string text() const;
+};
+
+// A journal as it was found, whatever is wrong with it.
+struct JournalInspection {
+  Replayed replayed;
+  std::vector<std::string> damage;  // segments missing or cut, entries missing at the beginning
+  std::optional<JournalLoss> loss;
+};
+
+// The list of segments; a new one where there has never been an entry. Errors: kCorruptStorage when
+// it is damaged, or missing where it has been; kFormatUnsupported, kIoError.
+Result<Manifest> load_manifest(FileIo& io, const std::string& directory, JournalPosition persisted);
+
 // Syncs every listed segment and the directory, then visits each intact entry above `persisted`.
 // Errors: kCorruptStorage with segment and position; what the disk and the visitor give.
 Result<Replayed> replay_journal(FileIo& io, const std::string& directory, const Manifest& manifest,
                                 JournalPosition persisted, const Journal::Visitor& visit);
+
+// The same for a look from outside: changes nothing, goes on at damage, and visits with `behind`
+// the intact entries behind a loss, which nobody may serve.
+Result<JournalInspection> inspect_journal(FileIo& io, const std::string& directory,
+                                          const Manifest& manifest, JournalPosition persisted,
+                                          const Journal::Visitor& visit,
+                                          const Journal::Visitor& behind);
 
 }  // namespace leat::storage

@@ -21,8 +21,8 @@ constexpr std::uint64_t kGrowth = 4;  // from the small first segment to the sta
 JournalSegments::JournalSegments(Options options, FileIo& io, Manifest manifest,
                                  std::vector<ReplayedSegment> replayed)
     : options_(std::move(options)), io_(io), manifest_(std::move(manifest)) {
-  for (const std::uint64_t number : manifest_.segments)
-    next_number_ = std::max(next_number_, number + 1);
+  for (const Manifest::Segment& segment : manifest_.segments)
+    next_number_ = std::max(next_number_, segment.number + 1);
   for (const ReplayedSegment& segment : replayed)
     sealed_.push_back({segment.number, segment.bytes, segment.last});
 }
@@ -137,6 +137,11 @@ Result<OpenSegment> JournalSegments::reopen(const Segment& segment) {
 Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_t bytes) {
   auto file = io_.open(path(number), {.create = true, .write = true, .direct = true});
   if (!file) return fail(file.error());
+  // A start that was cut short may have left a longer one of that name.
+  const auto left = (*file)->size();
+  if (!left) return fail(left.error());
+  if (*left > bytes)
+    if (auto ok = (*file)->truncate(bytes); !ok) return fail(ok.error());
   AlignedBuffer zeros;
   const auto chunk = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kZerosBytes));
   zeros.resize(chunk);
@@ -152,12 +157,15 @@ Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_
 }
 
 Result<> JournalSegments::write_manifest(std::unique_lock<std::mutex>& lock,
-                                         std::optional<std::uint64_t> next) {
+                                         std::optional<Segment> next) {
   manifest_.segments.clear();
-  for (const Sealed& segment : sealed_) manifest_.segments.push_back(segment.number);
-  manifest_.segments.push_back(current_.number);
-  if (spare_) manifest_.segments.push_back(spare_->number);
-  if (next) manifest_.segments.push_back(*next);
+  const auto list = [this](const auto& segment) {
+    manifest_.segments.push_back({segment.number, segment.bytes});
+  };
+  for (const Sealed& segment : sealed_) list(segment);
+  list(current_);
+  if (spare_) list(*spare_);
+  if (next) list(*next);
   const auto bytes = manifest_.encode();
   lock.unlock();
   auto ok = replace_file(io_, options_.directory, kManifestName, bytes);
@@ -170,8 +178,9 @@ Result<> JournalSegments::remove_unlisted() {
   auto names = io_.list(options_.directory);
   if (!names) return fail(names.error());
   for (const std::string& name : *names) {
-    const bool listed = std::any_of(manifest_.segments.begin(), manifest_.segments.end(),
-                                    [&](std::uint64_t n) { return segment_name(n) == name; });
+    const bool listed =
+        std::any_of(manifest_.segments.begin(), manifest_.segments.end(),
+                    [&](const auto& segment) { return segment_name(segment.number) == name; });
     if (!name.ends_with(".seg") || listed) continue;
     if (auto ok = io_.remove(options_.directory + "/" + name); !ok) return ok;
   }
@@ -259,7 +268,7 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
         return ok;
       return fail(segment.error());
     }
-    if (auto ok = write_manifest(lock, segment->number); !ok) {
+    if (auto ok = write_manifest(lock, Segment{segment->number, segment->bytes}); !ok) {
       // It must not be used while it may be unlisted, nor removed, for the list may have arrived.
       recycled_.insert(recycled_.begin(), {segment->number, segment->bytes});
       return ok;

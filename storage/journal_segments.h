@@ -76,7 +76,7 @@ class JournalSegments {
   // Lists sealed, current, spare and `next`. The lock is open meanwhile, for a sync takes its time
   // and the shard asks for sealed_bytes(); only the caller's thread changes what is listed.
   Result<> write_manifest(std::unique_lock<std::mutex>& lock,
-                          std::optional<std::uint64_t> next = std::nullopt);
+                          std::optional<Segment> next = std::nullopt);
   Result<> remove_unlisted();
   void run();
   bool work_waits() const;

@@ -36,7 +36,7 @@ void ReadThread::run() {
       reads.swap(reads_);
     }
     for (const Read& read : reads)
-      done_(read.token, store_.read(read.partition, read.from, read.max_bytes));
+      done_(read.partition, read.token, store_.read(read.partition, read.from, read.max_bytes));
     reads.clear();
   }
 }

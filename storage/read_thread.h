@@ -15,7 +15,7 @@ namespace leat::storage {
 class ReadThread {
  public:
   // `done` is told on the thread. The store outlives it.
-  using Done = std::function<void(ReadToken token, Result<ReadResult> result)>;
+  using Done = std::function<void(PartitionId, ReadToken, Result<ReadResult>)>;
   ReadThread(const Store& store, Done done);
   ~ReadThread();  // answers what is queued, then stops
 

@@ -7,9 +7,11 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
 
 #include "storage/keys.h"
+#include "storage/recovery/rocks_manifest.h"
 #include "storage/rocks_file_system.h"
 #include "storage/thread.h"
 
@@ -77,6 +79,7 @@ class RewriteFilters final : public rocksdb::CompactionFilterFactory {
 namespace {
 
 constexpr std::size_t kRoomForHints = 16 << 20;
+constexpr int kFilesOfALook = 64;
 
 rocksdb::BlockBasedTableOptions table_options(std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
@@ -129,16 +132,20 @@ rocksdb::ColumnFamilyOptions small_family_options(std::size_t memtable_bytes,
   return options;
 }
 
-// `env`: null is RocksDB's own.
+// A look from outside asks by opening, which falls back by itself: a probe would be written.
+bool reads_directly(const RocksOptions& options) {
+  return options.read_only || options.io->takes_direct_io(options.directory);
+}
+
 rocksdb::DBOptions db_options(const RocksOptions& options, rocksdb::Env* env,
                               std::shared_ptr<rocksdb::EventListener> listener) {
   rocksdb::DBOptions db;
-  if (env) db.env = env;
+  db.env = env;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
-  db.paranoid_checks = true;
+  db.paranoid_checks = !options.read_only;  // else one bad file would keep the others shut
   db.max_background_jobs = 2;
-  db.max_open_files = -1;
+  db.max_open_files = options.read_only ? kFilesOfALook : -1;
   db.skip_stats_update_on_db_open = true;
   db.stats_dump_period_sec = 0;  // nothing runs when nothing happens
   db.stats_persist_period_sec = 0;
@@ -147,7 +154,7 @@ rocksdb::DBOptions db_options(const RocksOptions& options, rocksdb::Env* env,
   db.max_log_file_size = 1 << 20;
   db.info_log_level = rocksdb::WARN_LEVEL;
   // Where it is refused RocksDB would find out at its first flush.
-  const bool direct = options.io->takes_direct_io(options.directory);
+  const bool direct = reads_directly(options);
   db.use_direct_reads = direct;
   db.use_direct_io_for_flush_and_compaction = direct;
   db.compaction_readahead_size = options.readahead_bytes;
@@ -167,7 +174,10 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 
 Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   // Of a first start: RocksDB would make it only after it was asked what it takes.
-  if (auto ok = options.io->make_directory(options.directory); !ok) return fail(ok.error());
+  if (!options.read_only)
+    if (auto ok = options.io->make_directory(options.directory); !ok) return fail(ok.error());
+  if (auto there = check_rocks_manifest(*options.io, options.directory); !there)
+    return fail(there.error());
   auto rocks = std::unique_ptr<Rocks>(new Rocks);
   rocks->shared_ = std::make_shared<Shared>();
   rocks->shared_->on_flushed = options.on_flushed;
@@ -184,10 +194,20 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
-  if (!options.io->native()) rocks->env_ = rocks_env(*options.io);
-  const auto status = rocksdb::DB::Open(
-      db_options(options, rocks->env_.get(), std::make_shared<RocksListener>(rocks->shared_)),
-      options.directory, families, &handles, &db);
+  // What reads through storage's door takes O_DIRECT where it can be had.
+  const bool own = options.io->native() && !options.read_only;
+  rocks->kept_ = std::make_shared<KeptFiles>(own ? rocksdb::FileSystem::Default()
+                                                 : std::make_shared<RocksFileSystem>(*options.io));
+  rocks->env_ = rocksdb::NewCompositeEnv(rocks->kept_);
+  const rocksdb::DBOptions db_options_now =
+      db_options(options, rocks->env_.get(), std::make_shared<RocksListener>(rocks->shared_));
+  rocks->file_options_ =
+      rocksdb::Options(db_options_now, small_family_options(0, rocksdb::NewLRUCache(0)));
+  rocks->file_options_.listeners.clear();
+  const auto status =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(db_options_now, options.directory, families, &handles, &db)
+          : rocksdb::DB::Open(db_options_now, options.directory, families, &handles, &db);
   if (!status.ok()) return fail(from_status(status, "opening " + options.directory));
   rocks->cache_ = cache;
   rocks->db_.reset(db);
@@ -254,6 +274,7 @@ std::vector<RecordsFile> Rocks::records_files() const {
   std::vector<RecordsFile> files;
   for (const auto& file : meta.levels.back().files)
     files.push_back({.name = file.name,
+                     .path = file.directory + file.name,
                      .bytes = file.size,
                      .first = keys::segment_of(file.smallestkey),
                      .last = keys::segment_of(file.largestkey)});
@@ -300,6 +321,24 @@ Result<> Rocks::rewrite(const std::vector<RecordsFile>& files, RowFilter& filter
 void Rocks::stop_rewrites() {
   shared_->stop_rewrites = true;
   rocksdb::CancelAllBackgroundWork(db_.get(), false);
+}
+
+std::vector<RocksFile> Rocks::files() const {
+  std::vector<rocksdb::LiveFileMetaData> live;
+  db_->GetLiveFilesMetaData(&live);
+  std::vector<RocksFile> files;
+  for (const auto& file : live)
+    files.push_back({file.column_family_name, file.directory + file.name, file.size});
+  std::ranges::sort(files, {}, &RocksFile::path);
+  return files;
+}
+
+Result<> Rocks::verify(const std::string& path) const {
+  rocksdb::SstFileReader reader(file_options_);
+  auto status = reader.Open(path);
+  if (status.ok()) status = reader.VerifyChecksum();
+  if (!status.ok()) return fail(from_status(status, "'" + path + "'"));
+  return {};
 }
 
 RocksWrites Rocks::writes() const {

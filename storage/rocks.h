@@ -14,6 +14,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "storage/file_io.h"
+#include "storage/recovery/kept_files.h"
 #include "storage/state/family.h"
 
 namespace leat::storage {
@@ -35,11 +36,20 @@ struct RocksOptions {
   // SST.
   std::function<void(Family family, std::uint64_t up_to)> on_flushed;
   std::size_t readahead_bytes = 2 << 20;  // of rewrites
+  // For a look from outside: nothing in the directory changes, and a damaged file hides only its
+  // own rows.
+  bool read_only = false;
+};
+
+// A file of any family, as RocksDB's MANIFEST lists it.
+struct RocksFile {
+  std::string family, path;
+  std::uint64_t bytes;
 };
 
 // A file of the records family.
 struct RecordsFile {
-  std::string name;
+  std::string name, path;
   std::uint64_t bytes;
   std::uint32_t first, last;  // segments it has rows of
 };
@@ -66,6 +76,7 @@ class Rocks {
  public:
   static constexpr std::size_t kBlockBytes = 64 << 10;  // of the records family
 
+  // Errors: kCorruptStorage, naming the file where RocksDB does; then no file is gone.
   static Result<std::unique_ptr<Rocks>> open(RocksOptions options);
   ~Rocks();
   Rocks(const Rocks&) = delete;
@@ -95,6 +106,13 @@ class Rocks {
   Result<> rewrite(const std::vector<RecordsFile>& files, RowFilter& filter);
   void stop_rewrites();
   RocksWrites writes() const;
+  // A start has found everything that must be there: files that are of no use may go from now on.
+  void recovered() { kept_->let_go(); }
+  std::vector<RocksFile> files() const;  // of all families
+  // Reads all blocks of a file and compares their checksums. Error: kCorruptStorage, kIoError.
+  Result<> verify(const std::string& path) const;
+  // To open a file by itself.
+  const rocksdb::Options& file_options() const { return file_options_; }
   // Removes the rows of the records family in [begin, end).
   Result<> remove_records(std::string_view begin, std::string_view end);
 
@@ -108,7 +126,9 @@ class Rocks {
   friend class RewriteFilters;
   std::shared_ptr<Shared> shared_;
   std::shared_ptr<rocksdb::Cache> cache_;
-  std::unique_ptr<rocksdb::Env> env_;  // outlives the database; null is RocksDB's own
+  std::shared_ptr<KeptFiles> kept_;
+  std::unique_ptr<rocksdb::Env> env_;  // outlives the database
+  rocksdb::Options file_options_;
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles_{};
 };

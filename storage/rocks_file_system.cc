@@ -313,8 +313,4 @@ IOStatus RocksFileSystem::IsDirectory(const std::string& path, const IOOptions& 
   return *is ? IOStatus::OK() : FileExists(path, options, context);
 }
 
-std::unique_ptr<rocksdb::Env> rocks_env(FileIo& io) {
-  return rocksdb::NewCompositeEnv(std::make_shared<RocksFileSystem>(io));
-}
-
 }  // namespace leat::storage

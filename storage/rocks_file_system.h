@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 
 #include "storage/file_io.h"
@@ -70,8 +69,5 @@ class RocksFileSystem final : public rocksdb::FileSystem {
  private:
   FileIo& io_;
 };
-
-// RocksDB's own threads and clock over a RocksFileSystem.
-std::unique_ptr<rocksdb::Env> rocks_env(FileIo& io);
 
 }  // namespace leat::storage

@@ -86,6 +86,9 @@ class StorageEvents {
   virtual void on_high_watermark(PartitionId partition) = 0;
   // Answers a read that returned ReadLater.
   virtual void on_read(ReadToken token, Result<ReadResult> result) = 0;
+  // Something at rest is damaged; told once of each, as reads, rewrites or the scrubber find it.
+  // Reading it answers kCorruptStorage; everything else goes on.
+  virtual void on_damage(const Error&) {}
   // has_room() is true again.
   virtual void on_room() = 0;
   // Writing has stopped for good: entries above `durable` are neither stored nor lost for certain

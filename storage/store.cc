@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "storage/keys.h"
+#include "storage/recovery/stored_rows.h"
 
 namespace leat::storage {
 namespace {
@@ -19,13 +20,25 @@ std::string position_value(JournalPosition position) {
   return std::string(as_text(bytes));
 }
 
-Error hole(PartitionId partition, Offset offset, const char* what) {
-  return {ErrorCode::kCorruptStorage, std::string(what) + " at offset " +
-                                          std::to_string(offset.value) + " of stored partition " +
-                                          std::to_string(partition.value)};
-}
-
 }  // namespace
+
+// Batches on their way to a reader.
+struct Store::Gathered {
+  std::shared_ptr<std::vector<std::byte>> bytes = std::make_shared<std::vector<std::byte>>();
+  Offset next;
+  std::size_t left;
+
+  // Whether more may follow.
+  bool take(const RecordBatchView& batch) {
+    const std::size_t size = batch.bytes().size();
+    if (!bytes->empty() && size > left) left = 0;
+    if (left == 0) return false;
+    bytes->insert(bytes->end(), batch.bytes().begin(), batch.bytes().end());
+    next = batch.last_offset() + 1;
+    left -= std::min(left, size);
+    return left > 0;
+  }
+};
 
 bool Store::wants(Family family, JournalPosition position) const {
   return position > at_open_.of[static_cast<std::size_t>(family)];
@@ -284,45 +297,60 @@ Result<ReadResult> Store::read(PartitionId partition, Offset from, std::size_t m
   return result;
 }
 
+// What is intact in front of damage is served; damage answers whoever asks for it.
 Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
                                         std::size_t max_bytes) const {
   const auto places = index_.from(partition, from, max_bytes);
-  auto copy = std::make_shared<std::vector<std::byte>>();
-  if (places.size() > 1) copy->reserve(std::min(max_bytes, kMostReadBytes));
-  std::size_t left = max_bytes;
-  Offset next = from;
-  for (auto place = places.begin(); place != places.end() && left > 0; ++place) {
-    // What the segment holds of the partition comes at once, and nothing behind it.
-    rocksdb::ReadOptions options;
-    const std::size_t most = std::min({place->bytes, left, kMostReadBytes});
-    options.readahead_size = most - std::min(most, Rocks::kBlockBytes);
-    options.fill_cache = false;
-    std::unique_ptr<rocksdb::Iterator> it(
-        rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
-    const auto key = keys::record(place->segment, partition, next);
-    const std::string_view prefix = keys::view(key).substr(0, keys::kRecordPrefixBytes);
-    it->Seek(slice(keys::view(key)));
-    while (it->Valid() && it->key().starts_with(slice(prefix))) {
-      const Bytes bytes = as_bytes(view(it->value()));
-      auto batch = RecordBatchView::parse(bytes);
-      if (!batch || batch->bytes().size() != bytes.size() ||
-          batch->last_offset() != keys::last_offset_of(view(it->key())))
-        return fail(hole(partition, next, "malformed batch"));
-      if (batch->base_offset() != next && (next != from || batch->base_offset() > from))
-        return fail(hole(partition, next, "missing records"));
-      const bool fits = copy->empty() || bytes.size() <= left;
-      left = fits ? left - std::min(left, bytes.size()) : 0;
-      if (fits) copy->insert(copy->end(), bytes.begin(), bytes.end());
-      if (fits) next = batch->last_offset() + 1;
-      if (left == 0 || next >= place->next) break;
-      it->Next();
-    }
-    if (!it->status().ok()) return fail(from_status(it->status(), "reading records"));
+  Gathered gathered{.next = from, .left = max_bytes};
+  if (places.size() > 1) gathered.bytes->reserve(std::min(max_bytes, kMostReadBytes));
+  for (auto place = places.begin(); place != places.end() && gathered.left > 0; ++place) {
+    auto ok = read_place(partition, *place, gathered);
+    if (!ok && gathered.bytes->empty()) return fail(ok.error());
+    if (!ok) break;
   }
   ReadResult result;
-  const Bytes all(*copy);
-  if (!all.empty()) result.batches.push_back({std::move(copy), all});
+  const Bytes all(*gathered.bytes);
+  if (!all.empty()) result.batches.push_back({std::move(gathered.bytes), all});
   return result;
+}
+
+Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& place,
+                           Gathered& gathered) const {
+  // What the segment holds of the partition comes at once, and nothing behind it.
+  rocksdb::ReadOptions options;
+  const std::size_t most = std::min({place.bytes, gathered.left, kMostReadBytes});
+  options.readahead_size = most - std::min(most, Rocks::kBlockBytes);
+  options.fill_cache = false;
+  std::unique_ptr<rocksdb::Iterator> it(
+      rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
+  Offset& next = gathered.next;
+  if (const auto known = damage_.find(partition, next)) return fail(known->error());
+  const auto key = keys::record(place.segment, partition, next);
+  const std::string_view prefix = keys::view(key).substr(0, keys::kRecordPrefixBytes);
+  const auto in_place = [&] { return it->Valid() && it->key().starts_with(slice(prefix)); };
+  for (it->Seek(slice(keys::view(key))); in_place(); it->Next()) {
+    const auto batch = check_row(view(it->key()), view(it->value()));
+    const Offset end = keys::last_offset_of(view(it->key())) + 1;
+    if (!batch) return damaged({partition, next, end, batch.error().detail});
+    const Offset base = batch->base_offset();
+    if (base > next || (base < next && !gathered.bytes->empty()))
+      return damaged({partition, next, base > next ? base : end, "they are missing"});
+    if (!gathered.take(*batch) || next >= place.next) return {};
+  }
+  Damage damage{partition, next, place.next, "they are missing"};
+  if (!it->status().ok()) {
+    damage.what = from_status(it->status(), "reading").detail;
+    skip_damage(*it, keys::view(keys::record(place.segment, partition, next)));
+    if (in_place())
+      if (const auto batch = check_row(view(it->key()), view(it->value())))
+        damage.next = std::max(next + 1, batch->base_offset());
+  }
+  return damaged(damage);
+}
+
+Result<> Store::damaged(const Damage& damage) const {
+  if (damage_.add(damage) && options_.on_damage) options_.on_damage(damage);
+  return fail(damage.error());
 }
 
 }  // namespace leat::storage

@@ -13,6 +13,7 @@
 
 #include "storage/journal.h"
 #include "storage/partition_log.h"
+#include "storage/recovery/damage.h"
 #include "storage/retention/cleaner.h"
 #include "storage/rocks.h"
 #include "storage/roll_tracker.h"
@@ -37,7 +38,8 @@ struct StoreOptions {
   std::size_t key_map_bytes = 4 << 20;
   // See CleanerOptions.
   std::function<void(PartitionId, Offset first, Offset next, std::uint64_t gone)> on_compacted;
-  std::function<void(const Error&)> on_cleaning_failed;
+  // Told, on any thread, of damage that was not known: by reads, by rewrites and by the scrubber.
+  std::function<void(const Damage&)> on_damage;
   std::function<void(const char* point)> at_point;  // as JournalOptions::at_point
 };
 
@@ -51,9 +53,10 @@ class Store {
   Result<> load(State& state) const;
   // What the records family's SSTs held of the partition at open; until it is replayed.
   PartitionLog log_at_open(PartitionId partition) const;
-  // After replay: checks that nothing is missing of what footers promise, and begins to give space
-  // back. `exists` says which partitions there are. Error: kCorruptStorage.
-  Result<> recovered(const std::function<bool(PartitionId)>& exists);
+  // After replay: the first hole in what footers promise of partitions that `exists` knows.
+  std::optional<SegmentIndex::Hole> first_hole(const std::function<bool(PartitionId)>& exists);
+  // Nothing is missing: begins to give space back.
+  void recovered();
 
   // Whether `family` needs an entry at `position` (replay), or has it in an SST already.
   bool wants(Family family, JournalPosition position) const;
@@ -74,8 +77,9 @@ class Store {
   bool anything_to_roll() const { return applied_ > rolled_; }
 
   // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty
-  // where the partition ends. Errors: kCorruptStorage when a batch is missing or malformed: holes
-  // are not hidden; kOffsetOutOfRange when the log start has moved beyond `from`. Any thread.
+  // where the partition ends. Errors: kCorruptStorage, with the offsets, when a batch is missing,
+  // malformed or cannot be read (what lies before it is served, and what lies behind it);
+  // kOffsetOutOfRange when the log start has moved beyond `from`. Any thread.
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) const;
 
  private:
@@ -101,7 +105,11 @@ class Store {
   Result<> write(rocksdb::WriteBatch& batch);
   Result<> when_there_is_space(const std::function<Result<>()>& step);
   void flushed(Family family, std::uint64_t up_to);
+  struct Gathered;
   Result<ReadResult> read_segments(PartitionId partition, Offset from, std::size_t max_bytes) const;
+  Result<> read_place(PartitionId partition, const SegmentIndex::Place& place,
+                      Gathered& gathered) const;
+  Result<> damaged(const Damage& damage) const;
 
   StoreOptions options_;
   std::unique_ptr<Rocks> rocks_;
@@ -117,6 +125,7 @@ class Store {
   bool roll_soon_ = false;  // so that dead segments may go
 
   SegmentIndex index_;
+  mutable KnownDamage damage_;
 
   // RocksDB's flush thread and the store's.
   mutable std::mutex mutex_;

@@ -103,13 +103,13 @@ PartitionLog Store::log_at_open(PartitionId partition) const {
   return PartitionLog(index_.extents(partition), start.offset, next);
 }
 
-Result<> Store::recovered(const std::function<bool(PartitionId)>& exists) {
+std::optional<SegmentIndex::Hole> Store::first_hole(
+    const std::function<bool(PartitionId)>& exists) {
   index_.keep_only(exists, applied_);
-  if (const auto hole = index_.first_hole())
-    return fail(ErrorCode::kCorruptStorage,
-                "offsets " + std::to_string(hole->first.value) + " to " +
-                    std::to_string(hole->next.value - 1) + " of stored partition " +
-                    std::to_string(hole->partition.value) + " are missing");
+  return index_.first_hole();
+}
+
+void Store::recovered() {
   CleanerOptions options{
       .segment_bytes = options_.roll_bytes,
       .key_map_bytes = options_.key_map_bytes,
@@ -121,13 +121,13 @@ Result<> Store::recovered(const std::function<bool(PartitionId)>& exists) {
           },
       .on_failed =
           [this](const Error& error) {
-            if (options_.on_cleaning_failed) options_.on_cleaning_failed(error);
+            [[maybe_unused]] const auto told = damaged({.what = error.message()});
           },
       .at_point = options_.at_point};
+  rocks_->recovered();
   const std::lock_guard lock(mutex_);
   cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, std::move(options));
   cleaner_->look(persisted_);
-  return {};
 }
 
 Store::~Store() {

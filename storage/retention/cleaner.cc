@@ -114,7 +114,9 @@ Result<bool> Cleaner::drop_dead(Persisted persisted) {
 // one file.
 Result<bool> Cleaner::rewrite_worst(Persisted persisted) {
   const auto files = rocks_.records_files();
-  const auto in_place = [&](const RecordsFile& file) { return file.last < persisted.segment; };
+  const auto in_place = [&](const RecordsFile& file) {
+    return file.last < persisted.segment && !damaged_.contains(file.name);
+  };
   const auto half_dead = [&](const RecordsFile& file) {
     const auto space = index_.space(file.first, file.last);
     return in_place(file) && space.live * 2 <= std::min(space.bytes, file.bytes) &&
@@ -139,12 +141,31 @@ Result<bool> Cleaner::rewrite_worst(Persisted persisted) {
   if (chosen.empty()) choose(small, kFilesARewrite);
   if (chosen.empty()) return false;
   LiveRows filter(index_, persisted.position);
-  if (auto ok = rocks_.rewrite(chosen, filter); !ok) return fail(ok.error());
+  if (auto ok = rewrite(chosen, filter); !ok) return fail(ok.error());
   index_.cleaned(chosen.front().first, chosen.back().last, persisted.position);
   return true;
 }
 
+// RocksDB takes no writes any more once a rewrite has met damage, so that is looked for before.
+Result<> Cleaner::rewrite(const std::vector<RecordsFile>& files, RowFilter& filter) {
+  for (const RecordsFile& file : files)
+    if (auto ok = rocks_.verify(file.path); !ok) {
+      damaged_.insert(file.name);
+      return ok;
+    }
+  return rocks_.rewrite(files, filter);
+}
+
 // ---- key compaction ----
+
+// What is compacted around damage could bring a deleted key back.
+bool Cleaner::lies_in_damaged(const std::vector<RecordsFile>& files, PartitionId partition,
+                              Offset end) const {
+  return std::ranges::any_of(files, [&](const RecordsFile& file) {
+    return damaged_.contains(file.name) &&
+           index_.holds_any(file.first, file.last, {{partition, end}});
+  });
+}
 
 // As much has come in since the last time as there was then.
 bool Cleaner::worth_compacting(PartitionId partition, Offset end) const {
@@ -187,17 +208,17 @@ Result<bool> Cleaner::map_keys(PartitionId partition, Offset end, KeyMap& keys,
 Result<> Cleaner::compact(const Compaction& compaction, Persisted persisted) {
   KeyMap keys(options_.key_map_bytes);
   CompactedTo to;
-  std::map<PartitionId, Offset> starts;
+  const auto files = rocks_.records_files();
   for (const PartitionId partition : compaction.partitions) {
     const Offset end = index_.end_below(partition, persisted.segment);
-    if (!worth_compacting(partition, end)) continue;
+    if (!worth_compacting(partition, end) || lies_in_damaged(files, partition, end)) continue;
     const auto room = map_keys(partition, end, keys, to);
-    if (!room) return fail(room.error());
-    if (!*room) break;
+    if (!room) to.erase(partition);
+    if (!room) options_.on_failed(room.error());
+    if (room && !*room) break;
   }
   if (to.empty()) return {};
   CompactedRows filter(index_, persisted.position, keys, to, compaction.deletions_before);
-  const auto files = rocks_.records_files();
   const auto concerned = [&](const RecordsFile& file) {
     return file.last < persisted.segment && index_.holds_any(file.first, file.last, to);
   };
@@ -206,7 +227,7 @@ Result<> Cleaner::compact(const Compaction& compaction, Persisted persisted) {
     if (begin == files.end()) break;
     const auto most = std::min<std::ptrdiff_t>(files.end() - begin, kFilesARewrite);
     it = std::find_if_not(begin, begin + most, concerned);
-    if (auto ok = rocks_.rewrite({begin, it}, filter); !ok) return ok;
+    if (auto ok = rewrite({begin, it}, filter); !ok) return ok;
     for (const auto& [partition, extent, left] : filter.take_shrunk()) {
       const auto gone = index_.shrink(partition, extent.first, extent.next, left);
       options_.on_compacted(partition, extent.first, extent.next, gone);

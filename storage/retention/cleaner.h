@@ -10,6 +10,8 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -60,13 +62,18 @@ class Cleaner {
   Result<bool> drop_dead(Persisted persisted);
   Result<bool> rewrite_worst(Persisted persisted);
   Result<> compact(const Compaction& compaction, Persisted persisted);
+  Result<> rewrite(const std::vector<RecordsFile>& files, RowFilter& filter);
+  bool lies_in_damaged(const std::vector<RecordsFile>& files, PartitionId partition,
+                       Offset end) const;
   bool worth_compacting(PartitionId partition, Offset end) const;
   Result<bool> map_keys(PartitionId partition, Offset end, KeyMap& keys, CompactedTo& to) const;
 
   Rocks& rocks_;
   SegmentIndex& index_;
   const CleanerOptions options_;
-  std::map<PartitionId, Offset> compacted_;  // up to where; the cleaner's thread
+  // The cleaner's thread.
+  std::map<PartitionId, Offset> compacted_;  // up to where
+  std::set<std::string> damaged_;            // files that are left as they are
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -110,6 +110,14 @@ std::vector<const Topic*> CatalogStore::topics() const {
   return all;
 }
 
+std::string CatalogStore::name_of(PartitionId partition) const {
+  for (const auto& [name, topic] : by_name_)
+    if (partition >= topic->partitions.front() && partition <= topic->partitions.back())
+      return "topic '" + name + "' partition " +
+             std::to_string(partition.value - topic->partitions.front().value);
+  return "stored partition " + std::to_string(partition.value) + " of a topic that is gone";
+}
+
 void CatalogStore::apply(const TopicCreated& created) {
   auto topic = std::make_unique<Topic>();
   topic->id = created.id;

@@ -51,6 +51,8 @@ class CatalogStore {
   const Topic* find(std::string_view name) const;
   const Topic* find(const TopicId& id) const;
   std::vector<const Topic*> topics() const;
+  // For people: "topic 'orders' partition 2".
+  std::string name_of(PartitionId partition) const;
   PartitionId next_partition() const { return next_partition_; }
 
   void apply(const TopicCreated& created);

@@ -282,8 +282,10 @@ std::vector<std::string> replayed_with_group_behind(Bend bend) {
   std::string group(segment, at, kBlockBytes);
   group.replace(group.find("one"), 3, "two");
   seal_group(MutableBytes(reinterpret_cast<std::byte*>(group.data()), group.size()), header);
+  const std::size_t bytes = segment.size();
   segment.resize(at + kBlockBytes);
   segment += group;
+  segment.resize(bytes);
   spit(path, segment);
   EXPECT_TRUE(harness.open());
   return harness.replayed;
@@ -319,6 +321,36 @@ TEST_P(JournalTest, LossBelowTheDurableMarkIsCorruption) {
   EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
   EXPECT_NE(opened.error().detail.find("00000001.seg"), std::string::npos)
       << opened.error().message();
+}
+
+// The groups that would prove the loss are cut off with it.
+TEST_P(JournalTest, ASegmentThatWasCutIsCorruption) {
+  TemporaryDirectory directory;
+  Harness harness(GetParam(), journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  harness.append("acknowledged");
+  ASSERT_TRUE(harness.settle());
+  harness.close();
+  const std::string path = segments_in(journal_of(directory)).front();
+  std::filesystem::resize_file(path, kBlockBytes);
+  const auto opened = harness.open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
+  EXPECT_NE(opened.error().detail.find(path), std::string::npos) << opened.error().message();
+}
+
+TEST_P(JournalTest, AMissingManifestBesideGroupsIsCorruption) {
+  TemporaryDirectory directory;
+  Harness harness(GetParam(), journal_of(directory));
+  ASSERT_TRUE(harness.open());
+  harness.append("acknowledged");
+  ASSERT_TRUE(harness.settle());
+  harness.close();
+  std::filesystem::remove(journal_of(directory) + "/MANIFEST");
+  const auto opened = harness.open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorruptStorage);
+  EXPECT_FALSE(segments_in(journal_of(directory)).empty());
 }
 
 TEST_P(JournalTest, RecyclesSegmentsAndStaleGroupsNeverRevive) {
@@ -528,7 +560,7 @@ TEST_P(JournalTest, ANewerManifestIsRefused) {
   harness.close();
   const std::string path = journal_of(directory) + "/MANIFEST";
   std::string manifest = slurp(path);
-  manifest[4] = 2;
+  manifest[4] = 3;
   const auto body = as_bytes(manifest).first(manifest.size() - 4);
   std::byte crc[4];
   store_le<std::uint32_t>(crc, crc32c(body));

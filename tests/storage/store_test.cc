@@ -189,9 +189,15 @@ TEST(Store, ARecordThatIsMissingIsNotHidden) {
     const JournalEntry entry = records_at(static_cast<std::uint64_t>(i), Offset(i - 1), 100);
     ASSERT_TRUE(store->apply({&entry, 1}));
   }
-  const auto read = store->read(kPartition, Offset(0), 1 << 20);
+  const auto before = store->read(kPartition, Offset(0), 1 << 20);
+  ASSERT_TRUE(before);
+  EXPECT_EQ(RecordBatchView::parse(before->batches.front().bytes)->bytes().size(),
+            before->batches.front().bytes.size());
+  const auto read = store->read(kPartition, Offset(1), 1 << 20);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, ErrorCode::kCorruptStorage);
+  EXPECT_NE(read.error().detail.find("offsets 1 to 1"), std::string::npos);
+  EXPECT_TRUE(store->read(kPartition, Offset(2), 1 << 20));
 }
 
 // What direct I/O needs is asked of a directory that is there: a first start must not go through

@@ -1,0 +1,59 @@
+#include "storage/recovery/stored_rows.h"
+
+#include <string>
+
+#include "storage/keys.h"
+#include "storage/rocks.h"
+
+namespace leat::storage {
+namespace {
+
+// A key of the records family as a number, in the same order.
+__extension__ using KeyNumber = unsigned __int128;
+
+KeyNumber number_of(std::string_view key) {
+  const std::byte* from = as_bytes(key).data();
+  return KeyNumber{load_be<std::uint64_t>(from)} << 64 | load_be<std::uint64_t>(from + 8);
+}
+
+keys::RecordKey key_of(KeyNumber number) {
+  keys::RecordKey key;
+  auto* to = reinterpret_cast<std::byte*>(key.data());
+  store_be<std::uint64_t>(to, static_cast<std::uint64_t>(number >> 64));
+  store_be<std::uint64_t>(to + 8, static_cast<std::uint64_t>(number));
+  return key;
+}
+
+}  // namespace
+
+Result<RecordBatchView> check_row(std::string_view key, std::string_view value) {
+  auto batch = RecordBatchView::parse(as_bytes(value));
+  if (!batch || batch->bytes().size() != value.size() ||
+      batch->last_offset() != keys::last_offset_of(key) ||
+      batch->base_offset() > batch->last_offset())
+    return fail(ErrorCode::kCorruptStorage, "the stored batch is malformed");
+  if (auto ok = batch->check(); !ok) return fail(ErrorCode::kCorruptStorage, ok.error().message());
+  return batch;
+}
+
+// RocksDB does not say where a block ends, but its error says which block it is: keys that give the
+// same one are a range, and its end can be searched for.
+void skip_damage(rocksdb::Iterator& it, std::string_view from) {
+  it.Seek(slice(from));
+  const rocksdb::Status met = it.status();
+  if (met.ok()) return;
+  const std::string text = met.ToString();
+  const auto same = [&](KeyNumber at) {
+    it.Seek(slice(keys::view(key_of(at))));
+    if (it.status().ok()) return false;
+    return !met.IsCorruption() || it.status().ToString() == text;
+  };
+  KeyNumber damaged = number_of(from), behind = ~KeyNumber{0};
+  while (behind - damaged > 1) {
+    const KeyNumber middle = damaged + (behind - damaged) / 2;
+    (same(middle) ? damaged : behind) = middle;
+  }
+  it.Seek(slice(keys::view(key_of(behind))));
+}
+
+}  // namespace leat::storage
