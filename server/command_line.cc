@@ -45,6 +45,9 @@ class Parser {
     app_.add_option("--config", config_, "a TOML file with options; flags go before it");
     app_.add_flag("--print-config", print_config_, "write what is in force as a file, and exit");
     app_.add_flag("--help-config", help_config_, "write docs/configuration.md, and exit");
+    app_.add_flag("--check", check_,
+                  "verify the data directory, in which no broker runs, change nothing, and exit: 0 "
+                  "sound, 1 damaged, 2 it could not be looked at");
     const DaemonOptions defaults;
     for (const Option& option : option_table()) add(option, defaults);
   }
@@ -53,15 +56,15 @@ class Parser {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
-      return CommandLine{{}, app_.help()};
+      return CommandLine{.options = {}, .print = app_.help()};
     } catch (const CLI::CallForVersion&) {
-      return CommandLine{{}, std::string(version()) + "\n"};
+      return CommandLine{.options = {}, .print = std::string(version()) + "\n"};
     } catch (const CLI::ExtrasError& error) {
       return fail(ErrorCode::kUsage, unknown(argc, argv).value_or(asks_for_help(error)));
     } catch (const CLI::ParseError& error) {
       return fail(ErrorCode::kUsage, asks_for_help(error));
     }
-    if (help_config_) return CommandLine{{}, config_markdown()};
+    if (help_config_) return CommandLine{.options = {}, .print = config_markdown()};
     return compose();
   }
 
@@ -112,6 +115,9 @@ class Parser {
     for (const Setting& setting : settings) set_value(*setting.option, setting.value, line.options);
     if (auto ok = check_limits(line.options.server.limits); !ok) return fail(ok.error());
     if (print_config_) line.print = config_toml(line.options);
+    if (check_) line.task = Task::kCheck;
+    if (check_ && line.options.dev)
+      return fail(ErrorCode::kUsage, "--check looks at a --data-dir; --dev has none that stays");
     if (!print_config_ && line.options.dev == !line.options.server.data_dir.empty())
       return fail(
           ErrorCode::kUsage,
@@ -122,7 +128,7 @@ class Parser {
 
   std::optional<std::string> unknown(int argc, const char* const* argv) const {
     std::vector<std::string> known = {"--help", "--version", "--config", "--print-config",
-                                      "--help-config"};
+                                      "--help-config", "--check"};
     for (const Option& option : option_table()) known.push_back(flag_of(option));
     for (int i = 1; i < argc; ++i) {
       const std::string_view word = argv[i];
@@ -137,7 +143,7 @@ class Parser {
 
   CLI::App app_{"leatd: a message broker the size of a library", "leatd"};
   std::string config_;
-  bool print_config_ = false, help_config_ = false;
+  bool print_config_ = false, help_config_ = false, check_ = false;
   // CLI11 wants somewhere to put what was given; it is read from the options themselves.
   std::string given_;
   std::vector<std::string> given_list_;

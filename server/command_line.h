@@ -8,9 +8,12 @@
 
 namespace leat {
 
+enum class Task { kServe, kCheck };
+
 struct CommandLine {
   DaemonOptions options;
-  std::optional<std::string> print;  // instead of running: help, version, configuration
+  Task task = Task::kServe;
+  std::optional<std::string> print = {};  // instead of running: help, version, configuration
 };
 
 // Errors: kUsage, and those of read_config().

@@ -10,6 +10,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "server/check_data.h"
 #include "server/command_line.h"
 
 namespace {
@@ -94,5 +95,6 @@ int main(int argc, char** argv) {
     std::cout << *line->print << std::flush;
     return std::cout ? 0 : 1;
   }
+  if (line->task == leat::Task::kCheck) return leat::check_data(line->options.server.data_dir);
   return line->options.dev ? serve_dev(line->options) : serve(line->options);
 }

@@ -274,6 +274,12 @@ void Shard::on_storage_failed(const Error& error) {
                             "' action='writes are refused; mend the cause and restart'");
 }
 
+void Shard::on_storage_damaged(const Error& error) {
+  log(LogLevel::kError, "event=storage_damaged reason='" + escaped(error.message(), 400) +
+                            "' action='what is intact is served; stop the broker and run leatd "
+                            "--check, or restore a backup'");
+}
+
 // ---- the shard's own ----
 
 void Shard::touch(ConnectionId id, const session::NativeSession& session) {

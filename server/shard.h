@@ -74,6 +74,7 @@ class Shard final : public reactor::ReactorHandler,
                              const Error& why) override;
   void on_room() override;
   void on_storage_failed(const Error& error) override;
+  void on_storage_damaged(const Error& error) override;
 
   void touch(ConnectionId id, const session::NativeSession& session);
   void forget(ConnectionId id);

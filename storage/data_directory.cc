@@ -26,7 +26,7 @@ Error located(Error error, const std::string& path) {
   return error;
 }
 
-Result<> check_format(std::string_view text, const std::string& path) {
+Result<> check_text(std::string_view text, const std::string& path) {
   int version = 0;
   const bool ours = text.starts_with(kFormatPrefix);
   if (ours) std::from_chars(text.data() + kFormatPrefix.size(), text.data() + text.size(), version);
@@ -60,12 +60,18 @@ Result<> sync_parent(FileIo& io, const std::string& path) {
   return synced;
 }
 
+}  // namespace
+
+Result<> check_format(FileIo& io, const std::string& path) {
+  auto text = read_file(io, path + "/" + kFormatFile, 4096);
+  if (!text) return fail(text.error());
+  return check_text(as_text(*text), path);
+}
+
+namespace {
+
 Result<> recognise(FileIo& io, const std::string& path, bool known) {
-  if (known) {
-    auto text = read_file(io, path + "/" + kFormatFile, 4096);
-    if (!text) return fail(text.error());
-    return check_format(as_text(*text), path);
-  }
+  if (known) return check_format(io, path);
   return replace_file(io, path, kFormatFile, as_bytes(format_text()));
 }
 
@@ -91,6 +97,24 @@ Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path) {
   for (const std::string& part : {directory.journal(), directory.rocksdb()})
     if (auto made = io.make_directory(part); !made) return fail(located(made.error(), path));
   if (auto synced = io.sync_directory(path); !synced) return fail(located(synced.error(), path));
+  return directory;
+}
+
+Result<DataDirectory> open_to_inspect(FileIo& io, const std::string& path) {
+  const auto names = io.list(path);
+  if (!names && names.error() == ErrorCode::kNotFound)
+    return fail(ErrorCode::kDataDirMissing, "'" + path + "' is not there");
+  if (!names) return fail(names.error());
+  DataDirectory directory{.path = path, .lock = nullptr};
+  const auto there = [&](const char* name) {
+    return std::find(names->begin(), names->end(), name) != names->end();
+  };
+  if (!there(kFormatFile) && !there("journal") && !there("rocksdb"))
+    return fail(ErrorCode::kDataDirForeign, "'" + path + "' holds nothing that Leat wrote");
+  if (!there(kLockFile)) return directory;
+  auto lock = io.lock_to_inspect(path + "/" + kLockFile);
+  if (!lock) return fail(lock.error());
+  directory.lock = std::move(*lock);
   return directory;
 }
 

@@ -25,4 +25,11 @@ struct DataDirectory {
 // kDataDirLocked, kDataDirForeign, kFormatUnsupported.
 Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path);
 
+// For a look from outside: changes nothing, and keeps brokers out while it lives.
+// Errors: kDataDirMissing, kDataDirForeign (nothing of Leat's is in it), kDataDirLocked, kIoError.
+Result<DataDirectory> open_to_inspect(FileIo& io, const std::string& path);
+
+// The FORMAT file. Errors: kDataDirForeign, kFormatUnsupported; kNotFound, kIoError.
+Result<> check_format(FileIo& io, const std::string& path);
+
 }  // namespace leat::storage

@@ -144,6 +144,13 @@ std::string holder_of(int fd) {
   return number ? " (process " + holder + ")" : "";
 }
 
+tl::unexpected<Error> refused(const Descriptor& fd, const std::string& path) {
+  if (errno != EWOULDBLOCK) return failed("locking", path);
+  return fail(ErrorCode::kDataDirLocked, "'" + path + "' is held by another Leat" +
+                                             holder_of(fd.get()) +
+                                             "; stop it or choose another --data-dir");
+}
+
 class RealFileIo final : public FileIo {
  public:
   bool native() const override { return true; }
@@ -219,16 +226,18 @@ class RealFileIo final : public FileIo {
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
     Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
     if (fd.get() < 0) return failed("opening", path);
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) return failed("locking", path);
-      return fail(ErrorCode::kDataDirLocked, "'" + path + "' is held by another Leat" +
-                                                 holder_of(fd.get()) +
-                                                 "; stop it or choose another --data-dir");
-    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return refused(fd, path);
     const std::string holder = std::to_string(::getpid()) + "\n";
     if (::ftruncate(fd.get(), 0) != 0 ||
         ::pwrite(fd.get(), holder.data(), holder.size(), 0) != static_cast<ssize_t>(holder.size()))
       return failed("writing", path);
+    return std::make_unique<RealLock>(std::move(fd));
+  }
+
+  Result<std::unique_ptr<FileLock>> lock_to_inspect(const std::string& path) override {
+    Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) return failed("opening", path);
+    if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0) return refused(fd, path);
     return std::make_unique<RealLock>(std::move(fd));
   }
 

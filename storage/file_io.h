@@ -77,6 +77,11 @@ class FileIo {
   // Creates `path` if missing, takes an exclusive lock on it and writes this process's id into it.
   // kDataDirLocked, with the holder's id where it can be read, when another holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
+  // Takes a lock on a file that lock() would take, together with others who only look, and writes
+  // nothing. Errors: kNotFound; kDataDirLocked.
+  virtual Result<std::unique_ptr<FileLock>> lock_to_inspect(const std::string& path) {
+    return lock(path);
+  }
   // Writes to its files, `depth` at a time, for the calling thread.
   // Error: kUnsupportedRequest, with the reason, where there is no io_uring.
   virtual Result<std::unique_ptr<WriteQueue>> write_queue(std::size_t depth) = 0;

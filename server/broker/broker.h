@@ -88,6 +88,7 @@ class Broker final : public storage::StorageEvents {
   void on_high_watermark(PartitionId partition) override;
   void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override;
   void on_room() override;
+  void on_damage(const Error& error) override { sink_.on_storage_damaged(error); }
   void on_failed(const Error& error) override;
 
  private:

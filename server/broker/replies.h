@@ -114,6 +114,8 @@ class ReplySink {
   virtual void on_room() = 0;
   // Writing has stopped for good.
   virtual void on_storage_failed(const Error& error) = 0;
+  // Something stored cannot be read: for the log; everything else goes on.
+  virtual void on_storage_damaged(const Error&) {}
 };
 
 }  // namespace leat::broker

@@ -2,7 +2,6 @@
 
 #include <string>
 
-#include "storage/keys.h"
 #include "storage/rocks.h"
 
 namespace leat::storage {
@@ -38,22 +37,27 @@ Result<RecordBatchView> check_row(std::string_view key, std::string_view value) 
 
 // RocksDB does not say where a block ends, but its error says which block it is: keys that give the
 // same one are a range, and its end can be searched for.
-void skip_damage(rocksdb::Iterator& it, std::string_view from) {
+keys::RecordKey skip_damage(rocksdb::Iterator& it, std::string_view from) {
   it.Seek(slice(from));
   const rocksdb::Status met = it.status();
-  if (met.ok()) return;
   const std::string text = met.ToString();
   const auto same = [&](KeyNumber at) {
     it.Seek(slice(keys::view(key_of(at))));
     if (it.status().ok()) return false;
     return !met.IsCorruption() || it.status().ToString() == text;
   };
-  KeyNumber damaged = number_of(from), behind = ~KeyNumber{0};
-  while (behind - damaged > 1) {
-    const KeyNumber middle = damaged + (behind - damaged) / 2;
-    (same(middle) ? damaged : behind) = middle;
+  KeyNumber damaged = number_of(from), after = ~KeyNumber{0};
+  while (after - damaged > 1) {
+    const KeyNumber middle = damaged + (after - damaged) / 2;
+    (same(middle) ? damaged : after) = middle;
   }
-  it.Seek(slice(keys::view(key_of(behind))));
+  const keys::RecordKey key = key_of(after);
+  it.Seek(slice(keys::view(key)));
+  return key;
+}
+
+keys::RecordKey behind(std::string_view key) {
+  return key_of(number_of(key) + 1);
 }
 
 }  // namespace leat::storage

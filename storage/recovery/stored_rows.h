@@ -6,6 +6,7 @@
 #include <rocksdb/iterator.h>
 
 #include "protocol/record_batch.h"
+#include "storage/keys.h"
 
 namespace leat::storage {
 
@@ -13,8 +14,11 @@ namespace leat::storage {
 // Error: kCorruptStorage.
 Result<RecordBatchView> check_row(std::string_view key, std::string_view value);
 
-// A block at `from`, a key of the records family, cannot be read: moves `it`, which met it, to the
-// first row behind that block, or to the next one that cannot be read.
-void skip_damage(rocksdb::Iterator& it, std::string_view from);
+// The first key behind `key`, both of the records family.
+keys::RecordKey behind(std::string_view key);
+
+// The block that would hold `from`, a key of the records family, cannot be read: seeks with `it` to
+// the first key that does not lie in it, which is returned; the next block may be no better.
+keys::RecordKey skip_damage(rocksdb::Iterator& it, std::string_view from);
 
 }  // namespace leat::storage

@@ -1,0 +1,176 @@
+#include "storage/recovery/inspection.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "storage/partition_log.h"
+#include "storage/rocks.h"
+
+namespace leat::storage {
+namespace {
+
+constexpr std::size_t kProducers = std::numeric_limits<std::size_t>::max();  // all that are there
+constexpr std::uint64_t kAllPersisted = std::numeric_limits<std::uint64_t>::max() - 1;
+
+}  // namespace
+
+Inspection::Inspection(FileIo& io, std::string path, Tell tell)
+    : io_(io), tell_(std::move(tell)), state_(std::make_unique<State>(kProducers)) {
+  directory_.path = std::move(path);
+}
+
+Result<Inspection> Inspection::run(FileIo& io, const std::string& path, Tell tell) {
+  Inspection inspection(io, path, std::move(tell));
+  auto directory = open_to_inspect(io, path);
+  if (!directory) return fail(directory.error());
+  inspection.directory_ = std::move(*directory);
+  auto format = check_format(io, path);
+  if (!format && format.error() == ErrorCode::kFormatUnsupported) return fail(format.error());
+  if (!format) inspection.finding(format.error().message());
+  inspection.check_rocks();
+  inspection.check_journal();
+  inspection.tell_lost();
+  return inspection;
+}
+
+void Inspection::finding(const std::string& line) {
+  ++findings_;
+  tell_(line);
+}
+
+std::string Inspection::summary() const {
+  return "files=" + std::to_string(files_) + " bytes=" + std::to_string(file_bytes_) +
+         " batches=" + std::to_string(records_ ? records_->batches() : 0) +
+         " journal_entries=" + std::to_string(entries_) +
+         " torn_bytes=" + std::to_string(torn_bytes_) +
+         " findings=" + std::to_string(findings_);
+}
+
+// ---- RocksDB ----
+
+void Inspection::check_rocks() {
+  auto rocks = Rocks::open({.directory = directory_.rocksdb(), .io = &io_, .read_only = true});
+  if (!rocks) return finding("RocksDB does not open: " + rocks.error().detail);
+  rocks_open_ = true;
+  check_files(**rocks);
+  load_states(**rocks);
+  records_ = std::make_unique<RecordsWalk>([state = state_.get()](PartitionId partition) {
+    return state->log_starts.find(partition).offset;
+  });
+  records_->run(**rocks);
+  positions_[static_cast<std::size_t>(Family::kRecords)] = records_->position();
+  for (const std::string& what : records_->other()) finding(what);
+}
+
+void Inspection::check_files(const Rocks& rocks) {
+  for (const RocksFile& file : rocks.files()) {
+    ++files_;
+    file_bytes_ += file.bytes;
+    if (auto ok = rocks.verify(file.path); !ok)
+      finding("family '" + file.family + "': " + ok.error().detail);
+  }
+}
+
+void Inspection::load_states(Rocks& rocks) {
+  for (const Family family : kStateFamilies) {
+    auto value = RocksFamilyReader(rocks, family).get(keys::kPosition);
+    if (!value) finding("the position of a family: " + value.error().detail);
+    if (value && value->size() == 8)
+      positions_[static_cast<std::size_t>(family)] =
+          JournalPosition(load_le<std::uint64_t>(as_bytes(*value).data()));
+  }
+  const RocksFamilyReader catalog(rocks, Family::kCatalog), offsets(rocks, Family::kOffsets),
+      producers(rocks, Family::kProducers);
+  const auto loaded = [this](const char* what, const Result<>& ok) {
+    if (!ok) finding(std::string(what) + ": " + ok.error().detail);
+  };
+  loaded("topics", state_->catalog.load(catalog));
+  loaded("leader epochs", state_->epochs.load(catalog));
+  loaded("log starts", state_->log_starts.load(catalog));
+  loaded("committed offsets", state_->offsets.load(offsets));
+  loaded("groups", state_->groups.load(offsets));
+  loaded("producers", state_->producers.load(producers));
+}
+
+// ---- the journal ----
+
+void Inspection::check_journal() {
+  const JournalPosition persisted =
+      rocks_open_ ? *std::ranges::min_element(positions_) : JournalPosition(kAllPersisted);
+  auto manifest = load_manifest(io_, directory_.journal(), persisted);
+  if (!manifest) return finding(manifest.error().detail);
+  auto found = inspect_journal(
+      io_, directory_.journal(), *manifest, persisted,
+      [this](const JournalEntry& entry) { return visit(entry); },
+      [this](const JournalEntry& entry) { return visit_behind(entry); });
+  if (!found) return finding("the journal: " + found.error().message());
+  entries_ = found->replayed.entries_visited;
+  torn_bytes_ = found->replayed.torn_bytes;
+  for (const std::string& what : found->damage) finding(what);
+  if (found->loss) finding(found->loss->text());
+  if (rocks_open_ && !found->loss && found->replayed.last < persisted)
+    finding("the journal ends at entry " + std::to_string(found->replayed.last.value) +
+            ", but RocksDB holds entries up to " + std::to_string(persisted.value));
+  for (const auto& [partition, range] : behind_)
+    finding(state_->catalog.name_of(partition) + ", offsets " + std::to_string(range.first.value) +
+            " to " + std::to_string(range.next.value - 1) +
+            " lie in the journal behind what cannot be read");
+}
+
+// As DiskStorage replays, in memory alone.
+Result<> Inspection::visit(const JournalEntry& entry) {
+  const Wants wants = [&](Family family) {
+    return entry.position > positions_[static_cast<std::size_t>(family)];
+  };
+  const auto told = [&](const Error& error) {
+    finding("journal entry " + std::to_string(entry.position.value) + ": " + error.message());
+    return Result<>();
+  };
+  if (entry.kind != static_cast<std::uint16_t>(EntryKind::kRecords)) {
+    auto ok = state_->apply(entry, wants);
+    return ok ? ok : told(ok.error());
+  }
+  auto records = RecordsAppended::decode(entry.body);
+  if (!records) return told(records.error());
+  const auto batch = RecordBatchView::parse(records->batch);
+  if (!batch) return told(batch.error());
+  if (auto ok = batch->check(); !ok) return told(ok.error());
+  if (!wants(Family::kRecords)) return {};
+  records_->add(records->partition, batch->base_offset(), batch->last_offset() + 1);
+  return {};
+}
+
+Result<> Inspection::visit_behind(const JournalEntry& entry) {
+  if (entry.kind != static_cast<std::uint16_t>(EntryKind::kRecords)) return {};
+  const auto records = RecordsAppended::decode(entry.body);
+  if (!records) return {};
+  const auto batch = RecordBatchView::parse(records->batch);
+  if (!batch || !batch->check()) return {};
+  const auto [it, fresh] = behind_.try_emplace(records->partition,
+                                               Behind{batch->base_offset(), batch->base_offset()});
+  it->second.first = std::min(it->second.first, batch->base_offset());
+  it->second.next = std::max(it->second.next, batch->last_offset() + 1);
+  return {};
+}
+
+// ---- what is lost ----
+
+bool Inspection::exists(PartitionId partition) const {
+  return std::ranges::any_of(state_->catalog.topics(), [&](const Topic* topic) {
+    return partition >= topic->partitions.front() && partition <= topic->partitions.back();
+  });
+}
+
+// Only now is it known where logs start and which topics there are.
+void Inspection::tell_lost() {
+  if (!records_) return;
+  for (Damage lost : records_->lost()) {
+    lost.first = std::max(lost.first, state_->log_starts.find(*lost.partition).offset);
+    if (lost.first >= lost.next || !exists(*lost.partition)) continue;
+    finding(state_->catalog.name_of(*lost.partition) + ", " + lost.text());
+  }
+  if (records_->lost_more() > 0)
+    finding(std::to_string(records_->lost_more()) + " more ranges that cannot be read");
+}
+
+}  // namespace leat::storage
