@@ -7,10 +7,9 @@
 namespace leat {
 
 int check_data(const std::string& data_dir) {
-  const auto found =
-      storage::Inspection::run(storage::real_file_io(), data_dir, [](std::string_view line) {
-        std::cout << "damaged: " << line << std::endl;
-      });
+  const auto found = storage::Inspection::run(
+      storage::real_file_io(), data_dir,
+      [](std::string_view line) { std::cout << "damaged: " << line << std::endl; });
   if (!found) {
     std::cerr << "leatd: " << found.error().message() << "\n";
     return 2;

@@ -42,8 +42,7 @@ std::string Inspection::summary() const {
   return "files=" + std::to_string(files_) + " bytes=" + std::to_string(file_bytes_) +
          " batches=" + std::to_string(records_ ? records_->batches() : 0) +
          " journal_entries=" + std::to_string(entries_) +
-         " torn_bytes=" + std::to_string(torn_bytes_) +
-         " findings=" + std::to_string(findings_);
+         " torn_bytes=" + std::to_string(torn_bytes_) + " findings=" + std::to_string(findings_);
 }
 
 // ---- RocksDB ----
@@ -146,8 +145,8 @@ Result<> Inspection::visit_behind(const JournalEntry& entry) {
   if (!records) return {};
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch || !batch->check()) return {};
-  const auto [it, fresh] = behind_.try_emplace(records->partition,
-                                               Behind{batch->base_offset(), batch->base_offset()});
+  const auto [it, fresh] =
+      behind_.try_emplace(records->partition, Behind{batch->base_offset(), batch->base_offset()});
   it->second.first = std::min(it->second.first, batch->base_offset());
   it->second.next = std::max(it->second.next, batch->last_offset() + 1);
   return {};

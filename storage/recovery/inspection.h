@@ -1,6 +1,6 @@
-// A data directory looked at from outside, while no broker runs on it (leatd --check): everything that
-// a start and every read would find, and what neither looks at, told line by line. Nothing in the
-// directory changes.
+// A data directory looked at from outside, while no broker runs on it (leatd --check): everything
+// that a start and every read would find, and what neither looks at, told line by line. Nothing in
+// the directory changes.
 #pragma once
 
 #include <cstdint>

@@ -60,8 +60,7 @@ void RecordsWalk::row(std::string_view key, std::string_view value) {
     return;
   }
   const auto bad = segment_.bad.extract(partition);
-  runs.push_back({batch->base_offset(), batch->last_offset() + 1,
-                  bad ? bad.mapped() : damage_});
+  runs.push_back({batch->base_offset(), batch->last_offset() + 1, bad ? bad.mapped() : damage_});
 }
 
 void RecordsWalk::unreadable(const std::string& why) {
@@ -92,15 +91,14 @@ void RecordsWalk::take_footer(std::string_view value) {
   for (const auto& [partition, runs] : segment_.runs)
     if (ends[partition] < runs.back().next)
       other_.push_back("the footer of segment " + std::to_string(segment_.id) +
-                       " does not tell of offset " +
-                       std::to_string(runs.back().next.value - 1) + " of stored partition " +
-                       std::to_string(partition.value));
+                       " does not tell of offset " + std::to_string(runs.back().next.value - 1) +
+                       " of stored partition " + std::to_string(partition.value));
   position_ = footer->position;
   segment_.runs.clear();
 }
 
-// Rows without a footer are leftovers, of a segment that was dropped or that is still to be replayed;
-// unless the footer may be what could not be read.
+// Rows without a footer are leftovers, of a segment that was dropped or that is still to be
+// replayed; unless the footer may be what could not be read.
 void RecordsWalk::end_segment() {
   if (segment_.damaged)
     for (const auto& [partition, runs] : segment_.runs)
