@@ -36,7 +36,7 @@ Result<> check_text(std::string_view text, const std::string& path) {
                                                 "directory with --data-dir");
   if (version != kDataFormatVersion)
     return fail(ErrorCode::kFormatUnsupported,
-                "'" + path + "' has data format " + std::to_string(version) +
+                "'" + path + "/" + kFormatFile + "' says data format " + std::to_string(version) +
                     ", this version reads format " + std::to_string(kDataFormatVersion) +
                     "; use the version of Leat that wrote it, or another --data-dir");
   return {};

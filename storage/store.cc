@@ -321,8 +321,11 @@ Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& pla
   const std::size_t most = std::min({place.bytes, gathered.left, kMostReadBytes});
   options.readahead_size = most - std::min(most, Rocks::kBlockBytes);
   options.fill_cache = false;
-  std::unique_ptr<rocksdb::Iterator> it(
-      rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
+  const OpenRows open = [&] {
+    return std::unique_ptr<rocksdb::Iterator>(
+        rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
+  };
+  auto it = open();
   Offset& next = gathered.next;
   if (const auto known = damage_.find(partition, next)) return fail(known->error());
   const auto key = keys::record(place.segment, partition, next);
@@ -340,7 +343,8 @@ Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& pla
   Damage damage{partition, next, place.next, "they are missing"};
   if (!it->status().ok()) {
     damage.what = from_status(it->status(), "reading").detail;
-    skip_damage(*it, keys::view(keys::record(place.segment, partition, next)));
+    options.readahead_size = 0;
+    it = skip_damage(open, keys::view(keys::record(place.segment, partition, next))).rows;
     if (in_place())
       if (const auto batch = check_row(view(it->key()), view(it->value())))
         damage.next = std::max(next + 1, batch->base_offset());

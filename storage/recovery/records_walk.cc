@@ -15,19 +15,24 @@ void RecordsWalk::run(Rocks& rocks) {
   rocksdb::ReadOptions options;
   options.readahead_size = kReadaheadBytes;
   options.fill_cache = false;
-  std::unique_ptr<rocksdb::Iterator> it(
-      rocks.db().NewIterator(options, rocks.family(Family::kRecords)));
+  const OpenRows open = [&] {
+    return std::unique_ptr<rocksdb::Iterator>(
+        rocks.db().NewIterator(options, rocks.family(Family::kRecords)));
+  };
   constexpr keys::RecordKey kEnd = [] {
     keys::RecordKey end;
     end.fill(static_cast<char>(0xff));
     return end;
   }();
   keys::RecordKey at{};  // nothing below it is left to be seen
+  auto it = open();
   it->Seek(slice(keys::view(at)));
   while (it->Valid() || (!it->status().ok() && at != kEnd)) {
     if (!it->Valid()) {
       unreadable(from_status(it->status(), "reading").detail);
-      at = skip_damage(*it, keys::view(at));
+      auto behind_it = skip_damage(open, keys::view(at));
+      at = behind_it.key;
+      it = std::move(behind_it.rows);
     } else if (it->key().size() != at.size()) {
       other_.push_back("a row of the records family has a key of another form");
       it->Next();

@@ -36,15 +36,19 @@ Result<RecordBatchView> check_row(std::string_view key, std::string_view value) 
 }
 
 // RocksDB does not say where a block ends, but its error says which block it is: keys that give the
-// same one are a range, and its end can be searched for.
-keys::RecordKey skip_damage(rocksdb::Iterator& it, std::string_view from) {
-  it.Seek(slice(from));
-  const rocksdb::Status met = it.status();
+// same one are a range, and its end can be searched for. Each time with another iterator: one that
+// has met damage gives it again for the block it came from (RocksDB 7.8).
+BehindDamage skip_damage(const OpenRows& open, std::string_view from) {
+  const auto sought = [&](std::string_view key) {
+    auto rows = open();
+    rows->Seek(slice(key));
+    return rows;
+  };
+  const rocksdb::Status met = sought(from)->status();
   const std::string text = met.ToString();
   const auto same = [&](KeyNumber at) {
-    it.Seek(slice(keys::view(key_of(at))));
-    if (it.status().ok()) return false;
-    return !met.IsCorruption() || it.status().ToString() == text;
+    const rocksdb::Status status = sought(keys::view(key_of(at)))->status();
+    return !status.ok() && (!met.IsCorruption() || status.ToString() == text);
   };
   KeyNumber damaged = number_of(from), after = ~KeyNumber{0};
   while (after - damaged > 1) {
@@ -52,8 +56,7 @@ keys::RecordKey skip_damage(rocksdb::Iterator& it, std::string_view from) {
     (same(middle) ? damaged : after) = middle;
   }
   const keys::RecordKey key = key_of(after);
-  it.Seek(slice(keys::view(key)));
-  return key;
+  return {key, sought(keys::view(key))};
 }
 
 keys::RecordKey behind(std::string_view key) {

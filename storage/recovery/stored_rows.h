@@ -1,6 +1,8 @@
 // Rows of the records family, looked at with suspicion.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string_view>
 
 #include <rocksdb/iterator.h>
@@ -17,8 +19,15 @@ Result<RecordBatchView> check_row(std::string_view key, std::string_view value);
 // The first key behind `key`, both of the records family.
 keys::RecordKey behind(std::string_view key);
 
-// The block that would hold `from`, a key of the records family, cannot be read: seeks with `it` to
-// the first key that does not lie in it, which is returned; the next block may be no better.
-keys::RecordKey skip_damage(rocksdb::Iterator& it, std::string_view from);
+// Opens an iterator over the records family.
+using OpenRows = std::function<std::unique_ptr<rocksdb::Iterator>()>;
+
+// The block that would hold `from`, a key of the records family, cannot be read: the first key that
+// does not lie in it, and an iterator that sought it; the next block may be no better.
+struct BehindDamage {
+  keys::RecordKey key;
+  std::unique_ptr<rocksdb::Iterator> rows;
+};
+BehindDamage skip_damage(const OpenRows& open, std::string_view from);
 
 }  // namespace leat::storage

@@ -27,12 +27,14 @@ struct Events final : StorageEvents {
   void on_read(ReadToken token, Result<ReadResult> result) override {
     reads.emplace(token, std::move(result));
   }
+  void on_damage(const Error& error) override { damage.push_back(error.message()); }
   void on_room() override { ++rooms; }
   void on_failed(const Error& error) override { failed = error; }
 
   JournalPosition durable;
   std::vector<PartitionId> raised;
   std::map<ReadToken, Result<ReadResult>> reads;
+  std::vector<std::string> damage;
   int rooms = 0;
   std::optional<Error> failed;
 };
@@ -112,6 +114,13 @@ class DiskStorageTest : public ::testing::Test {
       open();  // what is in memory is as it came
     } while (!done() && std::chrono::steady_clock::now() < deadline);
     EXPECT_TRUE(done());
+  }
+  // One read, answered.
+  Result<ReadResult> read(PartitionId partition, Offset from) {
+    auto outcome = storage->read(partition, from, 64 << 10, ++token);
+    if (auto* now = std::get_if<ReadResult>(&outcome)) return std::move(*now);
+    poll_until([this] { return events.reads.contains(token); });
+    return std::move(events.reads.at(token));
   }
   // Every value from `from` to the high watermark, through as many reads as it takes.
   std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {

@@ -1,0 +1,103 @@
+// Damage at rest, found while a broker runs: what it concerns is answered with an error that says
+// what is lost, and everything else goes on.
+#include <filesystem>
+#include <fstream>
+
+#include "tests/storage/disk_storage_fixture.h"
+
+namespace leat::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Changes a byte of RocksDB's file that holds `marker`, where it is.
+void damage_file_with(const std::string& rocksdb, const std::string& marker) {
+  for (const auto& entry : fs::directory_iterator(rocksdb)) {
+    if (entry.path().extension() != ".sst") continue;
+    std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const auto at = bytes.find(marker);
+    if (at == std::string::npos) continue;
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put('!');
+    return;
+  }
+  FAIL() << marker << " is in no file";
+}
+
+class DamageTest : public DiskStorageTest {
+ protected:
+  DamageTest() { memory_bytes = 8 << 20; }
+  std::string rocksdb() { return directory / "data/rocksdb"; }
+  // Values of 1,000 bytes, named after their offsets.
+  PartitionId fill(const std::string& name, int records, TopicConfig config = {}) {
+    const PartitionId id = create(name, 1, config);
+    for (int i = 0; i < records; ++i)
+      append(id, name + "-" + std::to_string(i) + "-" + std::string(1'000, 'v'));
+    settle();
+    return id;
+  }
+};
+
+TEST_F(DamageTest, AReadSaysWhichOffsetsAreLostAndEverythingElseGoesOn) {
+  open();
+  const PartitionId hurt = fill("hurt", 300), well = fill("well", 300);
+  fill_until_rolled();
+  open();
+  damage_file_with(rocksdb(), "hurt-150-");
+
+  auto at = read(hurt, Offset(0));
+  ASSERT_TRUE(at) << at.error().message();  // in front of it
+  const auto lost = read(hurt, Offset(150));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, ErrorCode::kCorruptStorage);
+  EXPECT_NE(lost.error().detail.find("topic 'hurt' partition 0, offsets 150 to "),
+            std::string::npos)
+      << lost.error().detail;
+  const auto behind = read(hurt, Offset(299));
+  EXPECT_TRUE(behind) << behind.error().message();
+  EXPECT_FALSE(read(hurt, Offset(150)));
+  EXPECT_EQ(read_all(well).size(), 300u);
+  ASSERT_EQ(events.damage.size(), 1u);  // once, though read twice
+  EXPECT_NE(events.damage.front().find("topic 'hurt' partition 0"), std::string::npos);
+
+  append(hurt, "more");
+  settle();
+  fill_until_rolled();
+  EXPECT_EQ(read_all(hurt, Offset(300)), std::vector<std::string>{"more"});
+  EXPECT_FALSE(events.failed);
+}
+
+// RocksDB would take no writes any more.
+TEST_F(DamageTest, CompactionLeavesDamageAlone) {
+  open();
+  const TopicConfig compacts{.cleanup = Cleanup::kCompact};
+  const PartitionId hurt = fill("hurt", 300, compacts);
+  for (int roll = 0; roll < 3; ++roll) fill_until_rolled();
+  damage_file_with(rocksdb(), "hurt-150-");
+  for (int i = 0; i < 3; ++i) {
+    compact();
+    append(hurt, "more");
+    fill_until_rolled();
+  }
+  EXPECT_FALSE(events.failed);
+  EXPECT_FALSE(events.damage.empty());
+  EXPECT_EQ(read_all(hurt, Offset(300)), std::vector<std::string>(3, "more"));
+}
+
+// What retention takes out of a file would be written anew without it.
+TEST_F(DamageTest, ARewriteLeavesDamageAlone) {
+  open();
+  const PartitionId hurt = fill("hurt", 300);
+  for (int roll = 0; roll < 3; ++roll) fill_until_rolled();
+  damage_file_with(rocksdb(), "hurt-299-");
+  ASSERT_TRUE(storage->move_log_start(hurt, Offset(290)));
+  ASSERT_TRUE(
+      storage->move_log_start(storage->find_topic("filler")->partitions.front(), Offset(1)));
+  for (int roll = 0; roll < 5; ++roll) fill_until_rolled();
+  EXPECT_FALSE(events.failed);
+  EXPECT_FALSE(read(hurt, Offset(299)));
+}
+
+}  // namespace
+}  // namespace leat::storage
