@@ -48,6 +48,10 @@ class Parser {
     app_.add_flag("--check", check_,
                   "verify the data directory, in which no broker runs, change nothing, and exit: 0 "
                   "sound, 1 damaged, 2 it could not be looked at");
+    app_.add_flag(
+        "--repair", repair_,
+        "make a damaged data directory one that starts: keep what is intact, move what was "
+        "there to DIR/damaged, write what is lost to DIR/repair-TIME.txt, and exit");
     const DaemonOptions defaults;
     for (const Option& option : option_table()) add(option, defaults);
   }
@@ -116,8 +120,10 @@ class Parser {
     if (auto ok = check_limits(line.options.server.limits); !ok) return fail(ok.error());
     if (print_config_) line.print = config_toml(line.options);
     if (check_) line.task = Task::kCheck;
-    if (check_ && line.options.dev)
-      return fail(ErrorCode::kUsage, "--check looks at a --data-dir; --dev has none that stays");
+    if (repair_) line.task = Task::kRepair;
+    if ((check_ || repair_) && line.options.dev)
+      return fail(ErrorCode::kUsage,
+                  "--check and --repair want a --data-dir; --dev has none that stays");
     if (!print_config_ && line.options.dev == !line.options.server.data_dir.empty())
       return fail(
           ErrorCode::kUsage,
@@ -127,8 +133,8 @@ class Parser {
   }
 
   std::optional<std::string> unknown(int argc, const char* const* argv) const {
-    std::vector<std::string> known = {"--help", "--version", "--config", "--print-config",
-                                      "--help-config", "--check"};
+    std::vector<std::string> known = {"--help",        "--version", "--config", "--print-config",
+                                      "--help-config", "--check",   "--repair"};
     for (const Option& option : option_table()) known.push_back(flag_of(option));
     for (int i = 1; i < argc; ++i) {
       const std::string_view word = argv[i];
@@ -143,7 +149,7 @@ class Parser {
 
   CLI::App app_{"leatd: a message broker the size of a library", "leatd"};
   std::string config_;
-  bool print_config_ = false, help_config_ = false, check_ = false;
+  bool print_config_ = false, help_config_ = false, check_ = false, repair_ = false;
   // CLI11 wants somewhere to put what was given; it is read from the options themselves.
   std::string given_;
   std::vector<std::string> given_list_;

@@ -8,7 +8,7 @@
 
 namespace leat {
 
-enum class Task { kServe, kCheck };
+enum class Task { kServe, kCheck, kRepair };
 
 struct CommandLine {
   DaemonOptions options;

@@ -96,5 +96,6 @@ int main(int argc, char** argv) {
     return std::cout ? 0 : 1;
   }
   if (line->task == leat::Task::kCheck) return leat::check_data(line->options.server.data_dir);
+  if (line->task == leat::Task::kRepair) return leat::repair_data(line->options.server.data_dir);
   return line->options.dev ? serve_dev(line->options) : serve(line->options);
 }

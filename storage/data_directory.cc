@@ -62,6 +62,10 @@ Result<> sync_parent(FileIo& io, const std::string& path) {
 
 }  // namespace
 
+Result<> write_format(FileIo& io, const std::string& path) {
+  return replace_file(io, path, kFormatFile, as_bytes(format_text()));
+}
+
 Result<> check_format(FileIo& io, const std::string& path) {
   auto text = read_file(io, path + "/" + kFormatFile, 4096);
   if (!text) return fail(text.error());
@@ -72,7 +76,7 @@ namespace {
 
 Result<> recognise(FileIo& io, const std::string& path, bool known) {
   if (known) return check_format(io, path);
-  return replace_file(io, path, kFormatFile, as_bytes(format_text()));
+  return write_format(io, path);
 }
 
 }  // namespace

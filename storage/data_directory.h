@@ -29,6 +29,8 @@ Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path);
 // Errors: kDataDirMissing, kDataDirForeign (nothing of Leat's is in it), kDataDirLocked, kIoError.
 Result<DataDirectory> open_to_inspect(FileIo& io, const std::string& path);
 
+// Says that what is in the directory is Leat's, in this format.
+Result<> write_format(FileIo& io, const std::string& path);
 // The FORMAT file. Errors: kDataDirForeign, kFormatUnsupported; kNotFound, kIoError.
 Result<> check_format(FileIo& io, const std::string& path);
 

@@ -71,7 +71,7 @@ class Replay {
     if (auto ok = each_uncovered(&Replay::examine); !ok) return fail(ok.error());
     if (behind_ && loss_)
       if (auto ok = each_uncovered(&Replay::visit_behind); !ok) return fail(ok.error());
-    return JournalInspection{std::move(replayed_), std::move(damage_), loss_};
+    return JournalInspection{std::move(replayed_), std::move(damage_), begins_late_, loss_};
   }
 
  private:
@@ -156,6 +156,7 @@ class Replay {
                          " on are needed: RocksDB or the journal was cut";
       if (!behind_) return fail(ErrorCode::kCorruptStorage, std::move(what));
       damage_.push_back(std::move(what));
+      begins_late_ = true;
     }
     started_ = true;
     incarnation_ = header.incarnation;
@@ -255,6 +256,7 @@ class Replay {
   std::size_t break_index_ = 0;            // the last segment of the chain, and where it ends
   std::uint64_t break_at_ = 0;
   std::vector<std::string> damage_;
+  bool begins_late_ = false;
   std::optional<JournalLoss> loss_;
 };
 

@@ -40,12 +40,16 @@ struct JournalLoss {
 struct JournalInspection {
   Replayed replayed;
   std::vector<std::string> damage;  // segments missing or cut, entries missing at the beginning
+  bool begins_late = false;
   std::optional<JournalLoss> loss;
 };
 
 // The list of segments; a new one where there has never been an entry. Errors: kCorruptStorage when
 // it is damaged, or missing where it has been; kFormatUnsupported, kIoError.
 Result<Manifest> load_manifest(FileIo& io, const std::string& directory, JournalPosition persisted);
+
+// What the list must have been, by the segments that are there; for a journal that is looked at.
+Result<Manifest> rebuild_manifest(FileIo& io, const std::string& directory);
 
 // Syncs every listed segment and the directory, then visits each intact entry above `persisted`.
 // Errors: kCorruptStorage with segment and position; what the disk and the visitor give.

@@ -158,8 +158,18 @@ rocksdb::DBOptions db_options(const RocksOptions& options, rocksdb::Env* env,
   db.use_direct_reads = direct;
   db.use_direct_io_for_flush_and_compaction = direct;
   db.compaction_readahead_size = options.readahead_bytes;
-  db.listeners.push_back(std::move(listener));
+  if (listener) db.listeners.push_back(std::move(listener));
   return db;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> families_of(
+    const RocksOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
+  const auto small = small_family_options(options.other_memtable_bytes, cache);
+  return {{rocksdb::kDefaultColumnFamilyName, small},
+          {keys::kRecordsFamily, records_options(options.memtable_bytes, cache)},
+          {keys::kCatalogFamily, small},
+          {keys::kOffsetsFamily, small},
+          {keys::kProducersFamily, small}};
 }
 
 }  // namespace
@@ -183,13 +193,7 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   rocks->shared_->on_flushed = options.on_flushed;
   // Blocks that cold reads brought.
   const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
-  std::vector<rocksdb::ColumnFamilyDescriptor> families{
-      {rocksdb::kDefaultColumnFamilyName,
-       small_family_options(options.other_memtable_bytes, cache)},
-      {keys::kRecordsFamily, records_options(options.memtable_bytes, cache)},
-      {keys::kCatalogFamily, small_family_options(options.other_memtable_bytes, cache)},
-      {keys::kOffsetsFamily, small_family_options(options.other_memtable_bytes, cache)},
-      {keys::kProducersFamily, small_family_options(options.other_memtable_bytes, cache)}};
+  auto families = families_of(options, cache);
   families[1].options.compaction_filter_factory = std::make_shared<RewriteFilters>(rocks->shared_);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
@@ -248,6 +252,22 @@ Result<> Rocks::flush_all() {
     status = db_->Flush(options, {handles_.begin(), handles_.end()});
   }
   if (!status.ok()) return fail(from_status(status, "flushing RocksDB"));
+  return {};
+}
+
+Result<> Rocks::flush_and_wait() {
+  const auto status = db_->Flush(rocksdb::FlushOptions(), {handles_.begin(), handles_.end()});
+  if (!status.ok()) return fail(from_status(status, "flushing RocksDB"));
+  return {};
+}
+
+Result<> Rocks::rebuild(const RocksOptions& options) {
+  const auto env = rocksdb::NewCompositeEnv(std::make_shared<RocksFileSystem>(*options.io));
+  const SignalsBlocked blocked;
+  const auto status =
+      rocksdb::RepairDB(options.directory, db_options(options, env.get(), nullptr),
+                        families_of(options, rocksdb::NewLRUCache(options.block_cache_bytes)));
+  if (!status.ok()) return fail(from_status(status, "rebuilding " + options.directory));
   return {};
 }
 

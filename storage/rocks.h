@@ -86,6 +86,9 @@ class Rocks {
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return handles_[static_cast<std::size_t>(family)];
   }
+  // Makes a new MANIFEST for the files in `directory`; what cannot be read among them is put aside
+  // in `directory`/lost. Error: kCorruptStorage, kIoError.
+  static Result<> rebuild(const RocksOptions& options);
   std::uint64_t stored_bytes() const;    // of the records family's files
   std::uint64_t memtable_bytes() const;  // of all families, as RocksDB has them from the heap
   std::uint64_t block_cache_bytes() const { return cache_->GetUsage(); }
@@ -97,6 +100,7 @@ class Rocks {
   Result<> resume();
   // Starts flushing every family; on_flushed tells when each is through.
   Result<> flush_all();
+  Result<> flush_and_wait();
   // Files of the records family that no flush will add to, in the order of their segments.
   std::vector<RecordsFile> records_files() const;
   // Removes the files that hold nothing but segments [first, last]; iterators keep what they read.

@@ -27,10 +27,21 @@ Result<Inspection> Inspection::run(FileIo& io, const std::string& path, Tell tel
   auto format = check_format(io, path);
   if (!format && format.error() == ErrorCode::kFormatUnsupported) return fail(format.error());
   if (!format) inspection.finding(format.error().message());
-  inspection.check_rocks();
-  inspection.check_journal();
-  inspection.tell_lost();
+  inspection.look(inspection.directory_.rocksdb());
   return inspection;
+}
+
+Result<Inspection> Inspection::run(FileIo& io, const std::string& path, const std::string& rocksdb,
+                                   Tell tell) {
+  Inspection inspection(io, path, std::move(tell));
+  inspection.look(rocksdb);
+  return inspection;
+}
+
+void Inspection::look(const std::string& rocksdb) {
+  check_rocks(rocksdb);
+  check_journal();
+  tell_lost();
 }
 
 void Inspection::finding(const std::string& line) {
@@ -47,8 +58,8 @@ std::string Inspection::summary() const {
 
 // ---- RocksDB ----
 
-void Inspection::check_rocks() {
-  auto rocks = Rocks::open({.directory = directory_.rocksdb(), .io = &io_, .read_only = true});
+void Inspection::check_rocks(const std::string& rocksdb) {
+  auto rocks = Rocks::open({.directory = rocksdb, .io = &io_, .read_only = true});
   if (!rocks) return finding("RocksDB does not open: " + rocks.error().detail);
   rocks_open_ = true;
   check_files(**rocks);
@@ -80,40 +91,63 @@ void Inspection::load_states(Rocks& rocks) {
   }
   const RocksFamilyReader catalog(rocks, Family::kCatalog), offsets(rocks, Family::kOffsets),
       producers(rocks, Family::kProducers);
-  const auto loaded = [this](const char* what, const Result<>& ok) {
+  const auto lost = [this](const char* what, const Result<>& ok) {
     if (!ok) finding(std::string(what) + ": " + ok.error().detail);
+    return !ok;
   };
-  loaded("topics", state_->catalog.load(catalog));
-  loaded("leader epochs", state_->epochs.load(catalog));
-  loaded("log starts", state_->log_starts.load(catalog));
-  loaded("committed offsets", state_->offsets.load(offsets));
-  loaded("groups", state_->groups.load(offsets));
-  loaded("producers", state_->producers.load(producers));
+  lost_topics_ |= lost("topics", state_->catalog.load(catalog));
+  lost_topics_ |= lost("leader epochs", state_->epochs.load(catalog));
+  lost_topics_ |= lost("log starts", state_->log_starts.load(catalog));
+  lost("committed offsets", state_->offsets.load(offsets));
+  lost("groups", state_->groups.load(offsets));
+  lost_producers_ = lost("producers", state_->producers.load(producers));
 }
 
 // ---- the journal ----
 
 void Inspection::check_journal() {
-  const JournalPosition persisted =
-      rocks_open_ ? *std::ranges::min_element(positions_) : JournalPosition(kAllPersisted);
-  auto manifest = load_manifest(io_, directory_.journal(), persisted);
-  if (!manifest) return finding(manifest.error().detail);
-  auto found = inspect_journal(
-      io_, directory_.journal(), *manifest, persisted,
-      [this](const JournalEntry& entry) { return visit(entry); },
-      [this](const JournalEntry& entry) { return visit_behind(entry); });
+  persisted_ = rocks_open_ ? *std::ranges::min_element(positions_) : JournalPosition(kAllPersisted);
+  auto manifest = load_manifest(io_, directory_.journal(), persisted_);
+  if (!manifest) {
+    finding(manifest.error().detail);
+    manifest = rebuild_manifest(io_, directory_.journal());
+    if (!manifest) return finding(manifest.error().detail);
+  }
+  manifest_ = std::move(*manifest);
+  auto found = inspect([this](const JournalEntry& entry) { return visit(entry); },
+                       [this](const JournalEntry& entry) { return visit_behind(entry); });
   if (!found) return finding("the journal: " + found.error().message());
+  const JournalPosition last = found->replayed.last;
   entries_ = found->replayed.entries_visited;
   torn_bytes_ = found->replayed.torn_bytes;
+  journal_begins_late_ = found->begins_late;
   for (const std::string& what : found->damage) finding(what);
   if (found->loss) finding(found->loss->text());
-  if (rocks_open_ && !found->loss && found->replayed.last < persisted)
-    finding("the journal ends at entry " + std::to_string(found->replayed.last.value) +
-            ", but RocksDB holds entries up to " + std::to_string(persisted.value));
+  if (rocks_open_ && !found->loss && last < persisted_)
+    finding("the journal ends at entry " + std::to_string(last.value) +
+            ", but RocksDB holds entries up to " + std::to_string(persisted_.value));
+  known_last_ = std::max({known_last_, last, found->loss ? found->loss->last : last});
+  if (rocks_open_) known_last_ = std::max(known_last_, *std::ranges::max_element(positions_));
   for (const auto& [partition, range] : behind_)
     finding(state_->catalog.name_of(partition) + ", offsets " + std::to_string(range.first.value) +
             " to " + std::to_string(range.next.value - 1) +
             " lie in the journal behind what cannot be read");
+}
+
+Result<JournalInspection> Inspection::inspect(const Journal::Visitor& visit,
+                                              const Journal::Visitor& behind) {
+  return inspect_journal(io_, directory_.journal(), manifest_, persisted_, visit, behind);
+}
+
+Result<> Inspection::replay(const Journal::Visitor& visit) {
+  auto found = inspect(visit, [](const JournalEntry&) { return Result<>(); });
+  return found ? Result<>() : Result<>(fail(found.error()));
+}
+
+Offset Inspection::known_end(PartitionId partition) const {
+  const Offset end = records_->next(partition);
+  const auto behind = behind_.find(partition);
+  return behind == behind_.end() ? end : std::max(end, behind->second.next);
 }
 
 // As DiskStorage replays, in memory alone.
@@ -134,12 +168,13 @@ Result<> Inspection::visit(const JournalEntry& entry) {
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch) return told(batch.error());
   if (auto ok = batch->check(); !ok) return told(ok.error());
-  if (!wants(Family::kRecords)) return {};
+  if (!records_ || !wants(Family::kRecords)) return {};
   records_->add(records->partition, batch->base_offset(), batch->last_offset() + 1);
   return {};
 }
 
 Result<> Inspection::visit_behind(const JournalEntry& entry) {
+  known_last_ = std::max(known_last_, entry.position);
   if (entry.kind != static_cast<std::uint16_t>(EntryKind::kRecords)) return {};
   const auto records = RecordsAppended::decode(entry.body);
   if (!records) return {};

@@ -108,6 +108,7 @@ void RecordsWalk::end_segment() {
   if (segment_.damaged)
     for (const auto& [partition, runs] : segment_.runs)
       for (const Run& run : runs) take(partition, run);
+  if (!segment_.damaged && !segment_.footer) leftovers_.insert(segment_.id);
   if (!segment_.damaged) damage_.clear();
   segment_ = {};
 }

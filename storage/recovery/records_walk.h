@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,8 @@ class RecordsWalk {
   const std::vector<std::string>& other() const { return other_; }
   JournalPosition position() const { return position_; }  // of the newest footer
   Offset next(PartitionId partition) const;               // where it ends
+  // Rows of it count for nothing: they are replayed, or were dropped.
+  bool is_leftover(std::uint32_t segment) const { return leftovers_.contains(segment); }
   std::uint64_t batches() const { return batches_; }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -64,6 +67,7 @@ class RecordsWalk {
   std::map<PartitionId, Offset> next_;
   std::vector<Damage> lost_;
   std::uint64_t lost_more_ = 0;
+  std::set<std::uint32_t> leftovers_;
   std::vector<std::string> other_;
   JournalPosition position_;
   std::uint64_t batches_ = 0, bytes_ = 0;

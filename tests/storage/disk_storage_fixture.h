@@ -97,7 +97,7 @@ class DiskStorageTest : public ::testing::Test {
     const PartitionId filler = storage->find_topic("filler")
                                    ? storage->find_topic("filler")->partitions.front()
                                    : create("filler");
-    while (rolls.load() == before) append(filler, std::string(200'000, 'f'));
+    while (rolls.load() == before && !HasFatalFailure()) append(filler, std::string(200'000, 'f'));
     settle();
   }
   // Key compaction, as of this time, of what is in files; it has been done then.

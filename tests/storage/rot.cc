@@ -199,6 +199,63 @@ std::string Content::differs_from(const Content& whole) const {
   return {};
 }
 
+namespace {
+
+bool holds(const std::vector<Gap>& gaps, const std::string& topic, std::int32_t partition,
+           Offset offset) {
+  return std::ranges::any_of(gaps, [&](const Gap& gap) {
+    return gap.topic == topic && gap.partition == partition && offset >= gap.first &&
+           offset < gap.next;
+  });
+}
+
+std::vector<Gap> lost_by(const std::string& report) {
+  static const std::regex line(
+      "done: topic '(.*)' partition (\\d+), offsets (\\d+) to (\\d+) are lost");
+  std::vector<Gap> lost;
+  for (std::sregex_iterator it(report.begin(), report.end(), line), end; it != end; ++it)
+    lost.push_back({(*it)[1], std::stoi((*it)[2]), Offset(std::stoll((*it)[3])),
+                    Offset(std::stoll((*it)[4]) + 1)});
+  return lost;
+}
+
+}  // namespace
+
+std::string Content::differs_from(const Content& whole, const std::string& report) const {
+  if (!wrong_.empty()) return wrong_.front();
+  if (!gaps_.empty()) return "a repaired partition has gaps";
+  const bool journal = report.find("journal") != std::string::npos;
+  const auto complains = [&](const char* what) {
+    return journal || report.find(what) != std::string::npos;
+  };
+  if (partitions_.size() != whole.partitions_.size()) return "other topics";
+  if (commits_ != whole.commits_ && !complains("'offsets'")) return "other commits";
+  if (groups_ != whole.groups_ && !complains("'offsets'")) return "other groups";
+  for (const auto& [at, was] : whole.partitions_)
+    if (auto wrong = partition_differs(at, partitions_.at(at), was, lost_by(report), journal);
+        !wrong.empty())
+      return at.first + "/" + std::to_string(at.second) + " " + wrong;
+  return {};
+}
+
+std::string Content::partition_differs(const Place& at, const Partition& is, const Partition& was,
+                                       const std::vector<Gap>& lost, bool journal_lost) {
+  const auto lost_at = [&](Offset offset) { return holds(lost, at.first, at.second, offset); };
+  if (is.bounds.log_start != was.bounds.log_start && !journal_lost) return "starts elsewhere";
+  if (is.bounds.high_watermark != was.bounds.high_watermark && !journal_lost)
+    return "ends elsewhere";
+  for (const auto& [base, batch] : is.batches) {
+    const auto it = was.batches.find(base);
+    if (it != was.batches.end() && it->second == batch) continue;
+    if (RecordBatchView::parse(batch)->record_count() > 0 || !lost_at(base))
+      return "serves another batch at " + std::to_string(base.value);
+  }
+  for (const auto& [base, batch] : was.batches)
+    if (!lost_at(base) && base < is.bounds.high_watermark && !is.batches.contains(base))
+      return "serves nothing at " + std::to_string(base.value);
+  return {};
+}
+
 // ---- a directory ----
 
 namespace {

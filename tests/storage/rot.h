@@ -71,13 +71,19 @@ class Content {
   const std::vector<Gap>& gaps() const { return gaps_; }
   // How what was served differs from `whole`, gaps aside; empty: not at all.
   std::string differs_from(const Content& whole) const;
+  // The same behind a repair that reported this: what it said is lost may be, and what the journal
+  // or a family held, if the report complains of that.
+  std::string differs_from(const Content& whole, const std::string& report) const;
 
  private:
   struct Partition {
     storage::PartitionBounds bounds;
     std::map<Offset, std::vector<std::byte>> batches;
   };
-  std::map<std::pair<std::string, std::int32_t>, Partition> partitions_;
+  using Place = std::pair<std::string, std::int32_t>;
+  static std::string partition_differs(const Place& at, const Partition& is, const Partition& was,
+                                       const std::vector<Gap>& lost, bool journal_lost);
+  std::map<Place, Partition> partitions_;
   std::map<std::string, std::string> commits_, groups_;  // as text
   std::vector<Gap> gaps_;
   std::vector<std::string> wrong_;  // reads that were neither served nor answered with offsets
