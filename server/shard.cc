@@ -4,6 +4,7 @@
 #include "server/listen_url.h"
 #include "server/reactor/open_reactor.h"
 #include "server/session/native_replies.h"
+#include "storage/recovery/repair.h"
 #include "storage/thread.h"
 
 namespace leat {
@@ -38,6 +39,7 @@ Result<> Shard::start() {
   if (!opened) return fail(opened.error());
   storage_ = std::move(*opened);
   log_recovery();
+  log_repairs();
   // Whatever the budget, the largest frame must get through, beside what others have begun.
   const auto& limits = options_.limits.session.limits;
   const std::size_t frame = limits.payload_bytes + limits.envelope_bytes;
@@ -127,6 +129,17 @@ void Shard::log_recovery() const {
           std::to_string(found.incarnation) + " last_entry=" + std::to_string(found.last.value) +
           " replayed=" + std::to_string(found.replayed) +
           " torn_bytes=" + std::to_string(found.torn_bytes));
+}
+
+// A loss stays on record.
+void Shard::log_repairs() const {
+  const auto names = storage::real_file_io().list(options_.data_dir);
+  if (!names) return;
+  std::size_t reports = 0;
+  for (const std::string& name : *names) reports += name.starts_with(storage::kReportPrefix);
+  if (reports > 0)
+    log(LogLevel::kWarning, "event=was_repaired reports=" + std::to_string(reports) +
+                                " action='the reports in data_dir say what was lost'");
 }
 
 // Until what was appended is durable and its replies have left, or the time is up.

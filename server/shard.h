@@ -48,6 +48,7 @@ class Shard final : public reactor::ReactorHandler,
   void stop();
   void log(LogLevel level, std::string_view line) const;
   void log_recovery() const;
+  void log_repairs() const;
 
   void on_accept(ConnectionId id, std::size_t listener) override;
   void on_receive(ConnectionId id, Bytes bytes) override;

@@ -21,6 +21,7 @@
 #include "storage/read_thread.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
+#include "storage/storage_stats.h"
 #include "storage/store.h"
 #include "storage/store_thread.h"
 #include "storage/tail_cache.h"
@@ -42,24 +43,6 @@ struct StorageOptions {
   std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
   // For tests: called at named points on storage's threads (journal.h, store.cc).
   std::function<void(const char* point)> at_point;
-};
-
-// What has gone to the disk since the storage was opened, by cause, and what for. What is not
-// counted is small: manifests and RocksDB's log of events.
-struct DiskWrites {
-  std::uint64_t payload = 0;             // bytes of batches that were appended
-  std::uint64_t journal_groups = 0;      // entries, with what frames them
-  std::uint64_t journal_prewritten = 0;  // zeros of new segments
-  std::uint64_t flushed = 0;             // by RocksDB, from memory
-  std::uint64_t rewritten = 0;           // by RocksDB, to give space back
-
-  std::uint64_t all() const { return journal_groups + journal_prewritten + flushed + rewritten; }
-};
-
-struct StorageStats {
-  JournalStats journal;
-  JournalRecovery recovery;
-  DiskWrites writes;
 };
 
 class DiskStorage final : public Storage {

@@ -37,7 +37,8 @@ Result<> DiskStorage::recover(FileIo& io) {
   if (auto ok = open_journal(io); !ok) return ok;
   const auto hole = store_->first_hole([this](PartitionId id) { return find_log(id) != nullptr; });
   if (hole)
-    return fail(named(Damage{hole->partition, hole->first, hole->next, "they are missing"}));
+    return fail(named(Damage{hole->partition, hole->first, hole->next,
+                             std::string("they are missing") + kMendIt}));
   store_->recovered();
   start_threads(io);
   return {};
@@ -116,10 +117,10 @@ Result<> DiskStorage::open_journal(FileIo& io) {
   journal_ = std::move(*journal);
   const JournalPosition last = journal_->recovery().last;
   if (last < persisted)
-    return fail(ErrorCode::kCorruptStorage,
-                "the journal in '" + directory_.journal() + "' ends at entry " +
-                    std::to_string(last.value) + ", but RocksDB holds entries up to " +
-                    std::to_string(persisted.value) + "; restore the directory from a backup");
+    return fail(ErrorCode::kCorruptStorage, "the journal in '" + directory_.journal() +
+                                                "' ends at entry " + std::to_string(last.value) +
+                                                ", but RocksDB holds entries up to " +
+                                                std::to_string(persisted.value) + kMendIt);
   last_appended_ = reply_position_ = durable_ = applied_ = last;
   // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
   epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));

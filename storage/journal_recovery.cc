@@ -5,6 +5,7 @@
 
 #include "protocol/base/random.h"
 #include "storage/aligned_buffer.h"
+#include "storage/recovery/damage.h"
 
 namespace leat::storage {
 namespace {
@@ -264,7 +265,7 @@ class Replay {
 
 std::string JournalLoss::text() const {
   return "journal entries " + std::to_string(first.value) + " to " + std::to_string(last.value) +
-         " were durable and cannot be read: " + where + "; restore the directory from a backup";
+         " were durable and cannot be read: " + where + kMendIt;
 }
 
 Result<Manifest> load_manifest(FileIo& io, const std::string& directory,
@@ -286,8 +287,7 @@ Result<Manifest> load_manifest(FileIo& io, const std::string& directory,
     used = *holds;
   }
   if (used)
-    return fail(ErrorCode::kCorruptStorage,
-                "'" + directory + "/MANIFEST' is missing; restore the directory from a backup");
+    return fail(ErrorCode::kCorruptStorage, "'" + directory + "/MANIFEST' is missing" + kMendIt);
   Manifest fresh;
   fresh.journal_id = Random::from_system().next();
   return fresh;

@@ -12,6 +12,10 @@
 
 namespace leat::storage {
 
+// What an error at start tells people to do.
+inline constexpr const char* kMendIt =
+    "; leatd --check says more, leatd --repair keeps what is intact, or restore a backup";
+
 // Records that cannot be served, or, without a partition, something else: then `what` says all.
 struct Damage {
   std::optional<PartitionId> partition;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "protocol/base/crc32c.h"
+#include "storage/recovery/damage.h"
 
 namespace leat::storage {
 namespace {
@@ -50,9 +51,8 @@ Result<> check_log(File& file, const std::string& path) {
       if (record) rest = rest.subspan(*record);
     }
     if (broken && !rest.empty() && holds_record(rest.subspan(*broken >= begin ? 1 : 0)))
-      return fail(ErrorCode::kCorruptStorage, "'" + path + "' is damaged at byte " +
-                                                  std::to_string(*broken) +
-                                                  "; restore the directory from a backup");
+      return fail(ErrorCode::kCorruptStorage,
+                  "'" + path + "' is damaged at byte " + std::to_string(*broken) + kMendIt);
     if (*read < kLogBlockBytes) return {};
   }
 }
@@ -67,9 +67,7 @@ Result<bool> check_rocks_manifest(FileIo& io, const std::string& directory) {
   };
   if (std::ranges::find(*names, "CURRENT") == names->end()) {
     if (!any(".sst")) return false;  // a first start, perhaps cut short
-    return fail(ErrorCode::kCorruptStorage, "'" + directory +
-                                                "/CURRENT' is missing; restore the directory "
-                                                "from a backup");
+    return fail(ErrorCode::kCorruptStorage, "'" + directory + "/CURRENT' is missing" + kMendIt);
   }
   const auto current = read_file(io, directory + "/CURRENT", kMaxCurrentBytes);
   if (!current) return fail(current.error());
@@ -77,9 +75,8 @@ Result<bool> check_rocks_manifest(FileIo& io, const std::string& directory) {
   const bool whole = name.starts_with("MANIFEST-") && name.ends_with('\n');
   if (whole) name.remove_suffix(1);
   if (!whole || std::ranges::find(*names, name) == names->end())
-    return fail(ErrorCode::kCorruptStorage, "'" + directory +
-                                                "/CURRENT' names no MANIFEST that is there; "
-                                                "restore the directory from a backup");
+    return fail(ErrorCode::kCorruptStorage,
+                "'" + directory + "/CURRENT' names no MANIFEST that is there" + kMendIt);
   const std::string path = directory + "/" + std::string(name);
   auto file = io.open(path, {});
   if (!file) return fail(file.error());

@@ -94,7 +94,7 @@ std::string mended(const std::string& path, const Content& whole, std::uint64_t&
   if (!repaired) {
     ++refused;
     const std::string why = repaired.error().message();
-    return why.find("backup") == std::string::npos ? "repair fails: " + why : "";
+    return why.find("restore") == std::string::npos ? "repair fails: " + why : "";
   }
   if (repaired->report.empty()) return "nothing to repair";
   std::ifstream file(repaired->report);
