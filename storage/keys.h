@@ -66,6 +66,7 @@ inline constexpr std::string_view kNextProducer = "!next-producer";
 inline constexpr char kTopicLetter = 't';     // t | topic id -> topic
 inline constexpr char kEpochLetter = 'e';     // e | partition u32 | epoch u32 -> first offset
 inline constexpr char kLogStartLetter = 's';  // s | partition u32 -> start and its entry's position
+inline constexpr char kEndLetter = 'n';       // n | partition u32 -> where it ended at a roll
 // offsets; a group is its bytes u16 | its name
 inline constexpr char kCommitLetter = 'c';  // c | group | topic id | partition u32
 inline constexpr char kGroupLetter = 'g';   // g | group
@@ -130,6 +131,13 @@ inline std::optional<PartitionId> parse_log_start(std::string_view key) {
   const PartitionId partition(reader.be<std::uint32_t>());
   if (!reader.finished()) return std::nullopt;
   return partition;
+}
+
+inline std::string end(PartitionId partition) {
+  return KeyWriter(kEndLetter).be(partition.value).take();
+}
+inline std::optional<PartitionId> parse_end(std::string_view key) {
+  return parse_log_start(key);
 }
 
 // Every row of `letter` that belongs to the group begins so.

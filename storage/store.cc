@@ -204,6 +204,7 @@ Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
     RocksFamilyWriter topics(*rocks_, Family::kCatalog, batch);
     CatalogStore::persist(deleted, topics);
     epochs_.persist(deleted, topics);
+    ends_.persist(deleted, topics);
     LogStartStore::persist(deleted, topics);
     epochs_.apply(deleted);
   }
@@ -240,6 +241,9 @@ Result<> Store::roll() {
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
   RocksFamilyWriter producers(*rocks_, Family::kProducers, batch);
   producers_.persist_changes(producers);
+  RocksFamilyWriter catalog(*rocks_, Family::kCatalog, batch);
+  for (const auto& [partition, extent] : footer.ranges)
+    ends_.raise(partition, extent.next, catalog);
   for (const Family family : kStateFamilies)
     RocksFamilyWriter(*rocks_, family, batch).put(keys::kPosition, position_value(held_by(family)));
   {

@@ -18,6 +18,7 @@
 #include "storage/rocks.h"
 #include "storage/roll_tracker.h"
 #include "storage/segment_index.h"
+#include "storage/state/end_store.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
 
@@ -53,7 +54,8 @@ class Store {
   Result<> load(State& state) const;
   // What the records family's SSTs held of the partition at open; until it is replayed.
   PartitionLog log_at_open(PartitionId partition) const;
-  // After replay: the first hole in what footers promise of partitions that `exists` knows.
+  // After replay: the first hole in what footers and earlier rolls promise of partitions that
+  // `exists` knows.
   std::optional<SegmentIndex::Hole> first_hole(const std::function<bool(PartitionId)>& exists);
   // Nothing is missing: begins to give space back.
   void recovered();
@@ -117,6 +119,7 @@ class Store {
   // The store's thread.
   EpochStore epochs_;        // what batches change besides the log: only here is it known
   ProducerStore producers_;  // which rows that makes
+  EndStore ends_;
   std::uint32_t segment_ = 1;
   std::size_t segment_bytes_ = 0;
   JournalPosition applied_, rolled_;

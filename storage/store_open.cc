@@ -85,6 +85,7 @@ Result<> Store::load_own_state() {
   if (auto ok = starts_at_open_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
   for (const auto& [partition, start] : starts_at_open_.all())
     index_.move_start(partition, start.offset, start.moved);
+  if (auto ok = ends_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
   return producers_.load(RocksFamilyReader(*rocks_, Family::kProducers));
 }
 
@@ -106,7 +107,13 @@ PartitionLog Store::log_at_open(PartitionId partition) const {
 std::optional<SegmentIndex::Hole> Store::first_hole(
     const std::function<bool(PartitionId)>& exists) {
   index_.keep_only(exists, applied_);
-  return index_.first_hole();
+  if (const auto hole = index_.first_hole()) return hole;
+  for (const auto& [partition, end] : ends_.all()) {
+    const auto [start, next] = index_.span(partition);
+    if (exists(partition) && std::max(start, next) < end)
+      return SegmentIndex::Hole{partition, std::max(start, next), end};
+  }
+  return std::nullopt;
 }
 
 void Store::recovered() {

@@ -98,6 +98,7 @@ void Inspection::load_states(Rocks& rocks) {
   lost_topics_ |= lost("topics", state_->catalog.load(catalog));
   lost_topics_ |= lost("leader epochs", state_->epochs.load(catalog));
   lost_topics_ |= lost("log starts", state_->log_starts.load(catalog));
+  lost_topics_ |= lost("ends of partitions", ends_.load(catalog));
   lost("committed offsets", state_->offsets.load(offsets));
   lost("groups", state_->groups.load(offsets));
   lost_producers_ = lost("producers", state_->producers.load(producers));
@@ -198,11 +199,14 @@ bool Inspection::exists(PartitionId partition) const {
 // Only now is it known where logs start and which topics there are.
 void Inspection::tell_lost() {
   if (!records_) return;
-  for (Damage lost : records_->lost()) {
-    lost.first = std::max(lost.first, state_->log_starts.find(*lost.partition).offset);
-    if (lost.first >= lost.next || !exists(*lost.partition)) continue;
-    finding(state_->catalog.name_of(*lost.partition) + ", " + lost.text());
-  }
+  for (const auto& [partition, end] : ends_.all()) records_->promise(partition, end);
+  const auto tell = [this](Damage damage) {
+    damage.first = std::max(damage.first, state_->log_starts.find(*damage.partition).offset);
+    if (damage.first >= damage.next || !exists(*damage.partition)) return;
+    finding(state_->catalog.name_of(*damage.partition) + ", " + damage.text());
+  };
+  std::ranges::for_each(records_->lost(), tell);
+  std::ranges::for_each(records_->untold(), tell);
   if (records_->lost_more() > 0)
     finding(std::to_string(records_->lost_more()) + " more ranges that cannot be read");
 }

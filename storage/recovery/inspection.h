@@ -14,6 +14,7 @@
 #include "storage/data_directory.h"
 #include "storage/journal_recovery.h"
 #include "storage/recovery/records_walk.h"
+#include "storage/state/end_store.h"
 #include "storage/state/state.h"
 
 namespace leat::storage {
@@ -76,6 +77,7 @@ class Inspection {
   JournalPosition positions_[kFamilies];  // persisted, of each family
   std::unique_ptr<State> state_;
   std::unique_ptr<RecordsWalk> records_;
+  EndStore ends_;
   struct Behind {
     Offset first, next;
   };

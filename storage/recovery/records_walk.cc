@@ -94,10 +94,9 @@ void RecordsWalk::take_footer(std::string_view value) {
     next_[partition] = extent.next;
   }
   for (const auto& [partition, runs] : segment_.runs)
-    if (ends[partition] < runs.back().next)
-      other_.push_back("the footer of segment " + std::to_string(segment_.id) +
-                       " does not tell of offset " + std::to_string(runs.back().next.value - 1) +
-                       " of stored partition " + std::to_string(partition.value));
+    if (ends[partition] < runs.back().next && untold_.size() < kMostLost)
+      untold_.push_back({partition, ends[partition], runs.back().next,
+                         "no footer tells of them in segment " + std::to_string(segment_.id)});
   position_ = footer->position;
   segment_.runs.clear();
 }
@@ -135,6 +134,12 @@ void RecordsWalk::lose(PartitionId partition, Offset first, Offset next, const s
 
 void RecordsWalk::add(PartitionId partition, Offset base, Offset next) {
   take(partition, {base, next, {}});
+}
+
+void RecordsWalk::promise(PartitionId partition, Offset end) {
+  if (end <= expected(partition)) return;
+  lose(partition, expected(partition), end, kMissing);
+  next_[partition] = end;
 }
 
 Offset RecordsWalk::next(PartitionId partition) const {

@@ -26,11 +26,16 @@ class RecordsWalk {
   void run(Rocks& rocks);
   // A batch behind the rows, from the journal.
   void add(PartitionId partition, Offset base, Offset next);
+  // It is known to have held everything below `end`.
+  void promise(PartitionId partition, Offset end);
 
   // Offsets that no intact batch holds; the log may have moved beyond some, or the partition be
   // gone. At most kMostLost, then `lost_more()` counts.
   const std::vector<Damage>& lost() const { return lost_; }
   std::uint64_t lost_more() const { return lost_more_; }
+  // Intact, but not in the footer: of partitions that are gone, or below where a log starts, or not
+  // as it must be.
+  const std::vector<Damage>& untold() const { return untold_; }
   const std::vector<std::string>& other() const { return other_; }
   JournalPosition position() const { return position_; }  // of the newest footer
   Offset next(PartitionId partition) const;               // where it ends
@@ -67,6 +72,7 @@ class RecordsWalk {
   std::map<PartitionId, Offset> next_;
   std::vector<Damage> lost_;
   std::uint64_t lost_more_ = 0;
+  std::vector<Damage> untold_;
   std::set<std::uint32_t> leftovers_;
   std::vector<std::string> other_;
   JournalPosition position_;
