@@ -8,6 +8,12 @@
 
 namespace leat {
 
+// How data at rest is verified in the background.
+struct ScrubLimits {
+  std::size_t rate = 8 << 20;  // bytes a second; 0: never
+  Duration interval = std::chrono::hours(7 * 24);
+};
+
 // What a restart may have to replay (rule 5).
 struct ReplayLimits {
   std::uint64_t unpersisted_bytes = 384 << 20;
@@ -20,6 +26,7 @@ struct ServerLimits {
   session::SessionOptions session;
   reactor::ReactorLimits reactor;
   ReplayLimits replay;
+  ScrubLimits scrub;
   std::size_t producers = 10'000;  // storage::StorageOptions::producers
 };
 

@@ -33,6 +33,8 @@ Result<> Shard::start() {
                                             .max_unpersisted_entries = replay.unpersisted_entries,
                                             .journal_segment_bytes = replay.journal_segment_bytes,
                                             .journal_writes = *writes,
+                                            .scrub_rate = options_.limits.scrub.rate,
+                                            .scrub_interval = options_.limits.scrub.interval,
                                             .producers = options_.limits.producers,
                                             .at_point = options_.at_point},
                                            storage::real_file_io(), [this] { reactor_->wake(); });

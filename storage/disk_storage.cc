@@ -22,7 +22,9 @@ StorageStats DiskStorage::stats() const {
                      .journal_groups = journal.bytes_written,
                      .journal_prewritten = journal.prewritten_bytes,
                      .flushed = rocks.flushed,
-                     .rewritten = rocks.rewritten}};
+                     .rewritten = rocks.rewritten},
+          .scrubbed_bytes = store_->scrubbed_bytes(),
+          .damage = store_->damage()};
 }
 
 std::size_t DiskStorage::memory_in_use() const {

@@ -40,6 +40,8 @@ struct StorageOptions {
   // Free space below which records are refused, so that commits, deletions and what gives space
   // back go on; nullopt: as much as memtables and the journal may still need.
   std::optional<std::uint64_t> reserve_bytes;
+  std::size_t scrub_rate = 8 << 20;  // bytes a second that are verified at rest; 0: none
+  Duration scrub_interval = ScrubberOptions().interval;
   std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
   // For tests: called at named points on storage's threads (journal.h, store.cc).
   std::function<void(const char* point)> at_point;

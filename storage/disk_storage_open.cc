@@ -72,6 +72,8 @@ Result<> DiskStorage::open_store(FileIo& io) {
            [this](const Damage& damage) {
              tell([&](Inbox& inbox) { inbox.damage.push_back(damage); });
            },
+       .scrub_rate = options_.scrub_rate,
+       .scrub_interval = options_.scrub_interval,
        .at_point = options_.at_point});
   if (!store) return fail(store.error());
   store_ = std::move(*store);

@@ -348,7 +348,8 @@ std::vector<RocksFile> Rocks::files() const {
   db_->GetLiveFilesMetaData(&live);
   std::vector<RocksFile> files;
   for (const auto& file : live)
-    files.push_back({file.column_family_name, file.directory + file.name, file.size});
+    files.push_back({file.column_family_name, file.directory + file.name, file.size,
+                     file.smallestkey, file.largestkey});
   std::ranges::sort(files, {}, &RocksFile::path);
   return files;
 }

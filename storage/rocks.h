@@ -45,6 +45,7 @@ struct RocksOptions {
 struct RocksFile {
   std::string family, path;
   std::uint64_t bytes;
+  std::string first_key, last_key;
 };
 
 // A file of the records family.

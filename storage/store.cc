@@ -361,4 +361,33 @@ Result<> Store::damaged(const Damage& damage) const {
   return fail(damage.error());
 }
 
+// Of a file of records, which offsets of which partitions: reading them tells.
+void Store::tell_damage(const RocksFile& file, const Error& error) const {
+  [[maybe_unused]] const auto told =
+      damaged({.what = "a file of " + file.family + ": " + error.detail});
+  if (file.family != keys::kRecordsFamily) return;
+  const std::uint32_t first = keys::segment_of(file.first_key);
+  const std::uint32_t last = keys::segment_of(file.last_key);
+  for (const auto& [partition, start] : index_.starts()) {
+    const Extents extents = index_.extents(partition);
+    for (const Extent& extent : extents.all())
+      if (extent.segment >= first && extent.segment <= last) read_through(partition, extent);
+  }
+}
+
+void Store::read_through(PartitionId partition, const Extent& extent) const {
+  for (Offset from = extent.first; from < extent.next;) {
+    const auto read = this->read(partition, from, kMostReadBytes);
+    const auto known = damage_.find(partition, from);
+    if (known) from = known->next;
+    if (known) continue;
+    if (!read || read->batches.empty()) return;
+    for (Bytes rest = read->batches.front().bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::parse(rest);
+      from = batch->last_offset() + 1;
+      rest = rest.subspan(batch->bytes().size());
+    }
+  }
+}
+
 }  // namespace leat::storage

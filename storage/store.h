@@ -14,6 +14,7 @@
 #include "storage/journal.h"
 #include "storage/partition_log.h"
 #include "storage/recovery/damage.h"
+#include "storage/recovery/scrubber.h"
 #include "storage/retention/cleaner.h"
 #include "storage/rocks.h"
 #include "storage/roll_tracker.h"
@@ -41,6 +42,8 @@ struct StoreOptions {
   std::function<void(PartitionId, Offset first, Offset next, std::uint64_t gone)> on_compacted;
   // Told, on any thread, of damage that was not known: by reads, by rewrites and by the scrubber.
   std::function<void(const Damage&)> on_damage;
+  std::size_t scrub_rate = 0;  // bytes a second; 0: never
+  Duration scrub_interval = ScrubberOptions().interval;
   std::function<void(const char* point)> at_point;  // as JournalOptions::at_point
 };
 
@@ -76,6 +79,8 @@ class Store {
   bool roll_pending() const;
   std::uint64_t stored_bytes() const { return rocks_->stored_bytes(); }
   const Rocks& rocks() const { return *rocks_; }
+  std::uint64_t scrubbed_bytes() const { return scrubber_ ? scrubber_->bytes() : 0; }
+  std::size_t damage() const { return damage_.count(); }  // so much is known
   bool anything_to_roll() const { return applied_ > rolled_; }
 
   // Whole batches from the one that holds `from` on, up to `max_bytes` but at least one; empty
@@ -112,6 +117,8 @@ class Store {
   Result<> read_place(PartitionId partition, const SegmentIndex::Place& place,
                       Gathered& gathered) const;
   Result<> damaged(const Damage& damage) const;
+  void tell_damage(const RocksFile& file, const Error& error) const;
+  void read_through(PartitionId partition, const Extent& extent) const;
 
   StoreOptions options_;
   std::unique_ptr<Rocks> rocks_;
@@ -139,6 +146,7 @@ class Store {
   Persisted persisted_;
 
   std::unique_ptr<Cleaner> cleaner_;
+  std::unique_ptr<Scrubber> scrubber_;
 };
 
 }  // namespace leat::storage

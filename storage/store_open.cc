@@ -135,9 +135,18 @@ void Store::recovered() {
   const std::lock_guard lock(mutex_);
   cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, std::move(options));
   cleaner_->look(persisted_);
+  if (options_.scrub_rate == 0) return;
+  scrubber_ = std::make_unique<Scrubber>(
+      *rocks_,
+      ScrubberOptions{.bytes_per_second = options_.scrub_rate,
+                      .interval = options_.scrub_interval,
+                      .on_damage = [this](const RocksFile& file,
+                                          const Error& error) { tell_damage(file, error); },
+                      .at_point = options_.at_point});
 }
 
 Store::~Store() {
+  scrubber_.reset();
   std::unique_ptr<Cleaner> cleaner;
   {
     const std::lock_guard lock(mutex_);

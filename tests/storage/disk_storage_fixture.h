@@ -49,15 +49,20 @@ class DiskStorageTest : public ::testing::Test {
     events = {};
   }
   StorageOptions options() {
-    return {.data_dir = directory / "data",
-            .memory_bytes = memory_bytes,
-            .max_unpersisted_entries = max_unpersisted_entries,
-            .at_point = [this](const char* point) {
-              const std::string_view name = point;
-              if (name == "store.persisted") ++rolls;
-              if (name == "cleaner.compacted") ++compactions;
-              if (name == "store.persisted" || name == "cleaner.compacted") wake();
-            }};
+    return {
+        .data_dir = directory / "data",
+        .memory_bytes = memory_bytes,
+        .max_unpersisted_entries = max_unpersisted_entries,
+        .scrub_rate = scrub_rate,
+        .scrub_interval = std::chrono::milliseconds(50),
+        .at_point = [this](const char* point) {
+          const std::string_view name = point;
+          if (name == "scrubber.pass") ++passes;
+          if (name == "store.persisted") ++rolls;
+          if (name == "cleaner.compacted") ++compactions;
+          if (name == "store.persisted" || name == "cleaner.compacted" || name == "scrubber.pass")
+            wake();
+        }};
   }
   void wake() {
     const std::lock_guard lock(mutex);
@@ -161,7 +166,8 @@ class DiskStorageTest : public ::testing::Test {
   FileIo* io = &real_file_io();
   std::size_t memory_bytes = 64 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
-  std::atomic<int> rolls{0}, compactions{0};
+  std::size_t scrub_rate = 0;
+  std::atomic<int> rolls{0}, compactions{0}, passes{0};
   Random random{42};
   std::mutex mutex;
   std::condition_variable changed;
