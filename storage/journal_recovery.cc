@@ -70,8 +70,11 @@ class Replay {
     for (std::size_t i = 0; i < readers_.size(); ++i)
       if (auto ok = walk(i); !ok) return fail(ok.error());
     if (auto ok = each_uncovered(&Replay::examine); !ok) return fail(ok.error());
-    if (behind_ && loss_)
+    if (behind_ && loss_) {
+      visit_broken(break_index_, break_at_);
+      visit_broken(break_index_ + 1, 0);
       if (auto ok = each_uncovered(&Replay::visit_behind); !ok) return fail(ok.error());
+    }
     return JournalInspection{std::move(replayed_), std::move(damage_), begins_late_, loss_};
   }
 
@@ -222,6 +225,20 @@ class Replay {
     loss_ = {replayed_.last + 1, header.durable, segment};
     if (behind_) return {};
     return fail(ErrorCode::kCorruptStorage, loss_->text());
+  }
+
+  // The group that broke the chain, as far as it can be read: what it was about may be.
+  void visit_broken(std::size_t index, std::uint64_t at) {
+    if (index >= readers_.size()) return;
+    const auto block = readers_[index].at(at, kBlockBytes);
+    const auto header =
+        block ? read_group_header(*block, manifest_.journal_id) : std::optional<GroupHeader>();
+    if (!header || header->first != replayed_.last + 1 ||
+        header->group_bytes() > readers_[index].bytes() - at)
+      return;
+    const auto group = readers_[index].at(at, header->group_bytes());
+    if (group) [[maybe_unused]]
+      const auto as_far_as_it_goes = visit_entries(*header, *group, *behind_);
   }
 
   // What came after the break, and was not cut off by a start before this journal's newest entry.

@@ -57,7 +57,8 @@ Result<Replayed> replay_journal(FileIo& io, const std::string& directory, const 
                                 JournalPosition persisted, const Journal::Visitor& visit);
 
 // The same for a look from outside: changes nothing, goes on at damage, and visits with `behind`
-// the intact entries behind a loss, which nobody may serve.
+// the entries behind a loss, which nobody may serve: first those of the group that is damaged, as
+// far as they can be read, then intact ones.
 Result<JournalInspection> inspect_journal(FileIo& io, const std::string& directory,
                                           const Manifest& manifest, JournalPosition persisted,
                                           const Journal::Visitor& visit,

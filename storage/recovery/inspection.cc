@@ -180,7 +180,12 @@ Result<> Inspection::visit_behind(const JournalEntry& entry) {
   const auto records = RecordsAppended::decode(entry.body);
   if (!records) return {};
   const auto batch = RecordBatchView::parse(records->batch);
-  if (!batch || !batch->check()) return {};
+  if (!batch || !records_ || !exists(records->partition)) return {};
+  // One that is damaged is believed where it continues what is there.
+  const std::int64_t offsets = batch->last_offset().value - batch->base_offset().value + 1;
+  const bool fits = batch->base_offset() == known_end(records->partition) && offsets > 0 &&
+                    offsets == batch->record_count();
+  if (!batch->check() && !fits) return {};
   const auto [it, fresh] =
       behind_.try_emplace(records->partition, Behind{batch->base_offset(), batch->base_offset()});
   it->second.first = std::min(it->second.first, batch->base_offset());

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "storage/recovery/repair.h"
 #include "tests/storage/disk_storage_fixture.h"
 
 namespace leat::storage {
@@ -10,18 +11,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Changes a byte of RocksDB's file that holds `marker`, where it is.
+// Changes the first byte of `marker` in the file; false: it is not there.
+bool damage_file(const fs::path& path, const std::string& marker) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const auto at = bytes.find(marker);
+  if (at == std::string::npos) return false;
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put('!');
+  return true;
+}
+
+// The same in RocksDB's file that holds it.
 void damage_file_with(const std::string& rocksdb, const std::string& marker) {
-  for (const auto& entry : fs::directory_iterator(rocksdb)) {
-    if (entry.path().extension() != ".sst") continue;
-    std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    const auto at = bytes.find(marker);
-    if (at == std::string::npos) continue;
-    file.seekp(static_cast<std::streamoff>(at));
-    file.put('!');
-    return;
-  }
+  for (const auto& entry : fs::directory_iterator(rocksdb))
+    if (entry.path().extension() == ".sst" && damage_file(entry.path(), marker)) return;
   FAIL() << marker << " is in no file";
 }
 
@@ -32,6 +36,7 @@ class DamageTest : public DiskStorageTest {
   // Values of 1,000 bytes, named after their offsets.
   PartitionId fill(const std::string& name, int records, TopicConfig config = {}) {
     const PartitionId id = create(name, 1, config);
+    settle();
     for (int i = 0; i < records; ++i)
       append(id, name + "-" + std::to_string(i) + "-" + std::string(1'000, 'v'));
     settle();
@@ -97,6 +102,26 @@ TEST_F(DamageTest, ARewriteLeavesDamageAlone) {
   for (int roll = 0; roll < 5; ++roll) fill_until_rolled();
   EXPECT_FALSE(events.failed);
   EXPECT_FALSE(read(hurt, Offset(299)));
+}
+
+// Rule 3: an offset that was acknowledged is not given again, though its record is lost with the
+// only entry that knew of it.
+TEST_F(DamageTest, ARepairGivesNoOffsetAgain) {
+  open();
+  fill("hurt", 10);
+  storage.reset();
+  const std::string journal = directory / "data/journal/00000001.seg";
+  ASSERT_TRUE(damage_file(journal, "hurt-9-"));
+  ASSERT_FALSE(DiskStorage::open(options(), *io, [] {}));
+  const auto repaired = repair_directory(*io, directory / "data", WallTime(), [](auto) {});
+  ASSERT_TRUE(repaired) << repaired.error().message();
+  EXPECT_GE(repaired->lost_offsets, 1u);
+  open();
+  const PartitionId hurt = storage->find_topic("hurt")->partitions.front();
+  append(hurt, "more");
+  settle();
+  EXPECT_EQ(storage->bounds(hurt).high_watermark, Offset(11));
+  EXPECT_TRUE(fs::exists(directory / "data/damaged"));
 }
 
 TEST_F(DamageTest, TheScrubberFindsWhatNobodyReads) {
