@@ -422,8 +422,7 @@ TEST_F(RetentionTest, AWeakerLevelShowsNothingBeforeItsPredecessorIsDurable) {
   builder.append({.key = {}, .value = as_bytes("does not")}, 1);
   ASSERT_TRUE(storage->append(partition, memory, builder.finish()));
   EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(0));
-  settle();
-  EXPECT_EQ(storage->bounds(partition).high_watermark, Offset(2));
+  poll_until([&] { return storage->bounds(partition).high_watermark == Offset(2); });
   EXPECT_EQ(read_all(partition), (std::vector<std::string>{"waits", "does not"}));
 }
 
