@@ -30,6 +30,8 @@ class StorageLife final : storage::StorageEvents {
   // `model` is what lives before this one left, with entries up to `before.sent` at least.
   StorageLife(SimulatedDisk& disk, StorageModel& model, Promise before, std::uint64_t seed);
   ~StorageLife() override;
+  // No log start moves and nothing is compacted: few files are rewritten.
+  void forget_nothing() { forgets_ = false; }
 
   // Each returns what is wrong, empty for nothing. Where the disk has failed an operation, storage
   // may refuse and wait, and the life ends.
@@ -90,6 +92,7 @@ class StorageLife final : storage::StorageEvents {
   std::map<storage::ReadToken, Result<storage::ReadResult>> reads_;
   storage::ReadToken token_ = 0;
   std::optional<Error> failed_;
+  bool forgets_ = true;
   bool stalled_ = false;  // behind a disk that fails
   std::mutex mutex_;
   std::condition_variable changed_;
