@@ -302,10 +302,13 @@ class StorageBench {
   std::string directory_;
 };
 
+constexpr std::string_view kParts[] = {"acks", "log", "small", "edge"};
+
 int usage() {
   std::cerr
       << "usage: leat-storage [--quick] [--bytes N] [--layouts] [--journal auto|uring|thread] "
-         "[--tmpfs]\n";
+         "[--tmpfs]\n"
+         "                    [--only acks|log|small|edge]\n";
   return 2;
 }
 
@@ -325,6 +328,7 @@ int measure(std::span<char*> arguments) {
       options.bytes = std::stoull(arguments[++i]);
     } else if (option == "--only" && valued) {
       options.only = arguments[++i];
+      if (std::ranges::find(kParts, options.only) == std::end(kParts)) return usage();
     } else if (option == "--journal" && valued) {
       options.journal = must(storage::parse_write_mode(arguments[++i]));
     } else {

@@ -108,7 +108,7 @@ Result<> RowsCopy::copy_records(Rocks& from) {
       continue;
     }
     auto behind_it = skip_damage(open, keys::view(at));
-    if (behind_it.key == at || !(keys::view(behind_it.key) > keys::view(at))) break;
+    if (keys::view(behind_it.key) <= keys::view(at)) break;
     at = behind_it.key;
     it = std::move(behind_it.rows);
   }
