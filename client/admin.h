@@ -70,6 +70,18 @@ class Admin {
                                                                       Token&& token = Token()) {
     return remove(std::move(partition), std::nullopt, std::forward<Token>(token));
   }
+  // A directory that a broker can start from, with everything acknowledged until now; completes
+  // with its path on the broker's machine. `name` is 1 to 100 of A-Z a-z 0-9 . _ -, no dot in
+  // front. kInvalidSnapshotName, kSnapshotExists, kLimitReached, kNoSpace.
+  template <class Token = asio::use_awaitable_t<>>
+  auto create_snapshot(std::string name, Token&& token = Token()) {
+    return async::initiate<std::string>(
+        *link_, std::forward<Token>(token),
+        [link = link_](auto done, std::string called) {
+          requests::create_snapshot(*link, std::move(called), std::move(done));
+        },
+        std::move(name));
+  }
   template <class Token = asio::use_awaitable_t<>>
   auto list_topics(Token&& token = Token()) {
     return async::initiate<std::vector<TopicDescription>>(

@@ -54,6 +54,12 @@ Result<Offset> Client::delete_records(const TopicPartition& partition,
   });
 }
 
+Result<std::string> Client::create_snapshot(std::string_view name) {
+  return wait_for<std::string>(*link_, [&](auto done) {
+    requests::create_snapshot(*link_, std::string(name), std::move(done));
+  });
+}
+
 Result<> Client::delete_topic(std::string_view name) {
   return wait_for<void>(*link_, [&](auto done) {
     requests::delete_topic(*link_, std::string(name), std::move(done));

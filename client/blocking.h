@@ -62,6 +62,10 @@ class Client {
   Result<Offset> delete_records(const TopicPartition& partition,
                                 std::optional<Offset> before = std::nullopt);
   Result<> delete_topic(std::string_view name);
+  // A directory that a broker can start from, with everything acknowledged until now: its path, on
+  // the broker's machine, in DATA_DIR/snapshots. `name` is 1 to 100 of A-Z a-z 0-9 . _ -, no dot in
+  // front. Errors besides: kInvalidSnapshotName, kSnapshotExists, kLimitReached, kNoSpace.
+  Result<std::string> create_snapshot(std::string_view name);
   Result<std::vector<TopicDescription>> list_topics();
   // With `auto_create`, a broker that creates topics on first use does so.
   Result<TopicDescription> describe_topic(std::string_view name, bool auto_create = false);

@@ -90,6 +90,14 @@ void configure_topic(Link& link, std::string name, const TopicConfig& config,
       }));
 }
 
+void create_snapshot(Link& link, std::string name, Completion<std::string> done) {
+  call(
+      link, [name = std::move(name)] { return CreateSnapshot{name}; }, patience(link),
+      expect<SnapshotReply>(std::move(done),
+                            [](const SnapshotReply& reply) { return std::string(reply.path); }),
+      Repeat::kOnce);
+}
+
 void delete_records(Link& link, TopicPartition partition, std::optional<Offset> before,
                     Completion<Offset> done) {
   auto ask = [&link, index = partition.partition, before,

@@ -34,6 +34,8 @@ void configure_topic(Link& link, std::string name, const TopicConfig& config,
 // The records below `before`, or all; completes with the new log start.
 void delete_records(Link& link, TopicPartition partition, std::optional<Offset> before,
                     Completion<Offset> done);
+// Completes with its path on the broker's machine.
+void create_snapshot(Link& link, std::string name, Completion<std::string> done);
 void list_topics(Link& link, Completion<std::vector<TopicDescription>> done);
 // With `auto_create`, a broker that creates topics on first use does so.
 void describe_topic(Link& link, std::string name, bool auto_create,

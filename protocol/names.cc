@@ -1,5 +1,6 @@
 #include "protocol/names.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -63,6 +64,14 @@ Result<> validate_topic_name(std::string_view name) {
   for (char c : name)
     if (!allowed_in_topic(c)) return refuse("holds other characters than A-Z a-z 0-9 . _ -");
   return {};
+}
+
+Result<> validate_snapshot_name(std::string_view name) {
+  if (!name.empty() && name.size() <= kMaxSnapshotNameBytes && name.front() != '.' &&
+      std::ranges::all_of(name, allowed_in_topic))
+    return {};
+  return fail(ErrorCode::kInvalidSnapshotName,
+              "'" + escaped(name) + "': 1 to 100 of A-Z a-z 0-9 . _ -, without a dot in front");
 }
 
 Result<> validate_group_name(std::string_view name) {

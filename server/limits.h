@@ -27,6 +27,7 @@ struct ServerLimits {
   reactor::ReactorLimits reactor;
   ReplayLimits replay;
   ScrubLimits scrub;
+  std::size_t snapshots = 16;      // storage::StorageOptions::snapshots
   std::size_t producers = 10'000;  // storage::StorageOptions::producers
 };
 

@@ -35,6 +35,7 @@ Result<> Shard::start() {
                                             .journal_writes = *writes,
                                             .scrub_rate = options_.limits.scrub.rate,
                                             .scrub_interval = options_.limits.scrub.interval,
+                                            .snapshots = options_.limits.snapshots,
                                             .producers = options_.limits.producers,
                                             .at_point = options_.at_point},
                                            storage::real_file_io(), [this] { reactor_->wake(); });

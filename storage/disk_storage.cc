@@ -338,6 +338,13 @@ Offset DiskStorage::end_of_epoch(PartitionId partition, LeaderEpoch epoch) const
   return state_.epochs.end_of(partition, epoch).value_or(end);
 }
 
+Result<> DiskStorage::snapshot(std::string_view name) {
+  if (auto ok = check_writable(8); !ok) return ok;
+  if (auto ok = check_space(); !ok) return ok;
+  snapshots_->begin(std::string(name));
+  return {};
+}
+
 // ---- events ----
 
 void DiskStorage::raise_high_watermarks(JournalPosition durable, StorageEvents& events) {
@@ -388,6 +395,7 @@ void DiskStorage::poll(StorageEvents& events) {
   for (const auto& [partition, first, next, gone] : news.compacted)
     if (PartitionLog* log = find_log(partition))
       stored_bytes_ -= std::min(stored_bytes_, log->shrink(first, next, gone));
+  if (news.snapshot) events.on_snapshot(std::move(*news.snapshot));
   evict();
   if (news.failed && !failed_) {
     failed_ = true;

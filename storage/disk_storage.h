@@ -19,6 +19,7 @@
 #include "storage/memory_shares.h"
 #include "storage/partition_log.h"
 #include "storage/read_thread.h"
+#include "storage/recovery/snapshot.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
 #include "storage/storage_stats.h"
@@ -42,6 +43,7 @@ struct StorageOptions {
   std::optional<std::uint64_t> reserve_bytes;
   std::size_t scrub_rate = 8 << 20;  // bytes a second that are verified at rest; 0: none
   Duration scrub_interval = ScrubberOptions().interval;
+  std::size_t snapshots = 16;      // SnapshotOptions::most
   std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
   // For tests: called at named points on storage's threads (journal.h, store.cc).
   std::function<void(const char* point)> at_point;
@@ -112,6 +114,7 @@ class DiskStorage final : public Storage {
                                      PartitionIndex partition) const override {
     return state_.offsets.find(group, topic, partition);
   }
+  Result<> snapshot(std::string_view name) override;
   void poll(StorageEvents& events) override;
 
  private:
@@ -133,6 +136,7 @@ class DiskStorage final : public Storage {
     std::vector<Damage> damage;
     std::vector<Compacted> compacted;
     std::optional<std::uint64_t> free_bytes;  // on the disk
+    std::optional<Result<std::string>> snapshot;
     std::optional<Error> failed;
     bool woken = false;  // since poll() looked; once is enough
   };
@@ -195,6 +199,7 @@ class DiskStorage final : public Storage {
   Journal* told_journal_ = nullptr;
   StoreThread* told_store_thread_ = nullptr;
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Snapshots> snapshots_;
 };
 
 template <class Change>

@@ -175,6 +175,15 @@ void DiskStorage::start_threads(FileIo& io) {
     const std::lock_guard lock(told_mutex_);
     told_store_thread_ = store_thread_.get();
   }
+  snapshots_ = std::make_unique<Snapshots>(
+      SnapshotOptions{.data_dir = directory_.path,
+                      .most = options_.snapshots,
+                      .on_made =
+                          [this](Result<std::string> path) {
+                            tell([&](Inbox& inbox) { inbox.snapshot = std::move(path); });
+                          },
+                      .at_point = options_.at_point},
+      io, store_->rocks(), *journal_);
   read_thread_ = std::make_unique<ReadThread>(
       *store_, [this](PartitionId partition, ReadToken token, Result<ReadResult> result) {
         tell([&](Inbox& inbox) { inbox.reads.push_back({partition, token, std::move(result)}); });
@@ -188,6 +197,7 @@ std::uint64_t DiskStorage::reserve_bytes() const {
 DiskStorage::~DiskStorage() {
   if (store_) store_->give_up();  // the journal has what RocksDB could not take
   if (journal_) journal_->close();
+  snapshots_.reset();
   const bool running = store_thread_ != nullptr;
   {
     const std::lock_guard lock(told_mutex_);

@@ -174,6 +174,17 @@ class RealFileIo final : public FileIo {
     return {};
   }
 
+  Result<> link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) != 0) return failed("linking", from);
+    return {};
+  }
+
+  Result<std::uint64_t> links(const std::string& path) override {
+    struct stat status;
+    if (::stat(path.c_str(), &status) != 0) return failed("looking at", path);
+    return std::uint64_t{status.st_nlink};
+  }
+
   Result<> make_directory(const std::string& path) override {
     if (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) return failed("creating", path);
     return {};

@@ -65,8 +65,11 @@ class FileIo {
                                              const OpenOptions& options) = 0;
   virtual Result<> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<> remove(const std::string& path) = 0;
-  virtual Result<> make_directory(const std::string& path) = 0;    // fine if it exists
-  virtual Result<> remove_directory(const std::string& path) = 0;  // an empty one
+  // A second name, which must be free, of a file on the same file system.
+  virtual Result<> link(const std::string& from, const std::string& to) = 0;
+  virtual Result<std::uint64_t> links(const std::string& path) = 0;  // so many names a file has
+  virtual Result<> make_directory(const std::string& path) = 0;      // fine if it exists
+  virtual Result<> remove_directory(const std::string& path) = 0;    // an empty one
   virtual Result<> sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;  // names, sorted
   virtual Result<bool> exists(const std::string& path) = 0;

@@ -5,9 +5,12 @@
 #include <cstring>
 #include <deque>
 #include <future>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "protocol/base/assert.h"
 #include "storage/journal_format.h"
 #include "storage/journal_inbox.h"
 #include "storage/journal_recovery.h"
@@ -63,6 +66,26 @@ class Journal::Writer {
   }
 
   void set_persisted(JournalPosition position) { segments_->set_persisted(position); }
+
+  void pin() { segments_->pin(); }
+  void unpin() { segments_->unpin(); }
+
+  Result<Manifest> seal() {
+    // Not on the journal's thread, which would keep everybody waiting for it.
+    if (auto ok = segments_->await_next(); !ok) return fail(ok.error());
+    std::promise<Result<>> sealed;
+    auto ended = sealed.get_future();
+    {
+      const std::lock_guard lock(seal_mutex_);
+      if (stopped_) return fail(*stopped_);
+      LEAT_ASSERT(!seal_);
+      seal_ = std::move(sealed);
+    }
+    inbox_.ask_to_seal();
+    queue_->wake();
+    if (auto ok = ended.get(); !ok) return fail(ok.error());
+    return segments_->sealed();
+  }
 
   JournalStats stats() const {
     return {.groups = groups_,
@@ -145,20 +168,28 @@ class Journal::Writer {
   // ---- the journal's thread ----
 
   void run() {
-    if (auto ok = write_until_closed(); !ok) stop_for_good(ok.error());
+    auto ok = write_until_closed();
+    if (!ok) stop_for_good(ok.error());
+    const std::lock_guard lock(seal_mutex_);
+    stopped_ = ok ? Error(ErrorCode::kClosed) : ok.error();
+    answer_seal(fail(*stopped_));
   }
 
   Result<> write_until_closed() {
     for (;;) {
       while (!rest_.empty() && has_room())
         if (auto ok = start_taken(); !ok) return ok;
+      if (sealing_ && rest_.empty())
+        if (auto ok = seal_segment(); !ok) return ok;
       JournalInbox::Taken taken = inbox_.take(worth());
+      sealing_ = sealing_ || taken.sealing;
       if (!taken.entries.empty()) {
         auto all = std::make_shared<const std::vector<JournalEntry>>(std::move(taken.entries));
         rest_ = *all;
         taken_ = std::move(all);
         continue;
       }
+      if (taken.sealing) continue;
       const bool idle = in_flight_.empty() && rest_.empty();
       if (idle && taken.closing && !unmarked_) return {};
       if (idle && unmarked_) {
@@ -222,7 +253,7 @@ class Journal::Writer {
   // ---- groups ----
 
   Result<> start_taken() {
-    const auto entries = rest_.first(group_size(rest_));
+    const auto entries = rest_.first(entries_of_group(rest_, options_.max_group_bytes));
     rest_ = rest_.subspan(entries.size());
     unmarked_ = true;
     return start_group(entries, taken_);
@@ -232,17 +263,6 @@ class Journal::Writer {
     unmarked_ = false;
     point("journal.marker");
     return start_group({}, {});
-  }
-
-  // As many entries as fit into a group; at least one.
-  std::size_t group_size(std::span<const JournalEntry> entries) const {
-    std::size_t bytes = kGroupHeaderBytes, count = 0;
-    for (const JournalEntry& entry : entries) {
-      bytes += entry_bytes(entry.body.size());
-      if (count > 0 && bytes > options_.max_group_bytes) break;
-      ++count;
-    }
-    return count;
   }
 
   Result<> start_group(std::span<const JournalEntry> entries, Entries owner) {
@@ -272,31 +292,40 @@ class Journal::Writer {
     return {};
   }
 
-  static void copy_entries(std::span<const JournalEntry> entries, MutableBytes group) {
-    std::byte* to = group.data() + kGroupHeaderBytes;
-    for (const JournalEntry& entry : entries) {
-      store_le<std::uint32_t>(to, static_cast<std::uint32_t>(entry.body.size()));
-      store_le<std::uint16_t>(to + 4, entry.kind);
-      store_le<std::uint16_t>(to + 6, 0);
-      std::memcpy(to + kEntryHeaderBytes, entry.body.data(), entry.body.size());
-      std::byte* end = to + entry_bytes(entry.body.size());
-      std::fill(to + kEntryHeaderBytes + entry.body.size(), end, std::byte{0});
-      to = end;
-    }
-    std::fill(to, group.data() + group.size(), std::byte{0});
-  }
-
   // A segment that is left holds nothing in flight, so it may be recycled as soon as RocksDB has
   // its entries.
   Result<> make_room(std::size_t group_bytes) {
     if (used_ + group_bytes <= segment_.bytes) return {};
+    return roll(group_bytes);
+  }
+
+  Result<> roll(std::size_t min_bytes) {
     if (auto ok = finish_all(); !ok) return ok;
-    auto next = segments_->roll(sealed_, group_bytes);
+    auto next = segments_->roll(sealed_, min_bytes);
     if (!next) return fail(next.error());
     segment_ = std::move(*next);
     begun_ = false;
     used_ = 0;
     return {};
+  }
+
+  // Its loss can be told from a torn tail: the last group says that all before it is durable.
+  Result<> seal_segment() {
+    sealing_ = false;
+    if (auto ok = finish_all(); !ok) return ok;
+    if (unmarked_)
+      if (auto ok = start_marker(); !ok) return ok;
+    if (used_ > 0)
+      if (auto ok = roll(kBlockBytes); !ok) return ok;
+    const std::lock_guard lock(seal_mutex_);
+    answer_seal({});
+    return {};
+  }
+
+  // With seal_mutex_ held.
+  void answer_seal(Result<> result) {
+    if (seal_) seal_->set_value(std::move(result));
+    seal_.reset();
   }
 
   // After a failed write or sync nothing may be assumed of the disk: no retry, no further ack, also
@@ -332,11 +361,15 @@ class Journal::Writer {
   std::uint32_t chain_ = 0;
   JournalPosition sealed_;   // of the last entry that went into a group
   JournalPosition durable_;  // of the last entry told, or about to be
+  bool sealing_ = false;     // as soon as rest_ is written
   bool unmarked_ = false;    // entries were written since the last marker
   Time marker_at_{};         // when one is due, if nothing happens until then
   std::atomic<std::uint64_t> used_{0}, groups_{0}, bytes_written_{0};
 
   JournalInbox inbox_;  // the shard's thread and the journal's
+  std::mutex seal_mutex_;
+  std::optional<std::promise<Result<>>> seal_;  // who waits for it
+  std::optional<Error> stopped_;                // the journal's thread has
   std::thread thread_;
 };
 
@@ -362,6 +395,15 @@ JournalPosition Journal::append(JournalEntry entry) {
 }
 void Journal::set_persisted(JournalPosition position) {
   writer_->set_persisted(position);
+}
+void Journal::pin() {
+  writer_->pin();
+}
+void Journal::unpin() {
+  writer_->unpin();
+}
+Result<Manifest> Journal::seal() {
+  return writer_->seal();
 }
 JournalStats Journal::stats() const {
   return writer_->stats();

@@ -15,20 +15,10 @@
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
 #include "storage/file_io.h"
+#include "storage/journal_format.h"
 #include "storage/write_queue.h"
 
 namespace leat::storage {
-
-// One entry, opaque to the journal. `owner` keeps `body` alive and unchanged.
-struct JournalEntry {
-  std::uint16_t kind = 0;
-  std::shared_ptr<const void> owner;
-  Bytes body;
-  JournalPosition position{};  // set by append and by replay
-  // How long it may wait in memory before it is written (rule 3): zero is at once, max() is until
-  // something else needs the disk.
-  Duration max_delay{0};
-};
 
 struct JournalOptions {
   std::string directory;                      // created if missing
@@ -97,6 +87,13 @@ class Journal {
 
   // Any thread. Entries at or below `position` are in synced SSTs: their segments may be recycled.
   void set_persisted(JournalPosition position);
+
+  // For a snapshot; any thread but the journal's. Between pin() and unpin() no segment is given up.
+  void pin();
+  void unpin();
+  // Everything appended before lies, durable and marked so (rule 4), in segments that are not
+  // written any more: these. One call at a time. Errors: kNoSpace, kClosed, the journal's own.
+  Result<Manifest> seal();
 
   JournalStats stats() const;  // any thread
   // Bytes in segments that hold entries above the persisted position. Any thread.

@@ -1,6 +1,8 @@
 #include "storage/journal_format.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 namespace leat::storage {
 namespace {
@@ -103,6 +105,30 @@ std::string segment_name(std::uint64_t number) {
   char name[32];
   std::snprintf(name, sizeof name, "%08llu.seg", static_cast<unsigned long long>(number));
   return name;
+}
+
+std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t max_bytes) {
+  std::size_t bytes = kGroupHeaderBytes, count = 0;
+  for (const JournalEntry& entry : entries) {
+    bytes += entry_bytes(entry.body.size());
+    if (count > 0 && bytes > max_bytes) break;
+    ++count;
+  }
+  return count;
+}
+
+void copy_entries(std::span<const JournalEntry> entries, MutableBytes group) {
+  std::byte* to = group.data() + kGroupHeaderBytes;
+  for (const JournalEntry& entry : entries) {
+    store_le<std::uint32_t>(to, static_cast<std::uint32_t>(entry.body.size()));
+    store_le<std::uint16_t>(to + 4, entry.kind);
+    store_le<std::uint16_t>(to + 6, 0);
+    std::memcpy(to + kEntryHeaderBytes, entry.body.data(), entry.body.size());
+    std::byte* end = to + entry_bytes(entry.body.size());
+    std::fill(to + kEntryHeaderBytes + entry.body.size(), end, std::byte{0});
+    to = end;
+  }
+  std::fill(to, group.data() + group.size(), std::byte{0});
 }
 
 }  // namespace leat::storage

@@ -18,11 +18,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "protocol/base/bytes.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/crc32c.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
@@ -74,6 +77,22 @@ bool begins_group(Bytes block);
 
 // Whether the checksum in `header` is that of the group's bytes.
 bool group_intact(const GroupHeader& header, Bytes group);
+
+// One entry, opaque to the journal. `owner` keeps `body` alive and unchanged.
+struct JournalEntry {
+  std::uint16_t kind = 0;
+  std::shared_ptr<const void> owner;
+  Bytes body;
+  JournalPosition position{};  // set by append and by replay
+  // How long it may wait in memory before it is written (rule 3): zero is at once, max() is until
+  // something else needs the disk.
+  Duration max_delay{0};
+};
+
+// As many of `entries` as a group of at most `max_bytes` holds; at least one.
+std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t max_bytes);
+// Behind the header's place in `group`, which has the size for them; what is left becomes zeros.
+void copy_entries(std::span<const JournalEntry> entries, MutableBytes group);
 
 // The list of segments in use, in log order: the "second, synced file" of rule 4.
 struct Manifest {

@@ -33,12 +33,18 @@ void JournalInbox::close() {
   closing_ = true;
 }
 
+void JournalInbox::ask_to_seal() {
+  const std::lock_guard lock(mutex_);
+  seal_asked_ = true;
+}
+
 JournalInbox::Taken JournalInbox::take(std::size_t worth) {
   const std::lock_guard lock(mutex_);
   Taken taken{.closing = closing_};
   const Time now = Time::clock::now();
-  const bool due = closing_ || due_ <= now;
-  if (due && worth != kNoRoom && !entries_.empty() && (closing_ || bytes_ >= worth)) {
+  if (worth != kNoRoom) taken.sealing = std::exchange(seal_asked_, false);
+  const bool all = closing_ || taken.sealing;
+  if (worth != kNoRoom && !entries_.empty() && (all || (due_ <= now && bytes_ >= worth))) {
     taken.entries = std::exchange(entries_, {});
     bytes_ = 0;
     due_ = Time::max();

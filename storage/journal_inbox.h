@@ -28,9 +28,14 @@ class JournalInbox {
   // Nothing is put afterwards, and all that is there is due.
   void close();
 
+  // ---- any thread ----
+  // The next take() gives whatever is there, and says so. The caller wakes the journal's thread.
+  void ask_to_seal();
+
   // ---- the journal's thread ----
   struct Taken {
     std::vector<JournalEntry> entries;
+    bool sealing = false;
     bool closing = false;
     Time until = Time::max();  // if there are no entries: sleep no longer
   };
@@ -54,7 +59,7 @@ class JournalInbox {
   Time sleeps_until_ = Time::min();       // min and kNoRoom: awake
   std::size_t wakes_at_bytes_ = kNoRoom;  // of entries that are due at once
   JournalPosition last_;
-  bool failed_ = false, closing_ = false;
+  bool failed_ = false, closing_ = false, seal_asked_ = false;
 };
 
 }  // namespace leat::storage

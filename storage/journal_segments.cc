@@ -81,6 +81,36 @@ Result<OpenSegment> JournalSegments::roll(JournalPosition last, std::uint64_t mi
   return next;
 }
 
+Result<> JournalSegments::await_next() {
+  prepare_next();
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return error_ || spare_ || no_space_ || gives_up_; });
+  if (error_) return fail(*error_);
+  if (!spare_) return fail(ErrorCode::kNoSpace, "for the journal's next segment");
+  return {};
+}
+
+void JournalSegments::pin() {
+  const std::lock_guard lock(mutex_);
+  ++pins_;
+}
+
+void JournalSegments::unpin() {
+  {
+    const std::lock_guard lock(mutex_);
+    --pins_;
+  }
+  changed_.notify_all();
+}
+
+Manifest JournalSegments::sealed() const {
+  const std::lock_guard lock(mutex_);
+  Manifest manifest{manifest_.journal_id, manifest_.incarnation, {}};
+  for (const Sealed& segment : sealed_)
+    manifest.segments.push_back({segment.number, segment.bytes});
+  return manifest;
+}
+
 void JournalSegments::give_up() {
   {
     const std::lock_guard lock(mutex_);
@@ -135,13 +165,11 @@ Result<OpenSegment> JournalSegments::reopen(const Segment& segment) {
 
 // Real zeros, synced: an overwrite later changes no metadata, so its sync is one write.
 Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_t bytes) {
+  // A start that was cut short may have left one of that name.
+  if (auto ok = io_.remove(path(number)); !ok && ok.error() != ErrorCode::kNotFound)
+    return fail(ok.error());
   auto file = io_.open(path(number), {.create = true, .write = true, .direct = true});
   if (!file) return fail(file.error());
-  // A start that was cut short may have left a longer one of that name.
-  const auto left = (*file)->size();
-  if (!left) return fail(left.error());
-  if (*left > bytes)
-    if (auto ok = (*file)->truncate(bytes); !ok) return fail(ok.error());
   AlignedBuffer zeros;
   const auto chunk = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kZerosBytes));
   zeros.resize(chunk);
@@ -214,7 +242,7 @@ bool JournalSegments::work_waits() const {
 }
 
 bool JournalSegments::oldest_retires() const {
-  if (sealed_.empty() || (sealed_.size() == 1 && !begun_)) return false;
+  if (pins_ > 0 || sealed_.empty() || (sealed_.size() == 1 && !begun_)) return false;
   return sealed_.front().last <= persisted_;
 }
 
@@ -232,14 +260,15 @@ Result<> JournalSegments::retire(std::unique_lock<std::mutex>& lock) {
   // Off the list before anything happens to the files.
   if (auto ok = write_manifest(lock); !ok) return ok;
   for (const Segment& segment : std::exchange(retired_, {})) {
-    if (recycled_.size() < kMostRecycled && segment.bytes == options_.standard_bytes) {
-      recycled_.push_back(segment);
-      continue;
-    }
+    const bool wanted =
+        recycled_.size() < kMostRecycled && segment.bytes == options_.standard_bytes;
     lock.unlock();
-    auto ok = io_.remove(path(segment.number));
+    const auto links = io_.links(path(segment.number));
+    const bool recycle = wanted && links && *links == 1;
+    auto ok = recycle ? Result<>() : io_.remove(path(segment.number));
     lock.lock();
     if (!ok) return ok;
+    if (recycle) recycled_.push_back(segment);
   }
   return {};
 }

@@ -1,7 +1,8 @@
 // The journal's files: which are in use, which comes next. A thread of its own writes the next one
 // ahead of need (pre-written blocks are what makes a durable write quick) and recycles those whose
 // entries RocksDB has persisted. A segment is in the synced manifest before its first group. Where
-// there is no space for the next one, whoever needs it waits until there is.
+// there is no space for the next one, whoever needs it waits until there is. A file with a second
+// name is a snapshot's, too: it is never written, cut or recycled, only unlinked.
 #pragma once
 
 #include <atomic>
@@ -54,6 +55,14 @@ class JournalSegments {
   // stays, or a power cut would leave a journal without any group.
   void begun();
 
+  // Any thread but the journal's: waits until roll() will not have to. kNoSpace where there is none
+  // for the next segment.
+  Result<> await_next();
+  // Any thread. Until as many unpin(), no segment is given up.
+  void pin();
+  void unpin();
+  Manifest sealed() const;
+
   // Any thread. The journal closes: roll() fails with kNoSpace where it would wait for space.
   void give_up();
   void set_persisted(JournalPosition position);
@@ -95,6 +104,7 @@ class JournalSegments {
   std::deque<Sealed> sealed_;
   Segment current_{};
   bool begun_ = false;
+  int pins_ = 0;
   std::optional<OpenSegment> spare_;
   std::vector<Segment> retired_;   // persisted, and perhaps in the manifest still
   std::vector<Segment> recycled_;  // of the standard size, but for one that could not be listed

@@ -9,6 +9,7 @@
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 
 #include "storage/keys.h"
 #include "storage/recovery/rocks_manifest.h"
@@ -305,8 +306,24 @@ std::vector<RecordsFile> Rocks::records_files() const {
 rocksdb::Status Rocks::keeping_files(const std::function<rocksdb::Status()>& change) {
   if (auto status = db_->DisableFileDeletions(); !status.ok()) return status;
   auto status = change();
-  if (status.ok()) db_->EnableFileDeletions(true).PermitUncheckedError();
+  if (!status.ok()) {
+    ++failed_changes_;
+    return status;
+  }
+  // As often as it was disabled, and no more: a checkpoint may be keeping files, too.
+  for (int times = failed_changes_.exchange(0) + 1; times > 0; --times)
+    db_->EnableFileDeletions(false).PermitUncheckedError();
   return status;
+}
+
+Result<> Rocks::checkpoint(const std::string& directory) const {
+  constexpr std::uint64_t kNeverFlush = UINT64_MAX;
+  rocksdb::Checkpoint* made = nullptr;
+  auto status = rocksdb::Checkpoint::Create(db_.get(), &made);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(directory, kNeverFlush);
+  if (!status.ok()) return fail(from_status(status, "making a checkpoint in " + directory));
+  return {};
 }
 
 Result<> Rocks::drop_segments(std::uint32_t first, std::uint32_t last) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -113,6 +114,9 @@ class Rocks {
   RocksWrites writes() const;
   // A start has found everything that must be there: files that are of no use may go from now on.
   void recovered() { kept_->let_go(); }
+  // Makes `directory`, which is not there, hold a RocksDB with what is in files now: these are
+  // linked, nothing is flushed, and all is synced but `directory`'s own name.
+  Result<> checkpoint(const std::string& directory) const;
   std::vector<RocksFile> files() const;  // of all families
   // Reads all blocks of a file and compares their checksums. Error: kCorruptStorage, kIoError.
   Result<> verify(const std::string& path) const;
@@ -135,6 +139,7 @@ class Rocks {
   std::unique_ptr<rocksdb::Env> env_;  // outlives the database
   rocksdb::Options file_options_;
   std::unique_ptr<rocksdb::DB> db_;
+  std::atomic<int> failed_changes_{0};  // each keeps files until one succeeds
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> handles_{};
 };
 

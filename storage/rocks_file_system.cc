@@ -275,6 +275,11 @@ IOStatus RocksFileSystem::RenameFile(const std::string& from, const std::string&
   return status_of(io_.rename(from, to));
 }
 
+IOStatus RocksFileSystem::LinkFile(const std::string& from, const std::string& to, const IOOptions&,
+                                   IODebugContext*) {
+  return status_of(io_.link(from, to));
+}
+
 IOStatus RocksFileSystem::LockFile(const std::string& path, const IOOptions&,
                                    rocksdb::FileLock** lock, IODebugContext*) {
   auto held = io_.lock(path);

@@ -51,6 +51,8 @@ class RocksFileSystem final : public rocksdb::FileSystem {
                                             rocksdb::IODebugContext*) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
                                const rocksdb::IOOptions&, rocksdb::IODebugContext*) override;
+  rocksdb::IOStatus LinkFile(const std::string& from, const std::string& to,
+                             const rocksdb::IOOptions&, rocksdb::IODebugContext*) override;
   rocksdb::IOStatus LockFile(const std::string& path, const rocksdb::IOOptions&,
                              rocksdb::FileLock** lock, rocksdb::IODebugContext*) override;
   rocksdb::IOStatus UnlockFile(rocksdb::FileLock* lock, const rocksdb::IOOptions&,

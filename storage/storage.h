@@ -89,6 +89,8 @@ class StorageEvents {
   // Something at rest is damaged; told once of each, as reads, rewrites or the scrubber find it.
   // Reading it answers kCorruptStorage; everything else goes on.
   virtual void on_damage(const Error&) {}
+  // What became of Storage::snapshot(): where it is.
+  virtual void on_snapshot(Result<std::string>) {}
   // has_room() is true again.
   virtual void on_room() = 0;
   // Writing has stopped for good: entries above `durable` are neither stored nor lost for certain
@@ -184,6 +186,11 @@ class Storage {
       std::string_view group) const = 0;
   virtual std::optional<Committed> committed(std::string_view group, const TopicId& topic,
                                              PartitionIndex partition) const = 0;
+
+  // ---- snapshots ----
+  // Begins one of all that is acknowledged now, under a checked name; StorageEvents::on_snapshot
+  // tells how it ended, and no other is begun before. Errors: kStorageFailed, kNoSpace.
+  virtual Result<> snapshot(std::string_view name) = 0;
 
   // ---- events ----
   // Delivers what has happened since the last call. Call it after each wake.

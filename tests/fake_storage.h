@@ -115,7 +115,8 @@ class FakeStorage final : public storage::Storage {
     partition.log_start = start;
     return last_ = last_ + 1;
   }
-  std::vector<WallTime> retained;  // when retain() was called
+  std::vector<std::string> snapshots;  // that were begun
+  std::vector<WallTime> retained;      // when retain() was called
   void retain(WallTime now) override { retained.push_back(now); }
   std::uint64_t droppable = 0;       // bytes of topics that drop their oldest records
   std::vector<std::uint64_t> drops;  // what drop_oldest() was asked for
@@ -214,6 +215,10 @@ class FakeStorage final : public storage::Storage {
   std::optional<storage::Committed> committed(std::string_view group, const TopicId& topic,
                                               PartitionIndex partition) const override {
     return offsets_.find(group, topic, partition);
+  }
+  Result<> snapshot(std::string_view name) override {
+    snapshots.emplace_back(name);
+    return {};
   }
   void poll(storage::StorageEvents&) override {}
 

@@ -34,6 +34,7 @@ void add_produce(CLI::App& app, Context& context, Run& run);
 void add_consume(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
 void add_group(CLI::App& app, Context& context, Run& run);
+void add_snapshot(CLI::App& app, Context& context, Run& run);
 void add_completion(CLI::App& app, Run& run);
 
 // Transform what a flag is given: "500ms", "10s" to milliseconds, "64KiB" to bytes.

@@ -64,7 +64,9 @@ namespace leat {
   X(kGroupNotEmpty, 47, 68, 7, false, "group has members")                                        \
   X(kUnknownGroup, 48, 69, 4, false, "unknown group")                                             \
   X(kInconsistentGroup, 49, 23, 7, false, "group is of another kind")                             \
-  X(kLogTruncated, 50, 1, 1, false, "log was cut below the offset")
+  X(kLogTruncated, 50, 1, 1, false, "log was cut below the offset")                               \
+  X(kInvalidSnapshotName, 51, 42, 2, false, "invalid snapshot name")                              \
+  X(kSnapshotExists, 52, 42, 7, false, "snapshot already exists")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,

@@ -153,6 +153,9 @@ Result<Request> read(const wire::ConfigureTopic& in) {
 Result<Request> read(const wire::DeleteRecords& in) {
   return DeleteRecords{.partition = partition_ref(*in.partition()), .before = Offset(in.before())};
 }
+Result<Request> read(const wire::CreateSnapshot& in) {
+  return CreateSnapshot{.name = text(in.name())};
+}
 
 // ---- replies ----
 
@@ -206,6 +209,9 @@ Result<Reply> read(const wire::FindOffsetReply& in) {
 
 Result<Reply> read(const wire::DeleteRecordsReply& in) {
   return DeleteRecordsReply{.log_start = Offset(in.log_start())};
+}
+Result<Reply> read(const wire::SnapshotReply& in) {
+  return SnapshotReply{.path = text(in.path())};
 }
 
 // Offsets in a FlatBuffer may point at the same list again and again; what the copies add up to is
@@ -284,6 +290,8 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_ConfigureTopic());
     case Message::DeleteRecords:
       return read(*envelope.body_as_DeleteRecords());
+    case Message::CreateSnapshot:
+      return read(*envelope.body_as_CreateSnapshot());
     default:
       return unknown_message(envelope.body_type());
   }
@@ -330,6 +338,8 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
       return read(*envelope.body_as_PushEnd());
     case Message::DeleteRecordsReply:
       return read(*envelope.body_as_DeleteRecordsReply());
+    case Message::SnapshotReply:
+      return read(*envelope.body_as_SnapshotReply());
     case Message::GroupAssignment:
       return read(*envelope.body_as_GroupAssignment(), envelope_bytes);
     case Message::ListGroupsReply:

@@ -93,6 +93,9 @@ Body write(FlatBufferBuilder& to, const CreateTopic& in) {
 Body write(FlatBufferBuilder& to, const DeleteTopic& in) {
   return body(wire::CreateDeleteTopic(to, string(to, in.name)));
 }
+Body write(FlatBufferBuilder& to, const CreateSnapshot& in) {
+  return body(wire::CreateCreateSnapshot(to, string(to, in.name)));
+}
 Body write(FlatBufferBuilder& to, const ListTopics&) {
   return body(wire::CreateListTopics(to));
 }
@@ -156,6 +159,9 @@ Body write(FlatBufferBuilder& to, const TopicReply& in) {
 }
 Body write(FlatBufferBuilder& to, const DeleteTopicReply&) {
   return body(wire::CreateDeleteTopicReply(to));
+}
+Body write(FlatBufferBuilder& to, const SnapshotReply& in) {
+  return body(wire::CreateSnapshotReply(to, string(to, in.path)));
 }
 Body write(FlatBufferBuilder& to, const TopicsReply& in) {
   std::vector<flatbuffers::Offset<wire::TopicState>> topics;

@@ -117,11 +117,16 @@ struct DeleteRecords {
   Offset before;
 };
 
+// Makes a snapshot of all that is acknowledged, on the broker's disk.
+struct CreateSnapshot {
+  std::string_view name;  // validate_snapshot_name()
+};
+
 using Request =
     std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
                  CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
                  LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
-                 ConfigureTopic, DeleteRecords>;
+                 ConfigureTopic, DeleteRecords, CreateSnapshot>;
 
 // ---- replies ----
 
@@ -198,10 +203,14 @@ struct DeleteRecordsReply {
   Offset log_start;
 };
 
+struct SnapshotReply {
+  std::string_view path;  // of the broker's machine
+};
+
 using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
                            ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply,
                            InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
                            ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
-                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply>;
+                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply, SnapshotReply>;
 
 }  // namespace leat::native

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/base/assert.h"
 #include "protocol/names.h"
 #include "server/broker/partitions.h"
 
@@ -102,6 +103,21 @@ void Broker::delete_records(const RequestId& id, const DeleteRecordsRequest& req
     if (!position) return reply(id, position.error());
   }
   reply(id, RecordsDeleted{storage_.bounds(found->id).log_start});
+}
+
+void Broker::create_snapshot(const RequestId& id, std::string_view name) {
+  auto ok = validate_snapshot_name(name);
+  if (ok && snapshot_)
+    ok = fail(ErrorCode::kQueueFull, "another snapshot is being made; try again");
+  if (ok) ok = storage_.snapshot(name);
+  if (!ok) return replies_.reply_now(id, ok.error());
+  snapshot_ = id;
+}
+
+void Broker::on_snapshot(Result<std::string> path) {
+  const auto request = std::exchange(snapshot_, std::nullopt);
+  LEAT_ASSERT(request);
+  replies_.reply_now(*request, path ? Reply(SnapshotMade{std::move(*path)}) : Reply(path.error()));
 }
 
 void Broker::list_topics(const RequestId& id) {

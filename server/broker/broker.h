@@ -59,6 +59,8 @@ class Broker final : public storage::StorageEvents {
                        MonotonicTime now);
   // Forgets the records below an offset; at or below the log start: nothing, which is fine.
   void delete_records(const RequestId& id, const DeleteRecordsRequest& request);
+  // Of all that is acknowledged now; one at a time.
+  void create_snapshot(const RequestId& id, std::string_view name);
   void list_topics(const RequestId& id);
   void describe_topic(const RequestId& id, std::string_view name, bool auto_create, Now now);
   void init_producer(const RequestId& id, std::optional<std::int64_t> producer, std::int16_t epoch);
@@ -87,6 +89,7 @@ class Broker final : public storage::StorageEvents {
   void on_durable(JournalPosition position) override { replies_.on_durable(position); }
   void on_high_watermark(PartitionId partition) override;
   void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override;
+  void on_snapshot(Result<std::string> path) override;
   void on_room() override;
   void on_damage(const Error& error) override { sink_.on_storage_damaged(error); }
   void on_failed(const Error& error) override;
@@ -107,6 +110,7 @@ class Broker final : public storage::StorageEvents {
   Produces produces_;
   Groups groups_;
   RetentionSchedule retention_;
+  std::optional<RequestId> snapshot_;  // who waits for the one that is being made
 };
 
 }  // namespace leat::broker

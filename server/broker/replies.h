@@ -35,6 +35,9 @@ struct TopicDeleted {};
 struct RecordsDeleted {
   Offset log_start;
 };
+struct SnapshotMade {
+  std::string path;
+};
 struct OffsetsCommitted {};
 struct Produced {
   Offset base;
@@ -96,10 +99,11 @@ struct Subscribed {
 };
 struct Unsubscribed {};
 
-using Reply = std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
-                           RecordsDeleted, Produced, Fetched, OffsetFound, OffsetsCommitted,
-                           GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup, GroupList,
-                           GroupDescription, GroupDeleted, Subscribed, Unsubscribed>;
+using Reply =
+    std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
+                 RecordsDeleted, SnapshotMade, Produced, Fetched, OffsetFound, OffsetsCommitted,
+                 GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup, GroupList,
+                 GroupDescription, GroupDeleted, Subscribed, Unsubscribed>;
 
 class ReplySink {
  public:

@@ -37,6 +37,9 @@ struct ToNative {
   native::Reply operator()(const broker::RecordsDeleted& deleted) const {
     return native::DeleteRecordsReply{deleted.log_start};
   }
+  native::Reply operator()(const broker::SnapshotMade& snapshot) const {
+    return native::SnapshotReply{snapshot.path};
+  }
   native::Reply operator()(const broker::Produced& produced) const {
     return native::ProduceReply{produced.base, produced.durability, produced.duplicate};
   }

@@ -3,6 +3,7 @@
 // offsets never regress (C5), nothing appears that was not sent (C6).
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -31,7 +32,7 @@ class CrashTest : public ::testing::Test {
 
   // Starts a broker; false when it died before it was ready.
   bool start(const std::string& point = "", int visit = 0) {
-    std::vector<std::string> command{LEATD_KILLPOINT, directory / "data", url()};
+    std::vector<std::string> command{LEATD_KILLPOINT, data, url()};
     if (!point.empty()) command.insert(command.end(), {point, std::to_string(visit)});
     broker = std::make_unique<Process>(command, directory / "log");
     std::string line;
@@ -119,6 +120,7 @@ class CrashTest : public ::testing::Test {
   }
 
   TemporaryDirectory directory;
+  std::string data = directory / "data";
   std::unique_ptr<Process> broker;
   std::map<int, std::map<std::int64_t, int>> acknowledged;
   int sent[kPartitions] = {};
@@ -156,6 +158,67 @@ INSTANTIATE_TEST_SUITE_P(Points, NamedPoint,
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
+
+class SnapshotPoint : public CrashTest, public ::testing::WithParamInterface<const char*> {};
+
+// Neither the broker nor a snapshot that is there may miss anything; an unfinished one goes.
+TEST_P(SnapshotPoint, LosesNothing) {
+  ASSERT_TRUE(start(GetParam(), 1));
+  work(60, 60'000);
+  {
+    auto client = blocking::Client::connect({.broker = url()});
+    ASSERT_TRUE(client);
+    EXPECT_FALSE(client->create_snapshot("one"));
+  }
+  EXPECT_EQ(broker->stop(SIGTERM), -SIGKILL) << GetParam() << " was not visited";
+  verify();
+  if (HasFatalFailure()) return;
+  namespace fs = std::filesystem;
+  const bool whole = GetParam() == std::string("snapshot.renamed");
+  EXPECT_EQ(fs::exists(data + "/snapshots/one"), whole);
+  EXPECT_FALSE(fs::exists(data + "/snapshots/.unfinished"));
+  if (!whole) return;
+  data += "/snapshots/one";
+  verify();
+}
+
+INSTANTIATE_TEST_SUITE_P(Points, SnapshotPoint,
+                         ::testing::Values("snapshot.checkpoint", "snapshot.sealed",
+                                           "snapshot.linked", "snapshot.renamed"),
+                         [](const auto& point) {
+                           return std::string(point.param).substr(sizeof "snapshot");
+                         });
+
+TEST_F(CrashTest, SnapshotsUnderLoadHoldAllThatWasAcknowledged) {
+  ASSERT_TRUE(start());
+  std::thread load([this] { work(1'000'000, 20'000); });  // until the kill
+  auto client = blocking::Client::connect({.broker = url()});
+  ASSERT_TRUE(client);
+  std::map<std::string, int> least;
+  for (int i = 0; i < 6; ++i) {
+    const auto until = acknowledged_total.load() + 40;
+    while (acknowledged_total.load() < until) std::this_thread::yield();
+    const int acknowledged_now = acknowledged_total.load();
+    const auto made = client->create_snapshot("s" + std::to_string(i));
+    ASSERT_TRUE(made) << made.error().message();
+    least[*made] = acknowledged_now;
+  }
+  broker->stop(SIGKILL);
+  load.join();
+  verify();
+  for (const auto& [path, records] : least) {
+    data = path;
+    ASSERT_TRUE(start()) << path;
+    auto fork = blocking::Client::connect({.broker = url()});
+    ASSERT_TRUE(fork);
+    const auto topic = fork->describe_topic("crash");
+    ASSERT_TRUE(topic);
+    std::int64_t total = 0;
+    for (const auto& partition : topic->partitions) total += partition.high_watermark.value;
+    EXPECT_GE(total, records) << path;
+    broker->stop(SIGTERM);
+  }
+}
 
 TEST_F(CrashTest, RandomKillsUnderLoadLoseNothing) {
   Random random(7);

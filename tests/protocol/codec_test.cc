@@ -186,6 +186,12 @@ TEST(Codec, DeletedRecordsComeThrough) {
   EXPECT_EQ(only<DeleteRecordsReply>(reply).log_start, Offset(9));
 }
 
+TEST(Codec, Snapshots) {
+  EXPECT_EQ(only<CreateSnapshot>(through(Request(CreateSnapshot{"nightly"}))).name, "nightly");
+  EXPECT_EQ(only<SnapshotReply>(through(Reply(SnapshotReply{"/data/snapshots/nightly"}))).path,
+            "/data/snapshots/nightly");
+}
+
 TEST(Codec, TimesComeThrough) {
   const auto find = through(Request(FindOffset{{kTopic, PartitionIndex(2)}, -5}));
   EXPECT_EQ(only<FindOffset>(find).partition.topic, kTopic);

@@ -45,7 +45,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               Grant{1, 20, 2000},
                               Unsubscribe{1},
                               ConfigureTopic{"orders", config},
-                              DeleteRecords{{id, PartitionIndex(1)}, Offset(4)}};
+                              DeleteRecords{{id, PartitionIndex(1)}, Offset(4)},
+                              CreateSnapshot{"one"}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},
                            Pong{},
@@ -67,7 +68,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                            UnsubscribeReply{},
                            Push{1, Offset(1), Offset(2), as_bytes(payload)},
                            PushEnd{1, ErrorCode::kUnknownTopic, "gone"},
-                           DeleteRecordsReply{Offset(4)}};
+                           DeleteRecordsReply{Offset(4)},
+                           SnapshotReply{"/data/snapshots/one"}};
   static_assert(std::size(requests) == std::variant_size_v<Request>);
   static_assert(std::size(replies) == std::variant_size_v<Reply>);
   std::vector<std::vector<std::byte>> frames;

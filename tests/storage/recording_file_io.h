@@ -66,6 +66,10 @@ class RecordingFileIo final : public storage::FileIo {
                                               const storage::OpenOptions& options) override;
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& path) override;
+  Result<> link(const std::string& from, const std::string& to) override {
+    return under_.link(from, to);
+  }
+  Result<std::uint64_t> links(const std::string& path) override { return under_.links(path); }
   Result<> make_directory(const std::string& path) override { return under_.make_directory(path); }
   Result<> remove_directory(const std::string& path) override {
     return under_.remove_directory(path);

@@ -385,6 +385,28 @@ Result<> SimulatedDisk::remove(const std::string& path) {
   return {};
 }
 
+Result<> SimulatedDisk::link(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  const auto node = find(from);
+  const auto target = place_of(to);
+  if (!node || !target) return fail(ErrorCode::kNotFound, "'" + from + "'");
+  if (find(to)) return fail(ErrorCode::kIoError, "'" + to + "' exists");
+  if (auto ok = operation("linking", from); !ok) return ok;
+  change(*target->directory, {.name = target->name, .node = *node});
+  return {};
+}
+
+Result<std::uint64_t> SimulatedDisk::links(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  const auto node = find(path);
+  if (!node) return fail(node.error());
+  std::uint64_t names = 0;
+  each_node([&](Node& directory) {
+    for (const auto& [name, entry] : directory.entries) names += entry == *node ? 1 : 0;
+  });
+  return names;
+}
+
 Result<> SimulatedDisk::make_directory(const std::string& path) {
   const std::lock_guard lock(mutex_);
   const auto place = place_of(path);

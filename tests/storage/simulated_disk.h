@@ -69,6 +69,8 @@ class SimulatedDisk final : public storage::FileIo {
                                               const storage::OpenOptions& options) override;
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& path) override;
+  Result<> link(const std::string& from, const std::string& to) override;
+  Result<std::uint64_t> links(const std::string& path) override;
   Result<> make_directory(const std::string& path) override;
   Result<> remove_directory(const std::string& path) override;
   Result<> sync_directory(const std::string& path) override;

@@ -6,6 +6,8 @@
 
 namespace leat::test {
 namespace {
+constexpr const char* kSnapshots = "/data/snapshots";
+constexpr std::size_t kMostSnapshots = 4;
 
 using storage::DiskStorage;
 
@@ -74,7 +76,62 @@ std::string StorageLife::open() {
   opened_ = true;
   if (auto differs = check(); !differs.empty())
     return "of entries up to " + text(found_) + " of " + range + ": " + differs;
-  return {};
+  return check_snapshots();
+}
+
+// Each is named after what was told durable when it was asked for.
+std::string StorageLife::check_snapshots() {
+  const auto names = disk_.list(kSnapshots).value_or(std::vector<std::string>());
+  std::vector<std::string> whole;
+  for (const std::string& name : names)
+    if (name.front() != '.') whole.push_back(name);
+  if (whole.size() < before_.snapshots)
+    return "has " + std::to_string(whole.size()) + " snapshots of " +
+           std::to_string(before_.snapshots);
+  snapshots_ = whole.size();
+  if (whole.empty() || disk_.failures() > 0) return {};
+  const std::string& name = whole[random_.below(whole.size())];
+  const auto copy = disk_.copy();  // a start changes it
+  auto options = small_options();
+  options.data_dir = std::string(kSnapshots) + "/" + name;
+  auto opened = DiskStorage::open(std::move(options), *copy, [this] {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+  });
+  if (!opened) return "snapshot " + name + " does not open: " + opened.error().message();
+  std::swap(storage_, *opened);
+  const JournalPosition found = storage_->durable();
+  StorageModel then = model_;
+  then.truncate(found);
+  auto differs = difference(
+      then.state(), *storage_,
+      [this](PartitionId partition, Offset from, Offset to) { return read(partition, from, to); });
+  std::swap(storage_, *opened);
+  opened->reset();
+  poll();
+  if (found < JournalPosition(std::stoull(name.substr(1))) || found > found_)
+    return "snapshot " + name + " has entries up to " + text(found) + " of " + text(found_);
+  return differs.empty() ? "" : "snapshot " + name + ": " + differs;
+}
+
+std::string StorageLife::snapshot() {
+  if (!snapshot_failed_.empty()) return std::exchange(snapshot_failed_, {});
+  const std::string name = "s" + text(storage_->durable());
+  const bool there = disk_.exists(std::string(kSnapshots) + "/" + name).value_or(true);
+  if (snapshot_runs_ || there || snapshots_ >= kMostSnapshots) return {};
+  const auto begun = storage_->snapshot(name);
+  snapshot_runs_ = begun.has_value();
+  if (begun || begun.error() == ErrorCode::kQueueFull || failed_ || disk_.failures() > 0) return {};
+  return "refuses a snapshot: " + begun.error().message();
+}
+
+void StorageLife::on_snapshot(Result<std::string> path) {
+  snapshot_runs_ = false;
+  if (path)
+    ++snapshots_;
+  else if (!failed_ && disk_.failures() == 0)
+    snapshot_failed_ = "a snapshot fails: " + path.error().message();
 }
 
 std::string StorageLife::check() {
@@ -174,7 +231,8 @@ std::string StorageLife::step() {
   if (kind < 90) return create_topic();
   if (kind < 92) return delete_topic();
   if (kind < 93) return delete_group();
-  if (kind < 99) return settle();
+  if (kind < 97) return settle();
+  if (kind < 99) return snapshot();
   return check();
 }
 

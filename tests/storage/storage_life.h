@@ -18,10 +18,11 @@ namespace leat::test {
 
 // What storage owes after a crash.
 struct Promise {
-  JournalPosition told;  // every entry up to here was told durable
-  JournalPosition sent;  // none above was ever appended
-  LeaderEpoch epoch{0};  // was told; the next one is above it
-  bool opened = false;   // it was told in this life, else in the one before
+  JournalPosition told;       // every entry up to here was told durable
+  JournalPosition sent;       // none above was ever appended
+  LeaderEpoch epoch{0};       // was told; the next one is above it
+  std::size_t snapshots = 0;  // so many were told made
+  bool opened = false;        // it was told in this life, else in the one before
 };
 
 // One thread, but for promised().
@@ -59,6 +60,8 @@ class StorageLife final : storage::StorageEvents {
   std::string init_producer();
   std::string change_group();
   std::string delete_group();
+  std::string snapshot();
+  std::string check_snapshots();
   template <class Call>
   std::string send(ModelEntry entry, Call call);
 
@@ -79,6 +82,7 @@ class StorageLife final : storage::StorageEvents {
   }
   void on_room() override {}
   void on_failed(const Error& error) override { failed_ = error; }
+  void on_snapshot(Result<std::string> path) override;
 
   SimulatedDisk& disk_;
   StorageModel& model_;
@@ -88,10 +92,13 @@ class StorageLife final : storage::StorageEvents {
   std::atomic<std::uint64_t> told_, sent_;
   std::atomic<std::int32_t> epoch_;
   std::atomic<bool> opened_{false};
+  std::atomic<std::size_t> snapshots_{0};
 
   std::map<storage::ReadToken, Result<storage::ReadResult>> reads_;
   storage::ReadToken token_ = 0;
   std::optional<Error> failed_;
+  bool snapshot_runs_ = false;
+  std::string snapshot_failed_;
   bool forgets_ = true;
   bool stalled_ = false;  // behind a disk that fails
   std::mutex mutex_;

@@ -152,6 +152,25 @@ exits 1 "has no key" leat produce latest x
 
 # ---- completion, as bash asks for it ----
 # shellcheck disable=SC1090
+
+# ---- snapshots ----
+exits 4 "mkdir -p" leat snapshot create "$directory/no/such"
+check "a snapshot" "$directory/copy" "$(leat snapshot create "$directory/copy")"
+exits 7 "choose another directory" leat snapshot create "$directory/copy"
+check "a snapshot in the data directory" 0 "$(leatd --check --data-dir "$(leat snapshot create)" >/dev/null; echo $?)"
+elsewhere="$(mktemp -d -p /dev/shm)"
+check "a snapshot on another file system" "$elsewhere/copy" "$(leat snapshot create "$elsewhere/copy")"
+for copy in "$directory/copy" "$elsewhere/copy"; do
+  mkfifo "$directory/forked"
+  leatd --data-dir "$copy" --listen "unix://$directory/fork" >"$directory/forked" 2>>"$directory/log" &
+  fork=$!
+  read -r ready <"$directory/forked"
+  rm "$directory/forked"
+  check "topics of a fork" "$(leat topic ls)" "$(leat --broker "unix://$directory/fork" topic ls)"
+  kill "$fork"; wait "$fork"
+done
+rm -rf "$elsewhere"
+
 source <(leat completion bash)
 completes() {  # completes EXPECTED WORD...: the last word is what stands before the cursor
   local expected="$1"
@@ -163,6 +182,7 @@ completes() {  # completes EXPECTED WORD...: the last word is what stands before
 completes "topic" leat to
 completes "ls info seek reset rm" leat group ""
 completes "create ls info edit trim purge rm" leat topic ""
+completes "create" leat snapshot ""
 completes "--retention --retention-bytes --retention-records" leat topic edit --ret
 completes "--partitions" leat topic create --part
 completes "--broker" leat --color never topic ls --b
