@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -59,6 +60,7 @@ class DiskStorageTest : public ::testing::Test {
         .scrub_interval = std::chrono::milliseconds(50),
         .at_point = [this](const char* point) {
           const std::string_view name = point;
+          if (on_point) on_point(name);
           if (name == "scrubber.pass") ++passes;
           if (name == "store.persisted") ++rolls;
           if (name == "cleaner.compacted") ++compactions;
@@ -169,6 +171,7 @@ class DiskStorageTest : public ::testing::Test {
   std::size_t memory_bytes = 64 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
   std::size_t scrub_rate = 0;
+  std::function<void(std::string_view)> on_point;  // set before open(), as StorageOptions::at_point
   std::atomic<int> rolls{0}, compactions{0}, passes{0};
   Random random{42};
   std::mutex mutex;

@@ -1,6 +1,7 @@
 // Snapshots of a storage that works: what they hold, and that neither side ever changes the other.
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "storage/journal_format.h"
 #include "tests/storage/disk_storage_fixture.h"
@@ -61,6 +62,31 @@ TEST_F(SnapshotTest, HoldsAllThatWasAcknowledgedAndNothingThatCameLater) {
   settle();
   EXPECT_EQ(values_in(*made, "orders"), std::vector<std::string>{"before"});
   EXPECT_EQ(read_all(partition), (std::vector<std::string>{"before", "after"}));
+}
+
+// Between its two halves everything may move on.
+TEST_F(SnapshotTest, WhatIsPersistedWhileItIsMadeDoesNotHarmIt) {
+  std::promise<void> reached, goes_on;
+  std::atomic<bool> stopped{false};
+  on_point = [&, go = goes_on.get_future().share()](std::string_view point) {
+    if (point != "snapshot.checkpoint" && point != "snapshot.sealed") return;
+    if (stopped.exchange(true)) return;
+    reached.set_value();
+    go.wait();
+  };
+  open();
+  const PartitionId partition = create("orders");
+  append(partition, "before");
+  settle();
+  ASSERT_TRUE(storage->snapshot("one"));
+  reached.get_future().wait();
+  append(partition, "meanwhile");
+  for (int i = 0; i < 3; ++i) fill_until_rolled();
+  goes_on.set_value();
+  poll_until([this] { return events.snapshot.has_value(); });
+  ASSERT_TRUE(*events.snapshot) << events.snapshot->error().message();
+  EXPECT_EQ(values_in(**events.snapshot, "orders").front(), "before");
+  storage.reset();  // before what its threads look at
 }
 
 TEST_F(SnapshotTest, FlushesNothing) {

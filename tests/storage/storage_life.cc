@@ -40,13 +40,14 @@ StorageLife::StorageLife(SimulatedDisk& disk, StorageModel& model, Promise befor
       random_(seed),
       told_(before.told.value),
       sent_(before.sent.value),
-      epoch_(before.epoch.value) {}
+      epoch_(before.epoch.value),
+      snapshots_(before.snapshots) {}
 
 StorageLife::~StorageLife() = default;
 
 Promise StorageLife::promised() const {
   // Told first: what is told meanwhile was sent before.
-  Promise promise{.opened = opened_};
+  Promise promise{.snapshots = snapshots_, .opened = opened_};
   promise.epoch = LeaderEpoch(epoch_);
   promise.told = JournalPosition(told_);
   promise.sent = JournalPosition(sent_);
@@ -88,7 +89,6 @@ std::string StorageLife::check_snapshots() {
   if (whole.size() < before_.snapshots)
     return "has " + std::to_string(whole.size()) + " snapshots of " +
            std::to_string(before_.snapshots);
-  snapshots_ = whole.size();
   if (whole.empty() || disk_.failures() > 0) return {};
   const std::string& name = whole[random_.below(whole.size())];
   const auto copy = disk_.copy();  // a start changes it
@@ -119,7 +119,8 @@ std::string StorageLife::snapshot() {
   if (!snapshot_failed_.empty()) return std::exchange(snapshot_failed_, {});
   const std::string name = "s" + text(storage_->durable());
   const bool there = disk_.exists(std::string(kSnapshots) + "/" + name).value_or(true);
-  if (snapshot_runs_ || there || snapshots_ >= kMostSnapshots) return {};
+  const auto others = disk_.list(kSnapshots).value_or(std::vector<std::string>());
+  if (snapshot_runs_ || there || others.size() >= kMostSnapshots) return {};
   const auto begun = storage_->snapshot(name);
   snapshot_runs_ = begun.has_value();
   if (begun || begun.error() == ErrorCode::kQueueFull || failed_ || disk_.failures() > 0) return {};
