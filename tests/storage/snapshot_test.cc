@@ -1,7 +1,7 @@
 // Snapshots of a storage that works: what they hold, and that neither side ever changes the other.
 #include <filesystem>
 #include <fstream>
-#include <future>
+#include <semaphore>
 
 #include "storage/journal_format.h"
 #include "tests/storage/disk_storage_fixture.h"
@@ -14,6 +14,19 @@ namespace fs = std::filesystem;
 
 class SnapshotTest : public DiskStorageTest {
  protected:
+  void TearDown() override {
+    goes_on.release();
+    storage.reset();  // before what its threads look at
+  }
+  // The first snapshot says so with `reached`, and waits for `goes_on`.
+  void stop_between_halves() {
+    on_point = [this](std::string_view point) {
+      if (point != "snapshot.checkpoint" && point != "snapshot.sealed") return;
+      if (stopped.exchange(true)) return;
+      reached.release();
+      goes_on.acquire();
+    };
+  }
   Result<std::string> snapshot(const std::string& name) {
     events.snapshot.reset();
     if (auto ok = storage->snapshot(name); !ok) return fail(ok.error());
@@ -48,6 +61,9 @@ class SnapshotTest : public DiskStorageTest {
     }
     return files;
   }
+
+  std::counting_semaphore<2> reached{0}, goes_on{0};
+  std::atomic<bool> stopped{false};
 };
 
 TEST_F(SnapshotTest, HoldsAllThatWasAcknowledgedAndNothingThatCameLater) {
@@ -66,27 +82,19 @@ TEST_F(SnapshotTest, HoldsAllThatWasAcknowledgedAndNothingThatCameLater) {
 
 // Between its two halves everything may move on.
 TEST_F(SnapshotTest, WhatIsPersistedWhileItIsMadeDoesNotHarmIt) {
-  std::promise<void> reached, goes_on;
-  std::atomic<bool> stopped{false};
-  on_point = [&, go = goes_on.get_future().share()](std::string_view point) {
-    if (point != "snapshot.checkpoint" && point != "snapshot.sealed") return;
-    if (stopped.exchange(true)) return;
-    reached.set_value();
-    go.wait();
-  };
+  stop_between_halves();
   open();
   const PartitionId partition = create("orders");
   append(partition, "before");
   settle();
   ASSERT_TRUE(storage->snapshot("one"));
-  reached.get_future().wait();
+  reached.acquire();
   append(partition, "meanwhile");
   for (int i = 0; i < 3; ++i) fill_until_rolled();
-  goes_on.set_value();
+  goes_on.release();
   poll_until([this] { return events.snapshot.has_value(); });
   ASSERT_TRUE(*events.snapshot) << events.snapshot->error().message();
   EXPECT_EQ(values_in(**events.snapshot, "orders").front(), "before");
-  storage.reset();  // before what its threads look at
 }
 
 TEST_F(SnapshotTest, FlushesNothing) {
@@ -245,7 +253,12 @@ TEST_F(SnapshotTest, AFullDiskFailsTheSnapshotAlone) {
   EXPECT_EQ(refused.error(), ErrorCode::kNoSpace);
   EXPECT_FALSE(fs::exists(directory / "data/snapshots/one"));
   full.set_full(false);
-  append(partition, "two");
+  // Storage looks by itself, each second.
+  poll_until([&] {
+    RecordBatchBuilder two;
+    two.append({.key = {}, .value = as_bytes(std::string_view("two"))}, 1);
+    return storage->append(partition, {}, two.finish()).has_value();
+  });
   settle();
   const auto made = snapshot("one");
   ASSERT_TRUE(made) << made.error().message();
