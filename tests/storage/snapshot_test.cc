@@ -94,7 +94,9 @@ TEST_F(SnapshotTest, WhatIsPersistedWhileItIsMadeDoesNotHarmIt) {
   goes_on.release();
   poll_until([this] { return events.snapshot.has_value(); });
   ASSERT_TRUE(*events.snapshot) << events.snapshot->error().message();
-  EXPECT_EQ(values_in(**events.snapshot, "orders").front(), "before");
+  const auto values = values_in(**events.snapshot, "orders");
+  ASSERT_FALSE(values.empty());
+  EXPECT_EQ(values.front(), "before");
 }
 
 TEST_F(SnapshotTest, FlushesNothing) {
