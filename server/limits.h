@@ -27,6 +27,7 @@ struct ServerLimits {
   reactor::ReactorLimits reactor;
   ReplayLimits replay;
   ScrubLimits scrub;
+  std::uint64_t disk_reserve = 0;  // storage::StorageOptions::reserve_bytes; 0: what it takes
   std::size_t snapshots = 16;      // storage::StorageOptions::snapshots
   std::size_t producers = 10'000;  // storage::StorageOptions::producers
 };

@@ -85,6 +85,12 @@ constexpr Option kTable[] = {
      .most = kHour,
      .kafka = "log.retention.check.interval.ms"},
 
+    {.key = "disk.reserve",
+     .type = OptionType::kSize,
+     .help = "kept free for commits and deletions; with less, records are refused; 0: enough",
+     .field = LEAT_FIELD(server.limits.disk_reserve),
+     .least = 0,
+     .most = 1024 * kGiB},
     {.key = "scrub.rate",
      .type = OptionType::kSize,
      .help = "a second, of what is stored: read in the background and verified; 0: never",

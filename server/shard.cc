@@ -27,12 +27,15 @@ Result<> Shard::start() {
   const auto writes = storage::parse_write_mode(options_.journal);
   if (!writes) return fail(writes.error());
   const ReplayLimits& replay = options_.limits.replay;
+  std::optional<std::uint64_t> reserve;
+  if (options_.limits.disk_reserve > 0) reserve = options_.limits.disk_reserve;
   auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
                                             .memory_bytes = options_.memory_bytes,
                                             .max_unpersisted_bytes = replay.unpersisted_bytes,
                                             .max_unpersisted_entries = replay.unpersisted_entries,
                                             .journal_segment_bytes = replay.journal_segment_bytes,
                                             .journal_writes = *writes,
+                                            .reserve_bytes = reserve,
                                             .scrub_rate = options_.limits.scrub.rate,
                                             .scrub_interval = options_.limits.scrub.interval,
                                             .snapshots = options_.limits.snapshots,
@@ -294,6 +297,11 @@ void Shard::on_storage_damaged(const Error& error) {
   log(LogLevel::kError, "event=storage_damaged reason='" + escaped(error.message(), 400) +
                             "' action='what is intact is served; stop the broker and run leatd "
                             "--check, or restore a backup'");
+}
+
+void Shard::on_storage_space(const Result<>& taken) {
+  if (taken) return log(LogLevel::kInfo, "event=space_returned action='records are taken again'");
+  log(LogLevel::kWarning, "event=space_low reason='" + escaped(taken.error().message(), 400) + "'");
 }
 
 // ---- the shard's own ----

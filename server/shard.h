@@ -76,6 +76,7 @@ class Shard final : public reactor::ReactorHandler,
   void on_room() override;
   void on_storage_failed(const Error& error) override;
   void on_storage_damaged(const Error& error) override;
+  void on_storage_space(const Result<>& taken) override;
 
   void touch(ConnectionId id, const session::NativeSession& session);
   void forget(ConnectionId id);

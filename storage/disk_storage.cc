@@ -388,8 +388,9 @@ void DiskStorage::poll(StorageEvents& events) {
   for (Read& read : news.reads) tell_read(std::move(read), events);
   for (const Damage& damage : news.damage) events.on_damage(named(damage));
   if (news.free_bytes) {
-    low_space_.reset();
+    const bool was_low = std::exchange(low_space_, std::nullopt).has_value();
     if (*news.free_bytes < reserve_bytes()) low_space_ = news.free_bytes;
+    if (low_space_.has_value() != was_low) events.on_space(check_space());
     if (low_space_) drop_oldest(stored_bytes_ / kDroppedShare);
   }
   for (const auto& [partition, first, next, gone] : news.compacted)

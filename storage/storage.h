@@ -89,6 +89,9 @@ class StorageEvents {
   // Something at rest is damaged; told once of each, as reads, rewrites or the scrubber find it.
   // Reading it answers kCorruptStorage; everything else goes on.
   virtual void on_damage(const Error&) {}
+  // The disk has become so full that records are refused, with what to do about it; or they are
+  // taken again.
+  virtual void on_space(const Result<>&) {}
   // What became of Storage::snapshot(): where it is.
   virtual void on_snapshot(Result<std::string>) {}
   // has_room() is true again.

@@ -89,6 +89,7 @@ class Broker final : public storage::StorageEvents {
   void on_durable(JournalPosition position) override { replies_.on_durable(position); }
   void on_high_watermark(PartitionId partition) override;
   void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override;
+  void on_space(const Result<>& taken) override { sink_.on_storage_space(taken); }
   void on_snapshot(Result<std::string> path) override;
   void on_room() override;
   void on_damage(const Error& error) override { sink_.on_storage_damaged(error); }

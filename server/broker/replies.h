@@ -120,6 +120,8 @@ class ReplySink {
   virtual void on_storage_failed(const Error& error) = 0;
   // Something stored cannot be read: for the log; everything else goes on.
   virtual void on_storage_damaged(const Error&) {}
+  // Records are refused for want of space, or taken again: for the log.
+  virtual void on_storage_space(const Result<>&) {}
 };
 
 }  // namespace leat::broker

@@ -29,6 +29,7 @@ struct Events final : StorageEvents {
     reads.emplace(token, std::move(result));
   }
   void on_damage(const Error& error) override { damage.push_back(error.message()); }
+  void on_space(const Result<>& taken) override { space.push_back(taken.has_value()); }
   void on_snapshot(Result<std::string> path) override { snapshot = std::move(path); }
   void on_room() override { ++rooms; }
   void on_failed(const Error& error) override { failed = error; }
@@ -37,6 +38,7 @@ struct Events final : StorageEvents {
   std::vector<PartitionId> raised;
   std::map<ReadToken, Result<ReadResult>> reads;
   std::vector<std::string> damage;
+  std::vector<bool> space;  // false: records are refused; true: taken again
   std::optional<Result<std::string>> snapshot;
   int rooms = 0;
   std::optional<Error> failed;

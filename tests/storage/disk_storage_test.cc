@@ -359,6 +359,7 @@ TEST_F(DiskStorageTest, WithTooLittleSpaceRecordsAreRefusedAndNothingElse) {
   } while (refused);
   EXPECT_EQ(refused.error(), ErrorCode::kNoSpace);
   EXPECT_NE(refused.error().detail.find("MiB are kept"), std::string::npos);
+  EXPECT_EQ(events.space, std::vector<bool>{false});
   settle();
   const OffsetCommit commit{storage->find_topic("t")->id, PartitionIndex(0), Offset(1), "", {}};
   EXPECT_TRUE(storage->commit_offsets("g", {&commit, 1}));
@@ -370,6 +371,7 @@ TEST_F(DiskStorageTest, WithTooLittleSpaceRecordsAreRefusedAndNothingElse) {
   disk.set_free(UINT64_MAX);
   poll_until([&] { return storage->append(partition, {}, batch).has_value(); });
   settle();
+  EXPECT_EQ(events.space, (std::vector<bool>{false, true}));
   io = &real_file_io();
   open();
   EXPECT_TRUE(storage->committed("g", storage->find_topic("t")->id, PartitionIndex(0)));

@@ -153,12 +153,22 @@ exits 1 "has no key" leat produce latest x
 # ---- completion, as bash asks for it ----
 # shellcheck disable=SC1090
 
+# ---- a disk with less free than is to stay free ----
+mkfifo "$directory/reserved"
+leatd --dev --disk-reserve 1TiB --listen "unix://$directory/low" >"$directory/reserved" 2>"$directory/low.log" &
+low=$!
+read -r ready <"$directory/reserved"
+check "a topic while space is low" 0 "$(leat --broker "unix://$directory/low" topic create t >/dev/null; echo $?)"
+exits 1 "make room" leat --broker "unix://$directory/low" produce t x
+case "$(cat "$directory/low.log")" in *event=space_low*"make room"*) ;; *) check "the log of low space" event=space_low missing ;; esac
+kill "$low"; wait "$low"
+
 # ---- snapshots ----
 exits 4 "mkdir -p" leat snapshot create "$directory/no/such"
 check "a snapshot" "$directory/copy" "$(leat snapshot create "$directory/copy")"
 exits 7 "choose another directory" leat snapshot create "$directory/copy"
 check "a snapshot in the data directory" 0 "$(leatd --check --data-dir "$(leat snapshot create)" >/dev/null; echo $?)"
-elsewhere="$(mktemp -d -p /dev/shm)"
+elsewhere="$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)"
 check "a snapshot on another file system" "$elsewhere/copy" "$(leat snapshot create "$elsewhere/copy")"
 for copy in "$directory/copy" "$elsewhere/copy"; do
   mkfifo "$directory/forked"
@@ -309,7 +319,7 @@ broker=""
 start --dev
 sed -n '/<!-- run: shell -->/,/^```$/p' "$readme" | sed '1,2d;$d' >"$directory/readme.sh"
 [ -s "$directory/readme.sh" ] || check "README snippet" found none
-output="$(bash -e -o pipefail "$directory/readme.sh" 2>&1)" || check "README snippet" 0 "$output"
+output="$(cd "$directory" && bash -e -o pipefail "$directory/readme.sh" 2>&1)" || check "README snippet" 0 "$output"
 case "$output" in *1000*) ;; *) check "README output" "*1000*" "$output" ;; esac
 
 kill -9 "$broker"; wait "$broker" 2>/dev/null
