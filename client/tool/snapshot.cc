@@ -5,7 +5,6 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <functional>
 
 #include <fcntl.h>
 #include <unistd.h>

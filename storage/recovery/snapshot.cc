@@ -1,6 +1,7 @@
 #include "storage/recovery/snapshot.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "storage/data_directory.h"
@@ -43,8 +44,8 @@ Snapshots::Snapshots(SnapshotOptions options, FileIo& io, const Rocks& rocks, Jo
       journal_(journal),
       directory_(options_.data_dir + "/snapshots") {
   // What cannot be removed costs space, and no more; the next snapshot tries again, and says so.
-  if (const auto there = io_.exists(directory_); there && *there) [[maybe_unused]]
-    const auto removed = remove_tree(io_, directory_ + "/" + kUnfinished);
+  if (const auto there = io_.exists(directory_); there && *there)
+    static_cast<void>(remove_tree(io_, directory_ + "/" + kUnfinished));
 }
 
 Snapshots::~Snapshots() {
@@ -55,9 +56,8 @@ void Snapshots::begin(std::string name) {
   if (thread_.joinable()) thread_.join();
   thread_ = start_thread("leat-snapshot", [this, name = std::move(name)] {
     auto made = make(name);
-    if (!made)  // at the next start, if not now
-        [[maybe_unused]]
-      const auto removed = remove_tree(io_, directory_ + "/" + kUnfinished);
+    // At the next start, if not now.
+    if (!made) static_cast<void>(remove_tree(io_, directory_ + "/" + kUnfinished));
     options_.on_made(std::move(made));
   });
 }
@@ -70,7 +70,10 @@ Result<std::string> Snapshots::make(const std::string& name) {
   if (auto ok = io_.rename(unfinished, path); !ok) return fail(ok.error());
   point("snapshot.renamed");
   if (auto ok = io_.sync_directory(directory_); !ok) return fail(ok.error());
-  return path;
+  // Whoever asked may be in another directory.
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
 }
 
 Result<> Snapshots::check_place(const std::string& name) {

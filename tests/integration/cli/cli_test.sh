@@ -168,6 +168,14 @@ exits 4 "mkdir -p" leat snapshot create "$directory/no/such"
 check "a snapshot" "$directory/copy" "$(leat snapshot create "$directory/copy")"
 exits 7 "choose another directory" leat snapshot create "$directory/copy"
 check "a snapshot in the data directory" 0 "$(leatd --check --data-dir "$(leat snapshot create)" >/dev/null; echo $?)"
+mkfifo "$directory/relative"
+mkdir "$directory/home"
+(cd "$directory/home" && exec leatd --data-dir data --listen "unix://$directory/near") >"$directory/relative" 2>>"$directory/log" &
+near=$!
+read -r ready <"$directory/relative"
+check "a snapshot of a broker that was started elsewhere" "$directory/far" \
+  "$(leat --broker "unix://$directory/near" snapshot create "$directory/far")"
+kill "$near"; wait "$near"
 elsewhere="$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)"
 check "a snapshot on another file system" "$elsewhere/copy" "$(leat snapshot create "$elsewhere/copy")"
 for copy in "$directory/copy" "$elsewhere/copy"; do
