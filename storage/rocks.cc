@@ -16,7 +16,24 @@
 #include "storage/rocks_file_system.h"
 #include "storage/thread.h"
 
+#if defined(__SANITIZE_THREAD__)
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
+#endif
+
 namespace leat::storage {
+#if defined(__SANITIZE_THREAD__)
+LooksAtRows::LooksAtRows() {
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+}
+LooksAtRows::~LooksAtRows() {
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+#else
+LooksAtRows::LooksAtRows() = default;
+LooksAtRows::~LooksAtRows() = default;
+#endif
+
 struct Rocks::Shared {
   std::function<void(Family, std::uint64_t)> on_flushed;
   std::atomic<std::uint64_t> flushed{0}, rewritten{0};
@@ -201,8 +218,9 @@ Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   const SignalsBlocked blocked;  // RocksDB starts threads of its own (rule 13)
   // What reads through storage's door takes O_DIRECT where it can be had.
   const bool own = options.io->native() && !options.read_only;
-  rocks->kept_ = std::make_shared<KeptFiles>(own ? rocksdb::FileSystem::Default()
-                                                 : std::make_shared<RocksFileSystem>(*options.io));
+  rocks->failures_ = std::make_shared<LateFailures>(
+      own ? rocksdb::FileSystem::Default() : std::make_shared<RocksFileSystem>(*options.io));
+  rocks->kept_ = std::make_shared<KeptFiles>(rocks->failures_);
   rocks->env_ = rocksdb::NewCompositeEnv(rocks->kept_);
   const rocksdb::DBOptions db_options_now =
       db_options(options, rocks->env_.get(), std::make_shared<RocksListener>(rocks->shared_));
@@ -346,7 +364,10 @@ Result<> Rocks::rewrite(const std::vector<RecordsFile>& files, RowFilter& filter
   shared_->filter = &filter;
   const auto status = keeping_files([&] {
     if (shared_->stop_rewrites) return rocksdb::Status::Aborted();
-    return db_->CompactFiles(options, family(Family::kRecords), names, 1);
+    failures_->rewrite_begins();
+    auto ended = db_->CompactFiles(options, family(Family::kRecords), names, 1);
+    failures_->rewrite_ended();
+    return ended;
   });
   shared_->filter = nullptr;
   if (status.IsAborted() || status.IsShutdownInProgress() || shared_->stop_rewrites)

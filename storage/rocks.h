@@ -15,6 +15,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "storage/file_io.h"
+#include "storage/late_failures.h"
 #include "storage/recovery/kept_files.h"
 #include "storage/state/family.h"
 
@@ -54,6 +55,16 @@ struct RecordsFile {
   std::string name, path;
   std::uint64_t bytes;
   std::uint32_t first, last;  // segments it has rows of
+};
+
+// While it lives, this thread may look at rows where RocksDB's memtables hold them: another thread
+// handed them over by RocksDB's atomics, which the thread sanitizer does not see in Debian's build.
+class LooksAtRows {
+ public:
+  LooksAtRows();
+  ~LooksAtRows();
+  LooksAtRows(const LooksAtRows&) = delete;
+  LooksAtRows& operator=(const LooksAtRows&) = delete;
 };
 
 // Which rows a rewrite leaves out or changes: asked in the order of the keys, on the thread that
@@ -135,6 +146,7 @@ class Rocks {
   friend class RewriteFilters;
   std::shared_ptr<Shared> shared_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::shared_ptr<LateFailures> failures_;
   std::shared_ptr<KeptFiles> kept_;
   std::unique_ptr<rocksdb::Env> env_;  // outlives the database
   rocksdb::Options file_options_;

@@ -320,6 +320,7 @@ Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
 
 Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& place,
                            Gathered& gathered) const {
+  const LooksAtRows looks;
   // What the segment holds of the partition comes at once, and nothing behind it.
   rocksdb::ReadOptions options;
   const std::size_t most = std::min({place.bytes, gathered.left, kMostReadBytes});

@@ -221,7 +221,7 @@ std::string StorageLife::step() {
       return hangs;
   }
   if (random_.below(4) != 0) poll();
-  if (kind < 52 || (kind >= 55 && kind < 62 && !forgets_)) return append();
+  if (kind < 52) return append();
   if (kind < 55) return retry();
   if (kind < 57) return trim();
   if (kind < 60) return retain();

@@ -31,8 +31,6 @@ class StorageLife final : storage::StorageEvents {
   // `model` is what lives before this one left, with entries up to `before.sent` at least.
   StorageLife(SimulatedDisk& disk, StorageModel& model, Promise before, std::uint64_t seed);
   ~StorageLife() override;
-  // No log start moves and nothing is compacted: few files are rewritten.
-  void forget_nothing() { forgets_ = false; }
 
   // Each returns what is wrong, empty for nothing. Where the disk has failed an operation, storage
   // may refuse and wait, and the life ends.
@@ -99,7 +97,6 @@ class StorageLife final : storage::StorageEvents {
   std::optional<Error> failed_;
   bool snapshot_runs_ = false;
   std::string snapshot_failed_;
-  bool forgets_ = true;
   bool stalled_ = false;  // behind a disk that fails
   std::mutex mutex_;
   std::condition_variable changed_;
