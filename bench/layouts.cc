@@ -14,7 +14,7 @@
 #include "bench/closed_loop.h"
 #include "storage/keys.h"
 #include "storage/memory_shares.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 #include "storage/segment_index.h"
 
 namespace leat::bench {
@@ -187,7 +187,7 @@ class ByPartition final : public Layout {
     return std::string(as_text(key));
   }
 
-  // What does not depend on the layout as in storage/rocks.cc.
+  // What does not depend on the layout as in storage/rocks/rocks.cc.
   static rocksdb::Options options_of(rocksdb::CompactionStyle style) {
     rocksdb::Options options;
     options.create_if_missing = true;

@@ -98,7 +98,7 @@ Result<DataDirectory> open_data_directory(FileIo& io, const std::string& path) {
   if (!lock) return fail(located(lock.error(), path));
   directory.lock = std::move(*lock);
   if (auto ok = recognise(io, path, known); !ok) return fail(located(ok.error(), path));
-  for (const std::string& part : {directory.journal(), directory.rocksdb()})
+  for (const std::string& part : {directory.journal(), directory.rocksdb(), directory.large()})
     if (auto made = io.make_directory(part); !made) return fail(located(made.error(), path));
   if (auto synced = io.sync_directory(path); !synced) return fail(located(synced.error(), path));
   return directory;

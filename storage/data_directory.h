@@ -10,7 +10,7 @@
 
 namespace leat::storage {
 
-inline constexpr int kDataFormatVersion = 3;
+inline constexpr int kDataFormatVersion = 4;
 
 struct DataDirectory {
   std::string path;
@@ -18,6 +18,7 @@ struct DataDirectory {
 
   std::string journal() const { return path + "/journal"; }
   std::string rocksdb() const { return path + "/rocksdb"; }
+  std::string large() const { return path + "/large"; }
 };
 
 // Opens `path`, creating its last component if missing; locks it and checks its format.

@@ -38,6 +38,8 @@ struct StorageOptions {
   std::uint64_t max_unpersisted_entries = 500'000;
   std::size_t journal_segment_bytes = 64 << 20;
   WriteMode journal_writes = WriteMode::kAuto;
+  // Batches of this size are not copied into RocksDB (large_batches.h).
+  std::size_t large_batch_bytes = 32 << 10;
   // Free space below which records are refused, so that commits, deletions and what gives space
   // back go on; nullopt: as much as memtables and the journal may still need.
   std::optional<std::uint64_t> reserve_bytes;

@@ -52,6 +52,9 @@ Result<> DiskStorage::open_store(FileIo& io) {
        .other_memtable_bytes = shares_.other_memtable,
        .block_cache_bytes = shares_.block_cache,
        .roll_bytes = shares_.memtable / 5 * 4,
+       .large_batch_bytes = options_.large_batch_bytes,
+       .journal_directory = directory_.journal(),
+       .large_directory = directory_.large(),
        .roll_entries = options_.max_unpersisted_entries / 4,
        .producers = options_.producers,
        .on_persisted =
@@ -183,7 +186,7 @@ void DiskStorage::start_threads(FileIo& io) {
                             tell([&](Inbox& inbox) { inbox.snapshot = std::move(path); });
                           },
                       .at_point = options_.at_point},
-      io, store_->rocks(), *journal_);
+      io, store_->rocks(), store_->large(), *journal_);
   read_thread_ = std::make_unique<ReadThread>(
       *store_, [this](PartitionId partition, ReadToken token, Result<ReadResult> result) {
         tell([&](Inbox& inbox) { inbox.reads.push_back({partition, token, std::move(result)}); });

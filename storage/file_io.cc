@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "protocol/base/own_process.h"
+#include "storage/large/read_queue.h"
 #include "storage/uring_write_queue.h"
 
 namespace leat::storage {
@@ -105,6 +106,17 @@ class RealFile final : public File {
 
   Result<> truncate(std::uint64_t bytes) override {
     if (::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) return failed("truncating", path_);
+    return {};
+  }
+
+  Result<> allocate(std::uint64_t bytes) override {
+    int error;
+    do {
+      error = ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
+    } while (error == EINTR);
+    if (error == EOPNOTSUPP || error == ENOSYS)
+      return fail(ErrorCode::kUnsupportedRequest, "allocating '" + path_ + "'");
+    if (error != 0) return failed("allocating", path_, error);
     return {};
   }
 
@@ -257,12 +269,21 @@ class RealFileIo final : public FileIo {
     if (!queue) return fail(queue.error());
     return std::move(*queue);
   }
+
+  std::unique_ptr<ReadQueue> read_queue(std::size_t depth) override {
+    auto queue = open_uring_reads(static_cast<unsigned>(depth));
+    return queue ? std::move(queue) : FileIo::read_queue(depth);
+  }
 };
 
 }  // namespace
 
 Result<> File::end_write(std::uint64_t, Bytes, int) {
   return fail(ErrorCode::kUnsupportedRequest, "this file has no queue of writes");
+}
+
+std::unique_ptr<ReadQueue> FileIo::read_queue(std::size_t) {
+  return std::make_unique<ReadsInTurn>();
 }
 
 FileIo& real_file_io() {

@@ -13,6 +13,7 @@
 
 namespace leat::storage {
 
+class ReadQueue;
 class WriteQueue;
 
 // O_DIRECT needs memory, offsets and lengths in multiples of this.
@@ -33,6 +34,9 @@ class File {
   virtual Result<std::uint64_t> size() = 0;
   // Cuts the file, or lengthens it with zeros.
   virtual Result<> truncate(std::uint64_t bytes) = 0;
+  // Lengthens the file with zeros and gets the room for them, without writing them.
+  // Errors: kNoSpace; kUnsupportedRequest where the file system cannot.
+  virtual Result<> allocate(std::uint64_t bytes) = 0;
 
   // For the write queue that belongs to the same FileIo: what the kernel calls the file, and what
   // came of a write of `bytes` at `at` to it, by the kernel's `result`: writes what is missing.
@@ -88,6 +92,8 @@ class FileIo {
   // Writes to its files, `depth` at a time, for the calling thread.
   // Error: kUnsupportedRequest, with the reason, where there is no io_uring.
   virtual Result<std::unique_ptr<WriteQueue>> write_queue(std::size_t depth) = 0;
+  // Reads from its files, up to `depth` at once where that can be had.
+  virtual std::unique_ptr<ReadQueue> read_queue(std::size_t depth);
 };
 
 FileIo& real_file_io();

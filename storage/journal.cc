@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kMostThreads = 4;  // that wait for the disk, without io_uring
 // With the disk at once; more would only wait there.
 constexpr std::size_t kInFlightBytes = 4 << 20;
+constexpr std::size_t kLargeGroupBytes = 256 << 10;  // more is spent on bytes than on each write
 
 }  // namespace
 
@@ -101,7 +102,7 @@ class Journal::Writer {
   std::uint64_t unpersisted_bytes() const { return segments_->sealed_bytes() + used_; }
 
  private:
-  using Entries = std::shared_ptr<const std::vector<JournalEntry>>;
+  using Entries = std::shared_ptr<std::vector<JournalEntry>>;
   // A group that is with the disk.
   struct Group {
     WriteQueue::Slot slot;
@@ -144,7 +145,7 @@ class Journal::Writer {
   Result<> begin(FileIo& io) {
     if (auto ok = open_queue(io); !ok) return ok;
     for (WriteQueue::Slot slot = queue_->depth(); slot > 0; --slot) free_.push_back(slot - 1);
-    if (auto ok = start_group({}, {}); !ok) return ok;
+    if (auto ok = start_group({}, nullptr); !ok) return ok;
     return finish_all();
   }
 
@@ -184,7 +185,7 @@ class Journal::Writer {
       JournalInbox::Taken taken = inbox_.take(worth());
       sealing_ = sealing_ || taken.sealing;
       if (!taken.entries.empty()) {
-        auto all = std::make_shared<const std::vector<JournalEntry>>(std::move(taken.entries));
+        auto all = std::make_shared<std::vector<JournalEntry>>(std::move(taken.entries));
         rest_ = *all;
         taken_ = std::move(all);
         continue;
@@ -262,10 +263,10 @@ class Journal::Writer {
   Result<> start_marker() {
     unmarked_ = false;
     point("journal.marker");
-    return start_group({}, {});
+    return start_group({}, nullptr);
   }
 
-  Result<> start_group(std::span<const JournalEntry> entries, Entries owner) {
+  Result<> start_group(std::span<JournalEntry> entries, Entries owner) {
     GroupHeader header{.incarnation = incarnation_, .journal_id = journal_id_};
     for (const JournalEntry& entry : entries)
       header.body_bytes += static_cast<std::uint32_t>(entry_bytes(entry.body.size()));
@@ -274,7 +275,8 @@ class Journal::Writer {
     const WriteQueue::Slot slot = free_.back();
     free_.pop_back();
     const MutableBytes buffer = queue_->buffer(slot, bytes);
-    copy_entries(entries, buffer);
+    copy_entries(entries, buffer,
+                 {.incarnation = incarnation_, .segment = segment_.number, .at = used_});
     header.entries = static_cast<std::uint32_t>(entries.size());
     header.first = sealed_ + 1;
     header.durable = durable_;
@@ -288,7 +290,9 @@ class Journal::Writer {
     used_ += bytes;
     groups_ += 1;
     bytes_written_ += bytes;
-    if (used_ >= segment_.bytes / 2) segments_->prepare_next();
+    ++groups_in_segment_;
+    if (used_ >= segment_.bytes / 2)
+      segments_->prepare_next(used_ / groups_in_segment_ >= kLargeGroupBytes);
     return {};
   }
 
@@ -305,7 +309,7 @@ class Journal::Writer {
     if (!next) return fail(next.error());
     segment_ = std::move(*next);
     begun_ = false;
-    used_ = 0;
+    used_ = groups_in_segment_ = 0;
     return {};
   }
 
@@ -349,14 +353,15 @@ class Journal::Writer {
   // The journal's thread, once it runs.
   std::unique_ptr<JournalSegments> segments_;
   OpenSegment segment_;
-  bool begun_ = false;                 // it holds a durable group
+  bool begun_ = false;  // it holds a durable group
+  std::uint64_t groups_in_segment_ = 0;
   std::unique_ptr<WriteQueue> queue_;  // its wake() is anybody's
   std::string fallback_;
   std::deque<Group> in_flight_;  // in the order of the log
   std::size_t in_flight_bytes_ = 0;
   std::vector<WriteQueue::Slot> free_;  // the last is taken first: few slots grow large
   Entries taken_;                       // out of the inbox
-  std::span<const JournalEntry> rest_;  // what of it waits for its turn
+  std::span<JournalEntry> rest_;        // what of it waits for its turn
   std::uint64_t journal_id_ = 0, incarnation_ = 0;
   std::uint32_t chain_ = 0;
   JournalPosition sealed_;   // of the last entry that went into a group

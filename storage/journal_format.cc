@@ -117,9 +117,11 @@ std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t 
   return count;
 }
 
-void copy_entries(std::span<const JournalEntry> entries, MutableBytes group) {
+void copy_entries(std::span<JournalEntry> entries, MutableBytes group, const JournalPlace& place) {
   std::byte* to = group.data() + kGroupHeaderBytes;
-  for (const JournalEntry& entry : entries) {
+  for (JournalEntry& entry : entries) {
+    entry.place = place;
+    entry.place.at += static_cast<std::uint64_t>(to + kEntryHeaderBytes - group.data());
     store_le<std::uint32_t>(to, static_cast<std::uint32_t>(entry.body.size()));
     store_le<std::uint16_t>(to + 4, entry.kind);
     store_le<std::uint16_t>(to + 6, 0);

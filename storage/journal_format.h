@@ -78,12 +78,20 @@ bool begins_group(Bytes block);
 // Whether the checksum in `header` is that of the group's bytes.
 bool group_intact(const GroupHeader& header, Bytes group);
 
+// Where a durable entry's body lies: in a segment that the start with this incarnation wrote, for a
+// segment may be recycled under its number. Incarnation 0: nowhere that may be read.
+struct JournalPlace {
+  std::uint64_t incarnation = 0, segment = 0;
+  std::uint64_t at = 0;
+};
+
 // One entry, opaque to the journal. `owner` keeps `body` alive and unchanged.
 struct JournalEntry {
   std::uint16_t kind = 0;
   std::shared_ptr<const void> owner;
   Bytes body;
   JournalPosition position{};  // set by append and by replay
+  JournalPlace place{};        // set when it is written, and by replay
   // How long it may wait in memory before it is written (rule 3): zero is at once, max() is until
   // something else needs the disk.
   Duration max_delay{0};
@@ -92,7 +100,8 @@ struct JournalEntry {
 // As many of `entries` as a group of at most `max_bytes` holds; at least one.
 std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t max_bytes);
 // Behind the header's place in `group`, which has the size for them; what is left becomes zeros.
-void copy_entries(std::span<const JournalEntry> entries, MutableBytes group);
+// `group` goes to `place`: so the entries know theirs.
+void copy_entries(std::span<JournalEntry> entries, MutableBytes group, const JournalPlace& place);
 
 // The list of segments in use, in log order: the "second, synced file" of rule 4.
 struct Manifest {

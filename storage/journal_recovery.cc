@@ -24,9 +24,10 @@ Result<bool> holds_group(FileIo& io, const std::string& path) {
 // A segment read through a window that moves forward.
 class SegmentReader {
  public:
-  SegmentReader(std::unique_ptr<File> file, std::uint64_t bytes)
-      : file_(std::move(file)), bytes_(bytes) {}
+  SegmentReader(std::uint64_t number, std::unique_ptr<File> file, std::uint64_t bytes)
+      : number_(number), file_(std::move(file)), bytes_(bytes) {}
 
+  std::uint64_t number() const { return number_; }
   std::uint64_t bytes() const { return bytes_; }
 
   // [at, at + size), or fewer bytes where the file ends. Valid until the next call.
@@ -44,6 +45,7 @@ class SegmentReader {
   }
 
  private:
+  std::uint64_t number_;
   std::unique_ptr<File> file_;
   std::uint64_t bytes_;
   AlignedBuffer window_;
@@ -101,10 +103,7 @@ class Replay {
     auto size = (*file)->size();
     if (!size) return fail(size.error());
     const bool whole = segment.bytes == 0 || *size == segment.bytes;
-    if (whole || behind_) {
-      readers_.emplace_back(std::move(*file), *size);
-      numbers_.push_back(segment.number);
-    }
+    if (whole || behind_) readers_.emplace_back(segment.number, std::move(*file), *size);
     if (whole) return {};
     return fail(ErrorCode::kCorruptStorage, "journal segment '" + path + "' has " +
                                                 std::to_string(*size) + " bytes instead of " +
@@ -121,13 +120,13 @@ class Replay {
       if (!group) return fail(group.error());
       if (!*group) break;
       if (auto ok = take(**group, reader, at); !ok)
-        return fail(ok.error().code, segment_name(numbers_[index]) + " at byte " +
+        return fail(ok.error().code, segment_name(reader.number()) + " at byte " +
                                          std::to_string(at) + ": " + ok.error().detail);
       at += (*group)->group_bytes();
     }
     chain_ends_.push_back(at);
     if (at == 0) return {};
-    replayed_.segments.push_back({numbers_[index], reader.bytes(), replayed_.last});
+    replayed_.segments.push_back({reader.number(), reader.bytes(), replayed_.last});
     break_index_ = index;
     break_at_ = at;
     return {};
@@ -169,10 +168,13 @@ class Replay {
     if (header.entries == 0 || replayed_.last <= persisted_) return {};
     auto group = reader.at(at, header.group_bytes());
     if (!group) return fail(group.error());
-    return visit_entries(header, *group, visit_);
+    return visit_entries(header, *group, visit_,
+                         {.incarnation = header.incarnation, .segment = reader.number(), .at = at});
   }
 
-  Result<> visit_entries(const GroupHeader& header, Bytes group, const Journal::Visitor& visit) {
+  // `place`: of the group.
+  Result<> visit_entries(const GroupHeader& header, Bytes group, const Journal::Visitor& visit,
+                         const JournalPlace& place) {
     const Bytes body = group.subspan(kGroupHeaderBytes, header.body_bytes);
     auto owner = std::make_shared_for_overwrite<std::byte[]>(body.size());
     std::memcpy(owner.get(), body.data(), body.size());
@@ -182,6 +184,10 @@ class Replay {
       JournalEntry entry{.kind = reader.le<std::uint16_t>(), .owner = owner, .body = {}};
       reader.le<std::uint16_t>();
       entry.body = reader.bytes(length);
+      entry.place = place;
+      if (!reader.failed())
+        entry.place.at +=
+            kGroupHeaderBytes + static_cast<std::uint64_t>(entry.body.data() - owner.get());
       reader.bytes(round_up(length, kEntryAlignment) - length);
       entry.position = header.first + i;
       if (reader.failed()) return fail(ErrorCode::kCorruptStorage, "a group's entries overrun it");
@@ -219,7 +225,7 @@ class Replay {
     if (!group) return fail(group.error());
     if (!*group) return {};
     const std::string segment = started_ ? "'" + directory_ + "/" +
-                                               segment_name(numbers_[break_index_]) +
+                                               segment_name(readers_[break_index_].number()) +
                                                "' is damaged at byte " + std::to_string(break_at_)
                                          : "'" + directory_ + "' holds no group that begins it";
     loss_ = {replayed_.last + 1, header.durable, segment};
@@ -238,7 +244,7 @@ class Replay {
       return;
     const auto group = readers_[index].at(at, header->group_bytes());
     if (group) [[maybe_unused]]
-      const auto as_far_as_it_goes = visit_entries(*header, *group, *behind_);
+      const auto as_far_as_it_goes = visit_entries(*header, *group, *behind_, {});
   }
 
   // What came after the break, and was not cut off by a start before this journal's newest entry.
@@ -246,7 +252,7 @@ class Replay {
     if (header.entries == 0 || header.first <= replayed_.last) return {};
     auto group = intact_at(index, at, header);
     if (!group) return fail(group.error());
-    return *group ? visit_entries(header, **group, *behind_) : Result<>();
+    return *group ? visit_entries(header, **group, *behind_, {}) : Result<>();
   }
 
   Result<std::optional<Bytes>> intact_at(std::size_t index, std::uint64_t at,
@@ -266,7 +272,6 @@ class Replay {
   const Journal::Visitor* behind_;
 
   std::vector<SegmentReader> readers_;
-  std::vector<std::uint64_t> numbers_;  // of the segments that are read
   Replayed replayed_;
   bool started_ = false;
   std::uint64_t incarnation_ = 0;

@@ -38,7 +38,7 @@ JournalSegments::~JournalSegments() {
 }
 
 Result<OpenSegment> JournalSegments::start() {
-  auto first = prewrite(next_number_++, options_.first_bytes);
+  auto first = make(next_number_++, options_.first_bytes, true);
   if (!first) return first;
   current_ = {first->number, first->bytes};
   {
@@ -50,10 +50,11 @@ Result<OpenSegment> JournalSegments::start() {
   return first;
 }
 
-void JournalSegments::prepare_next() {
+void JournalSegments::prepare_next(bool large_groups) {
   {
     const std::lock_guard lock(mutex_);
     if (spare_ || wanted_bytes_ != 0) return;
+    large_groups_ = large_groups;
     wanted_bytes_ = std::min(current_.bytes * kGrowth, options_.standard_bytes);
   }
   changed_.notify_all();
@@ -163,25 +164,34 @@ Result<OpenSegment> JournalSegments::reopen(const Segment& segment) {
   return OpenSegment{segment.number, segment.bytes, std::move(*file)};
 }
 
-// Real zeros, synced: an overwrite later changes no metadata, so its sync is one write.
-Result<OpenSegment> JournalSegments::prewrite(std::uint64_t number, std::uint64_t bytes) {
+// `written`: real zeros, synced: an overwrite later changes no metadata, so its sync is one write.
+// Else allocated, where the file system can.
+Result<OpenSegment> JournalSegments::make(std::uint64_t number, std::uint64_t bytes, bool written) {
   // A start that was cut short may have left one of that name.
   if (auto ok = io_.remove(path(number)); !ok && ok.error() != ErrorCode::kNotFound)
     return fail(ok.error());
   auto file = io_.open(path(number), {.create = true, .write = true, .direct = true});
   if (!file) return fail(file.error());
+  auto filled = written ? write_zeros(**file, bytes) : (*file)->allocate(bytes);
+  if (!filled && filled.error() == ErrorCode::kUnsupportedRequest)
+    filled = write_zeros(**file, bytes);
+  if (!filled) return fail(filled.error());
+  if (auto ok = (*file)->sync(); !ok) return fail(ok.error());
+  if (auto ok = io_.sync_directory(options_.directory); !ok) return fail(ok.error());
+  return reopen({number, bytes});
+}
+
+Result<> JournalSegments::write_zeros(File& file, std::uint64_t bytes) {
   AlignedBuffer zeros;
   const auto chunk = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, kZerosBytes));
   zeros.resize(chunk);
   std::fill(zeros.bytes().begin(), zeros.bytes().end(), std::byte{0});
   for (std::uint64_t at = 0; at < bytes; at += chunk) {
     const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, bytes - at));
-    if (auto ok = (*file)->write(at, zeros.bytes().first(n)); !ok) return fail(ok.error());
+    if (auto ok = file.write(at, zeros.bytes().first(n)); !ok) return ok;
     prewritten_bytes_ += n;
   }
-  if (auto ok = (*file)->sync(); !ok) return fail(ok.error());
-  if (auto ok = io_.sync_directory(options_.directory); !ok) return fail(ok.error());
-  return reopen({number, bytes});
+  return {};
 }
 
 Result<> JournalSegments::write_manifest(std::unique_lock<std::mutex>& lock,
@@ -285,9 +295,10 @@ Result<> JournalSegments::prepare(std::unique_lock<std::mutex>& lock) {
     const bool recycle = !recycled_.empty() && recycled_.back().bytes >= bytes;
     const Segment old = recycle ? recycled_.back() : Segment{};
     const std::uint64_t number = recycle ? 0 : next_number_++;
+    const bool written = !large_groups_;
     if (recycle) recycled_.pop_back();
     lock.unlock();  // the long part
-    auto segment = recycle ? reopen(old) : prewrite(number, bytes);
+    auto segment = recycle ? reopen(old) : make(number, bytes, written);
     point("journal.segment_prepared");
     lock.lock();
     if (!segment) {

@@ -46,8 +46,9 @@ class JournalSegments {
   // incarnation, removes files that nothing lists, and starts the thread.
   Result<OpenSegment> start();
 
-  // The journal's thread: prepare the next segment now, for it will be needed soon.
-  void prepare_next();
+  // The journal's thread: prepare the next segment now, for it will be needed soon. For groups that
+  // are large a new one is allocated, not written beforehand: it would be written twice for little.
+  void prepare_next(bool large_groups = false);
   // The journal's thread: seals the current segment, whose last entry is `last`, and gives the
   // next, of at least `min_bytes`. Waits until it is prepared.
   Result<OpenSegment> roll(JournalPosition last, std::uint64_t min_bytes);
@@ -80,7 +81,8 @@ class JournalSegments {
   };
 
   std::string path(std::uint64_t number) const;
-  Result<OpenSegment> prewrite(std::uint64_t number, std::uint64_t bytes);
+  Result<OpenSegment> make(std::uint64_t number, std::uint64_t bytes, bool written);
+  Result<> write_zeros(File& file, std::uint64_t bytes);
   Result<OpenSegment> reopen(const Segment& file);
   // Lists sealed, current, spare and `next`. The lock is open meanwhile, for a sync takes its time
   // and the shard asks for sealed_bytes(); only the caller's thread changes what is listed.
@@ -110,6 +112,7 @@ class JournalSegments {
   std::vector<Segment> recycled_;  // of the standard size, but for one that could not be listed
   std::uint64_t next_number_ = 1;
   std::uint64_t wanted_bytes_ = 0;  // 0: no segment asked for
+  bool large_groups_ = false;       // are to be expected in it
   JournalPosition persisted_;
   std::optional<Error> error_;
   bool no_space_ = false;  // at the last attempt

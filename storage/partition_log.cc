@@ -3,10 +3,6 @@
 #include <algorithm>
 
 namespace leat::storage {
-namespace {
-constexpr std::size_t kHeadBytes = 8;
-}
-
 JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, LeaderEpoch epoch,
                                      Bytes batch) {
   auto owner = std::make_shared_for_overwrite<std::byte[]>(kHeadBytes + batch.size());

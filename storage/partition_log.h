@@ -15,6 +15,7 @@ namespace leat::storage {
 
 // Entry kRecords: partition u32 | reserved u32 | batch, its base offset assigned.
 struct RecordsAppended {
+  static constexpr std::size_t kHeadBytes = 8;  // in front of the batch
   PartitionId partition;
   Bytes batch;  // borrows the entry
 

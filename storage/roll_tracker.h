@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "protocol/base/ids.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 
 namespace leat::storage {
 

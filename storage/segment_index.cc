@@ -7,7 +7,7 @@
 
 namespace leat::storage {
 namespace {
-constexpr std::uint32_t kFooterVersion = 2;
+constexpr std::uint32_t kFooterVersion = 3;
 }
 
 std::string Footer::encode() const {
@@ -19,6 +19,9 @@ std::string Footer::encode() const {
         .le(extent.next.value)
         .le(extent.bytes)
         .le(extent.max_timestamp_ms);
+  writer.le(static_cast<std::uint32_t>(large.size()));
+  for (const LargeShare& share : large)
+    writer.le(share.file.incarnation).le(share.file.segment).le(share.bytes).le(share.end);
   return std::string(as_text(writer.take()));
 }
 
@@ -36,6 +39,15 @@ Result<Footer> Footer::decode(std::string_view value, std::uint32_t segment) {
     extent.bytes = reader.le<std::uint64_t>();
     extent.max_timestamp_ms = reader.le<std::int64_t>();
     footer.ranges.push_back({partition, extent});
+  }
+  const auto files = reader.le<std::uint32_t>();
+  for (std::uint32_t i = 0; i < files && !reader.failed(); ++i) {
+    LargeShare share;
+    share.file.incarnation = reader.le<std::uint64_t>();
+    share.file.segment = reader.le<std::uint64_t>();
+    share.bytes = reader.le<std::uint64_t>();
+    share.end = reader.le<std::uint64_t>();
+    footer.large.push_back(share);
   }
   if (version != kFooterVersion || !reader.finished())
     return fail(ErrorCode::kCorruptStorage,

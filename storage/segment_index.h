@@ -14,6 +14,7 @@
 
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
+#include "storage/large/large_batches.h"
 #include "storage/retention/extents.h"
 
 namespace leat::storage {
@@ -27,7 +28,8 @@ struct Footer {
     Extent extent;
   };
   JournalPosition position;
-  std::vector<Range> ranges;  // those of a partition in the order of their offsets
+  std::vector<Range> ranges;      // those of a partition in the order of their offsets
+  std::vector<LargeShare> large;  // where its large batches lie
 
   std::string encode() const;
   static Result<Footer> decode(std::string_view value, std::uint32_t segment);

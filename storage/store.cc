@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "storage/keys.h"
-#include "storage/recovery/stored_rows.h"
 
 namespace leat::storage {
 namespace {
 
 constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 constexpr std::size_t kWriteBatchBytes = 4 << 20;
-constexpr std::size_t kMostReadBytes = 1 << 20;
+// A segment has so many times more in large batches, which are not in the memtable, before it ends.
+constexpr std::size_t kLargeShare = 4;
 
 std::string position_value(JournalPosition position) {
   std::byte bytes[8];
@@ -21,24 +21,6 @@ std::string position_value(JournalPosition position) {
 }
 
 }  // namespace
-
-// Batches on their way to a reader.
-struct Store::Gathered {
-  std::shared_ptr<std::vector<std::byte>> bytes = std::make_shared<std::vector<std::byte>>();
-  Offset next;
-  std::size_t left;
-
-  // Whether more may follow.
-  bool take(const RecordBatchView& batch) {
-    const std::size_t size = batch.bytes().size();
-    if (!bytes->empty() && size > left) left = 0;
-    if (left == 0) return false;
-    bytes->insert(bytes->end(), batch.bytes().begin(), batch.bytes().end());
-    next = batch.last_offset() + 1;
-    left -= std::min(left, size);
-    return left > 0;
-  }
-};
 
 bool Store::wants(Family family, JournalPosition position) const {
   return position > at_open_.of[static_cast<std::size_t>(family)];
@@ -52,6 +34,7 @@ Result<> Store::apply(std::span<const JournalEntry> entries) {
     if (auto ok = apply_one(entry, batch); !ok) return ok;
     applied_ = entry.position;
     const bool full = segment_bytes_ >= options_.roll_bytes ||
+                      segment_large_bytes_ >= kLargeShare * options_.roll_bytes ||
                       applied_ - rolled_ >= options_.roll_entries ||
                       std::exchange(roll_soon_, false);
     if (batch.GetDataSize() >= kWriteBatchBytes || full)
@@ -169,15 +152,20 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
     producers_.apply(records->partition, *view_of, entry.position);
   if (!wants(Family::kRecords, entry.position)) return {};
   const auto key = keys::record(segment_, records->partition, last);
-  const auto status = batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)),
-                                slice(as_text(records->batch)));
+  std::optional<LargeRef> large;
+  if (records->batch.size() >= options_.large_batch_bytes) large = large_.keep(entry, segment_);
+  const std::string row = large ? large->encode() : std::string();
+  const std::string_view value = large ? std::string_view(row) : as_text(records->batch);
+  const auto status =
+      batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), slice(value));
   if (!status.ok()) return fail(from_status(status, "applying records"));
   index_.add(records->partition, {.segment = segment_,
                                   .first = base,
                                   .next = last + 1,
                                   .bytes = records->batch.size(),
                                   .max_timestamp_ms = view_of->max_timestamp_ms()});
-  segment_bytes_ += records->batch.size();
+  segment_bytes_ += value.size();
+  if (large) segment_large_bytes_ += records->batch.size();
   return {};
 }
 
@@ -233,9 +221,11 @@ JournalPosition Store::held_by(Family family) const {
 
 Result<> Store::roll() {
   if (options_.at_point) options_.at_point("store.before_roll");
+  if (auto ok = when_there_is_space([&] { return large_.sync(); }); !ok) return ok;
   rocksdb::WriteBatch batch;
   const auto key = keys::footer(segment_);
-  const Footer footer{held_by(Family::kRecords), index_.ranges_of(segment_)};
+  const Footer footer{held_by(Family::kRecords), index_.ranges_of(segment_),
+                      large_.shares_of(segment_)};
   const auto status =
       batch.Put(rocks_->family(Family::kRecords), slice(keys::view(key)), footer.encode());
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
@@ -254,7 +244,7 @@ Result<> Store::roll() {
   if (auto ok = when_there_is_space([&] { return rocks_->write(batch); }); !ok) return ok;
   if (options_.at_point) options_.at_point("store.footer_written");
   ++segment_;
-  segment_bytes_ = 0;
+  segment_bytes_ = segment_large_bytes_ = 0;
   rolled_ = applied_;
   auto ok = when_there_is_space([&] { return rocks_->flush_all(); });
   if (options_.at_point) options_.at_point("store.after_roll");
@@ -292,103 +282,6 @@ void Store::flushed(Family family, std::uint64_t up_to) {
 JournalPosition Store::persisted() const {
   const std::lock_guard lock(mutex_);
   return persisted_.position;
-}
-
-Result<ReadResult> Store::read(PartitionId partition, Offset from, std::size_t max_bytes) const {
-  auto result = read_segments(partition, from, max_bytes);
-  // The log start may have moved meanwhile, and files have been dropped.
-  if (from < index_.span(partition).start) return fail(ErrorCode::kOffsetOutOfRange);
-  return result;
-}
-
-// What is intact in front of damage is served; damage answers whoever asks for it.
-Result<ReadResult> Store::read_segments(PartitionId partition, Offset from,
-                                        std::size_t max_bytes) const {
-  const auto places = index_.from(partition, from, max_bytes);
-  Gathered gathered{.next = from, .left = max_bytes};
-  if (places.size() > 1) gathered.bytes->reserve(std::min(max_bytes, kMostReadBytes));
-  for (auto place = places.begin(); place != places.end() && gathered.left > 0; ++place) {
-    auto ok = read_place(partition, *place, gathered);
-    if (!ok && gathered.bytes->empty()) return fail(ok.error());
-    if (!ok) break;
-  }
-  ReadResult result;
-  const Bytes all(*gathered.bytes);
-  if (!all.empty()) result.batches.push_back({std::move(gathered.bytes), all});
-  return result;
-}
-
-Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& place,
-                           Gathered& gathered) const {
-  const LooksAtRows looks;
-  // What the segment holds of the partition comes at once, and nothing behind it.
-  rocksdb::ReadOptions options;
-  const std::size_t most = std::min({place.bytes, gathered.left, kMostReadBytes});
-  options.readahead_size = most - std::min(most, Rocks::kBlockBytes);
-  options.fill_cache = false;
-  const OpenRows open = [&] {
-    return std::unique_ptr<rocksdb::Iterator>(
-        rocks_->db().NewIterator(options, rocks_->family(Family::kRecords)));
-  };
-  auto it = open();
-  Offset& next = gathered.next;
-  if (const auto known = damage_.find(partition, next)) return fail(known->error());
-  const auto key = keys::record(place.segment, partition, next);
-  const std::string_view prefix = keys::view(key).substr(0, keys::kRecordPrefixBytes);
-  const auto in_place = [&] { return it->Valid() && it->key().starts_with(slice(prefix)); };
-  for (it->Seek(slice(keys::view(key))); in_place(); it->Next()) {
-    const auto batch = check_row(view(it->key()), view(it->value()));
-    const Offset end = keys::last_offset_of(view(it->key())) + 1;
-    if (!batch) return damaged({partition, next, end, batch.error().detail});
-    const Offset base = batch->base_offset();
-    if (base > next || (base < next && !gathered.bytes->empty()))
-      return damaged({partition, next, base > next ? base : end, "they are missing"});
-    if (!gathered.take(*batch) || next >= place.next) return {};
-  }
-  Damage damage{partition, next, place.next, "they are missing"};
-  if (!it->status().ok()) {
-    damage.what = from_status(it->status(), "reading").detail;
-    options.readahead_size = 0;
-    it = skip_damage(open, keys::view(keys::record(place.segment, partition, next))).rows;
-    if (in_place())
-      if (const auto batch = check_row(view(it->key()), view(it->value())))
-        damage.next = std::max(next + 1, batch->base_offset());
-  }
-  return damaged(damage);
-}
-
-Result<> Store::damaged(const Damage& damage) const {
-  if (damage_.add(damage) && options_.on_damage) options_.on_damage(damage);
-  return fail(damage.error());
-}
-
-// Of a file of records, which offsets of which partitions: reading them tells.
-void Store::tell_damage(const RocksFile& file, const Error& error) const {
-  [[maybe_unused]] const auto told =
-      damaged({.what = "a file of " + file.family + ": " + error.detail});
-  if (file.family != keys::kRecordsFamily) return;
-  const std::uint32_t first = keys::segment_of(file.first_key);
-  const std::uint32_t last = keys::segment_of(file.last_key);
-  for (const auto& [partition, start] : index_.starts()) {
-    const Extents extents = index_.extents(partition);
-    for (const Extent& extent : extents.all())
-      if (extent.segment >= first && extent.segment <= last) read_through(partition, extent);
-  }
-}
-
-void Store::read_through(PartitionId partition, const Extent& extent) const {
-  for (Offset from = extent.first; from < extent.next;) {
-    const auto read = this->read(partition, from, kMostReadBytes);
-    const auto known = damage_.find(partition, from);
-    if (known) from = known->next;
-    if (known) continue;
-    if (!read || read->batches.empty()) return;
-    for (Bytes rest = read->batches.front().bytes; !rest.empty();) {
-      const auto batch = RecordBatchView::parse(rest);
-      from = batch->last_offset() + 1;
-      rest = rest.subspan(batch->bytes().size());
-    }
-  }
 }
 
 }  // namespace leat::storage

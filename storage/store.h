@@ -12,11 +12,12 @@
 #include <string>
 
 #include "storage/journal.h"
+#include "storage/large/large_batches.h"
 #include "storage/partition_log.h"
 #include "storage/recovery/damage.h"
 #include "storage/recovery/scrubber.h"
 #include "storage/retention/cleaner.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 #include "storage/roll_tracker.h"
 #include "storage/segment_index.h"
 #include "storage/state/end_store.h"
@@ -33,6 +34,10 @@ struct StoreOptions {
   std::size_t block_cache_bytes = 32 << 20;
   // A segment is rolled after so much payload, so many entries, or when the journal asks.
   std::size_t roll_bytes = 51 << 20;
+  // Batches of this size stay in the journal's segments, which get another name in
+  // `large_directory`; without a directory none does.
+  std::size_t large_batch_bytes = 32 << 10;
+  std::string journal_directory, large_directory;
   std::uint64_t roll_entries = 150'000;
   std::size_t producers = 10'000;  // ProducerStore's limit
   // Told, on any thread, when entries up to `position` have reached synced SSTs in every family.
@@ -79,6 +84,7 @@ class Store {
   bool roll_pending() const;
   std::uint64_t stored_bytes() const { return rocks_->stored_bytes(); }
   const Rocks& rocks() const { return *rocks_; }
+  LargeBatches& large() { return large_; }
   std::uint64_t scrubbed_bytes() const { return scrubber_ ? scrubber_->bytes() : 0; }
   std::size_t damage() const { return damage_.count(); }  // so much is known
   bool anything_to_roll() const { return applied_ > rolled_; }
@@ -96,7 +102,9 @@ class Store {
   };
 
   explicit Store(StoreOptions options)
-      : options_(std::move(options)), producers_(options_.producers) {}
+      : options_(std::move(options)),
+        large_(*options_.io, options_.journal_directory, options_.large_directory),
+        producers_(options_.producers) {}
   Result<> load_footers();
   Result<> load_positions();
   Result<> remove_leftovers();
@@ -113,14 +121,20 @@ class Store {
   Result<> when_there_is_space(const std::function<Result<>()>& step);
   void flushed(Family family, std::uint64_t up_to);
   struct Gathered;
+  std::unique_ptr<rocksdb::Iterator> rows(const SegmentIndex::Place& place,
+                                          std::size_t readahead) const;
+  std::vector<LargeRef> large_refs(PartitionId partition,
+                                   const std::vector<SegmentIndex::Place>& places, Offset from,
+                                   std::size_t max_bytes) const;
   Result<ReadResult> read_segments(PartitionId partition, Offset from, std::size_t max_bytes) const;
-  Result<> read_place(PartitionId partition, const SegmentIndex::Place& place,
-                      Gathered& gathered) const;
+  Result<> read_place(PartitionId partition, const SegmentIndex::Place& place, Gathered& gathered,
+                      int attempts) const;
   Result<> damaged(const Damage& damage) const;
   void tell_damage(const RocksFile& file, const Error& error) const;
   void read_through(PartitionId partition, const Extent& extent) const;
 
   StoreOptions options_;
+  LargeBatches large_;
   std::unique_ptr<Rocks> rocks_;
 
   // The store's thread.
@@ -128,7 +142,7 @@ class Store {
   ProducerStore producers_;  // which rows that makes
   EndStore ends_;
   std::uint32_t segment_ = 1;
-  std::size_t segment_bytes_ = 0;
+  std::size_t segment_bytes_ = 0, segment_large_bytes_ = 0;
   JournalPosition applied_, rolled_;
   Positions at_open_;
   LogStartStore starts_at_open_;

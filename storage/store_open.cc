@@ -45,11 +45,12 @@ Result<> Store::load_footers() {
     auto footer = Footer::decode(view(it->value()), found);
     if (!footer) return fail(footer.error());
     index_.load(*footer);
+    large_.load(found, footer->large);
     at_open_.of[static_cast<std::size_t>(Family::kRecords)] = footer->position;
     segment_ = at = found + 1;
   }
   if (!it->status().ok()) return fail(from_status(it->status(), "reading segment footers"));
-  return {};
+  return large_.check();
 }
 
 Result<> Store::load_positions() {
@@ -132,12 +133,13 @@ void Store::recovered() {
           },
       .at_point = options_.at_point};
   rocks_->recovered();
+  large_.recovered();
   const std::lock_guard lock(mutex_);
-  cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, std::move(options));
+  cleaner_ = std::make_unique<Cleaner>(*rocks_, index_, large_, std::move(options));
   cleaner_->look(persisted_);
   if (options_.scrub_rate == 0) return;
   scrubber_ = std::make_unique<Scrubber>(
-      *rocks_,
+      *rocks_, large_,
       ScrubberOptions{.bytes_per_second = options_.scrub_rate,
                       .interval = options_.scrub_interval,
                       .on_damage = [this](const RocksFile& file,

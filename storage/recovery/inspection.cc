@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "storage/partition_log.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 
 namespace leat::storage {
 namespace {
@@ -39,6 +39,7 @@ Result<Inspection> Inspection::run(FileIo& io, const std::string& path, const st
 }
 
 void Inspection::look(const std::string& rocksdb) {
+  large_ = std::make_unique<LargeBatches>(io_, directory_.journal(), directory_.large());
   check_rocks(rocksdb);
   check_journal();
   tell_lost();
@@ -64,12 +65,16 @@ void Inspection::check_rocks(const std::string& rocksdb) {
   rocks_open_ = true;
   check_files(**rocks);
   load_states(**rocks);
-  records_ = std::make_unique<RecordsWalk>([state = state_.get()](PartitionId partition) {
-    return state->log_starts.find(partition).offset;
-  });
+  records_ = std::make_unique<RecordsWalk>(
+      [state = state_.get()](PartitionId partition) {
+        return state->log_starts.find(partition).offset;
+      },
+      *large_);
   records_->run(**rocks);
   positions_[static_cast<std::size_t>(Family::kRecords)] = records_->position();
   for (const std::string& what : records_->other()) finding(what);
+  for (const auto& [segment, shares] : records_->large()) large_->load(segment, shares);
+  if (auto ok = large_->check(); !ok) finding(ok.error().detail);
 }
 
 void Inspection::check_files(const Rocks& rocks) {

@@ -46,6 +46,7 @@ class Inspection {
   bool lost_producers() const { return lost_producers_; }
   const State& state() const { return *state_; }
   const RecordsWalk& records() const { return *records_; }
+  const LargeBatches& large() const { return *large_; }
   bool exists(PartitionId partition) const;
   // Where a partition ends by all that is known of it, also by what nobody may serve.
   Offset known_end(PartitionId partition) const;
@@ -76,6 +77,7 @@ class Inspection {
   JournalPosition persisted_, known_last_;
   JournalPosition positions_[kFamilies];  // persisted, of each family
   std::unique_ptr<State> state_;
+  std::unique_ptr<LargeBatches> large_;
   std::unique_ptr<RecordsWalk> records_;
   EndStore ends_;
   struct Behind {

@@ -52,13 +52,13 @@ void RecordsWalk::row(std::string_view key, std::string_view value) {
   segment_.id = id;
   const PartitionId partition = keys::partition_of(key);
   if (partition == keys::kFooterPartition) return take_footer(value);
-  const auto batch = check_row(key, value);
+  const auto batch = check_row(key, value, large_);
   if (!batch) {
     segment_.bad[partition] = batch.error().detail;
     return;
   }
   ++batches_;
-  bytes_ += value.size();
+  bytes_ += batch->bytes().size();
   auto& runs = segment_.runs[partition];
   if (!runs.empty() && runs.back().next == batch->base_offset()) {
     runs.back().next = batch->last_offset() + 1;
@@ -82,6 +82,7 @@ void RecordsWalk::take_footer(std::string_view value) {
     return;
   }
   segment_.footer = true;
+  if (!footer->large.empty()) shares_[segment_.id] = footer->large;
   for (const auto& [partition, runs] : segment_.runs)
     for (const Run& run : runs) take(partition, run);
   std::map<PartitionId, Offset> ends;

@@ -11,8 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/large/large_batches.h"
 #include "storage/recovery/damage.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 #include "storage/segment_index.h"
 
 namespace leat::storage {
@@ -21,7 +22,7 @@ class RecordsWalk {
  public:
   // `start`: where the log of a partition begins, as far as the catalog's files know.
   using Start = std::function<Offset(PartitionId)>;
-  explicit RecordsWalk(Start start) : start_(std::move(start)) {}
+  RecordsWalk(Start start, const LargeBatches& large) : start_(std::move(start)), large_(large) {}
 
   void run(Rocks& rocks);
   // A batch behind the rows, from the journal.
@@ -38,7 +39,9 @@ class RecordsWalk {
   const std::vector<Damage>& untold() const { return untold_; }
   const std::vector<std::string>& other() const { return other_; }
   JournalPosition position() const { return position_; }  // of the newest footer
-  Offset next(PartitionId partition) const;               // where it ends
+  // Where footers say that large batches lie.
+  const std::map<std::uint32_t, std::vector<LargeShare>>& large() const { return shares_; }
+  Offset next(PartitionId partition) const;  // where it ends
   // Rows of it count for nothing: they are replayed, or were dropped.
   bool is_leftover(std::uint32_t segment) const { return leftovers_.contains(segment); }
   std::uint64_t batches() const { return batches_; }
@@ -67,6 +70,7 @@ class RecordsWalk {
   void lose(PartitionId partition, Offset first, Offset next, const std::string& why);
 
   const Start start_;
+  LargeReader large_;
   Segment segment_;
   std::string damage_;  // of the newest block that could not be read, in this segment or before it
   std::map<PartitionId, Offset> next_;
@@ -75,6 +79,7 @@ class RecordsWalk {
   std::vector<Damage> untold_;
   std::set<std::uint32_t> leftovers_;
   std::vector<std::string> other_;
+  std::map<std::uint32_t, std::vector<LargeShare>> shares_;
   JournalPosition position_;
   std::uint64_t batches_ = 0, bytes_ = 0;
 };

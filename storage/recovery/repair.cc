@@ -145,7 +145,7 @@ class Repair {
   Result<> swap() {
     if (auto ok = io_.make_directory(path_ + "/" + kDamagedDirectory); !ok) return ok;
     if (auto ok = io_.make_directory(aside()); !ok) return ok;
-    for (const char* name : {"FORMAT", "rocksdb", "journal"}) {
+    for (const char* name : {"FORMAT", "rocksdb", "journal", "large"}) {
       const auto there = io_.exists(path_ + "/" + name);
       if (there && !*there) continue;
       if (auto ok = io_.rename(path_ + "/" + name, aside() + "/" + name); !ok) return ok;

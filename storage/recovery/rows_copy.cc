@@ -99,10 +99,11 @@ Result<> RowsCopy::copy_records(Rocks& from) {
         from.db().NewIterator(options, from.family(Family::kRecords)));
   };
   auto it = open();
+  LargeReader large(found_.large());
   keys::RecordKey at{};
   for (it->SeekToFirst(); it->Valid() || !it->status().ok();) {
     if (it->Valid()) {
-      if (auto ok = copy_row(view(it->key()), view(it->value())); !ok) return ok;
+      if (auto ok = copy_row(view(it->key()), view(it->value()), large); !ok) return ok;
       at = behind(view(it->key()));
       it->Next();
       continue;
@@ -115,11 +116,11 @@ Result<> RowsCopy::copy_records(Rocks& from) {
   return flush();
 }
 
-Result<> RowsCopy::copy_row(std::string_view key, std::string_view value) {
+Result<> RowsCopy::copy_row(std::string_view key, std::string_view value, LargeReader& large) {
   if (keys::partition_of(key) == keys::kFooterPartition ||
       found_.records().is_leftover(keys::segment_of(key)))
     return {};
-  const auto batch = check_row(key, value);
+  const auto batch = check_row(key, value, large);
   if (!batch) return {};
   return take(keys::partition_of(key), *batch, position_ + 1);
 }

@@ -30,7 +30,7 @@ class RowsCopy {
   Result<> copy_states(Rocks& from, const std::string& to);
   Result<> copy_family(Rocks& from, Family family, Rocks& to);
   Result<> copy_records(Rocks& from);
-  Result<> copy_row(std::string_view key, std::string_view value);
+  Result<> copy_row(std::string_view key, std::string_view value, LargeReader& large);
   Result<> copy_journal();
   Result<> fill_ends();
   Result<> take(PartitionId partition, const RecordBatchView& batch, JournalPosition at);

@@ -12,7 +12,8 @@
 #include <thread>
 
 #include "protocol/base/clock.h"
-#include "storage/rocks.h"
+#include "storage/large/large_batches.h"
+#include "storage/rocks/rocks.h"
 
 namespace leat::storage {
 
@@ -28,8 +29,8 @@ struct ScrubberOptions {
 
 class Scrubber {
  public:
-  // `rocks` outlives it.
-  Scrubber(Rocks& rocks, ScrubberOptions options);
+  // Both outlive it.
+  Scrubber(Rocks& rocks, const LargeBatches& large, ScrubberOptions options);
   ~Scrubber();  // within one read
 
   std::uint64_t bytes() const { return bytes_; }  // looked at, so far
@@ -42,6 +43,7 @@ class Scrubber {
   bool is_there(const RocksFile& file) const;
 
   Rocks& rocks_;
+  const LargeBatches& large_;
   const ScrubberOptions options_;
   std::atomic<std::uint64_t> bytes_{0};
 

@@ -24,23 +24,26 @@ Result<> remove_tree(FileIo& io, const std::string& path) {
   return io.remove_directory(path);
 }
 
+template <class Pinned>
 class Pin {
  public:
-  explicit Pin(Journal& journal) : journal_(journal) { journal_.pin(); }
-  ~Pin() { journal_.unpin(); }
+  explicit Pin(Pinned& pinned) : pinned_(pinned) { pinned_.pin(); }
+  ~Pin() { pinned_.unpin(); }
   Pin(const Pin&) = delete;
   Pin& operator=(const Pin&) = delete;
 
  private:
-  Journal& journal_;
+  Pinned& pinned_;
 };
 
 }  // namespace
 
-Snapshots::Snapshots(SnapshotOptions options, FileIo& io, const Rocks& rocks, Journal& journal)
+Snapshots::Snapshots(SnapshotOptions options, FileIo& io, const Rocks& rocks, LargeBatches& large,
+                     Journal& journal)
     : options_(std::move(options)),
       io_(io),
       rocks_(rocks),
+      large_(large),
       journal_(journal),
       directory_(options_.data_dir + "/snapshots") {
   // What cannot be removed costs space, and no more; the next snapshot tries again, and says so.
@@ -98,12 +101,14 @@ Result<> Snapshots::check_place(const std::string& name) {
 Result<> Snapshots::fill(const std::string& directory) {
   if (auto ok = io_.make_directory(directory); !ok) return ok;
   const Pin pin(journal_);
+  const Pin pin_large(large_);
   if (auto ok = rocks_.checkpoint(directory + "/rocksdb"); !ok) return ok;
   point("snapshot.checkpoint");
   const auto sealed = journal_.seal();
   if (!sealed) return fail(sealed.error());
   point("snapshot.sealed");
   if (auto ok = link_journal(directory + "/journal", *sealed); !ok) return ok;
+  if (auto ok = link_large(directory + "/large"); !ok) return ok;
   point("snapshot.linked");
   return write_format(io_, directory);  // and syncs the directory
 }
@@ -115,6 +120,16 @@ Result<> Snapshots::link_journal(const std::string& directory, const Manifest& s
     if (auto ok = io_.link(options_.data_dir + "/journal" + name, directory + name); !ok) return ok;
   }
   return replace_file(io_, directory, kManifestName, sealed.encode());
+}
+
+// Those that nothing needs any more go when somebody starts from it.
+Result<> Snapshots::link_large(const std::string& directory) {
+  if (auto ok = io_.make_directory(directory); !ok) return ok;
+  const auto names = large_.names();
+  if (!names) return fail(names.error());
+  for (const std::string& name : *names)
+    if (auto ok = io_.link(large_.path(name), directory + "/" + name); !ok) return ok;
+  return io_.sync_directory(directory);
 }
 
 void Snapshots::point(const char* name) const {

@@ -9,7 +9,8 @@
 
 #include "storage/file_io.h"
 #include "storage/journal.h"
-#include "storage/rocks.h"
+#include "storage/large/large_batches.h"
+#include "storage/rocks/rocks.h"
 
 namespace leat::storage {
 
@@ -26,7 +27,8 @@ class Snapshots {
  public:
   // Removes what a crash left of unfinished ones. Everything outlives the snapshots; the journal
   // is closed before they are destroyed, or destruction waits for one that is being made.
-  Snapshots(SnapshotOptions options, FileIo& io, const Rocks& rocks, Journal& journal);
+  Snapshots(SnapshotOptions options, FileIo& io, const Rocks& rocks, LargeBatches& large,
+            Journal& journal);
   ~Snapshots();
 
   // Makes DATA_DIR/snapshots/`name`, which is a checked name. One at a time: a further one waits
@@ -39,11 +41,13 @@ class Snapshots {
   Result<> check_place(const std::string& name);
   Result<> fill(const std::string& directory);
   Result<> link_journal(const std::string& directory, const Manifest& sealed);
+  Result<> link_large(const std::string& directory);
   void point(const char* name) const;
 
   const SnapshotOptions options_;
   FileIo& io_;
   const Rocks& rocks_;
+  LargeBatches& large_;
   Journal& journal_;
   const std::string directory_;
   std::thread thread_;

@@ -2,9 +2,26 @@
 
 #include <string>
 
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
+
+#if defined(__SANITIZE_THREAD__)
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
+#endif
 
 namespace leat::storage {
+#if defined(__SANITIZE_THREAD__)
+LooksAtRows::LooksAtRows() {
+  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+}
+LooksAtRows::~LooksAtRows() {
+  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+}
+#else
+LooksAtRows::LooksAtRows() = default;
+LooksAtRows::~LooksAtRows() = default;
+#endif
+
 namespace {
 
 // A key of the records family as a number, in the same order.
@@ -25,9 +42,19 @@ keys::RecordKey key_of(KeyNumber number) {
 
 }  // namespace
 
-Result<RecordBatchView> check_row(std::string_view key, std::string_view value) {
-  auto batch = RecordBatchView::parse(as_bytes(value));
-  if (!batch || batch->bytes().size() != value.size() ||
+Result<RecordBatchView> check_row(std::string_view key, std::string_view value,
+                                  LargeReader& large) {
+  Bytes bytes = as_bytes(value);
+  if (const auto ref = LargeRef::decode(value)) {
+    const auto read = large.read(keys::partition_of(key), *ref);
+    if (!read)
+      return fail(read.error().code == ErrorCode::kNotFound ? ErrorCode::kCorruptStorage
+                                                            : read.error().code,
+                  read.error().detail);
+    bytes = *read;
+  }
+  auto batch = RecordBatchView::parse(bytes);
+  if (!batch || batch->bytes().size() != bytes.size() ||
       batch->last_offset() != keys::last_offset_of(key) ||
       batch->base_offset() > batch->last_offset())
     return fail(ErrorCode::kCorruptStorage, "the stored batch is malformed");

@@ -16,9 +16,10 @@ constexpr std::size_t kReadBytes = 1 << 20;
 
 }  // namespace
 
-Cleaner::Cleaner(Rocks& rocks, SegmentIndex& index, CleanerOptions options)
+Cleaner::Cleaner(Rocks& rocks, SegmentIndex& index, LargeBatches& large, CleanerOptions options)
     : rocks_(rocks),
       index_(index),
+      large_(large),
       options_(std::move(options)),
       thread_(start_thread("leat-cleaner", [this] { run(); })) {}
 
@@ -103,11 +104,16 @@ Result<bool> Cleaner::drop_dead(Persisted persisted) {
     const std::uint32_t first = begin->first, last = std::prev(it)->last;
     if (auto ok = rocks_.drop_segments(first, last); !ok) return fail(ok.error());
     index_.cleaned(first, last, persisted.position);
+    large_.release(first, last);
     dropped = true;
   }
   // What a spanning segment's neighbour holds may have gone with it.
   if (dropped && rocks_.records_files().size() == files.size()) return false;
   return dropped;
+}
+
+std::uint64_t Cleaner::bytes_of(const RecordsFile& file) const {
+  return file.bytes + large_.bytes(file.first, file.last);
 }
 
 // The first neighbours of which half or more is dead, or that are so small that they had better be
@@ -119,11 +125,12 @@ Result<bool> Cleaner::rewrite_worst(Persisted persisted) {
   };
   const auto half_dead = [&](const RecordsFile& file) {
     const auto space = index_.space(file.first, file.last);
-    return in_place(file) && space.live * 2 <= std::min(space.bytes, file.bytes) &&
-           file.bytes > options_.segment_bytes / kSmallShare / kSmallShare;
+    const std::uint64_t bytes = bytes_of(file);
+    return in_place(file) && space.live * 2 <= std::min(space.bytes, bytes) &&
+           bytes > options_.segment_bytes / kSmallShare / kSmallShare;
   };
   const auto small = [&](const RecordsFile& file) {
-    return in_place(file) && file.bytes < options_.segment_bytes / kSmallShare;
+    return in_place(file) && bytes_of(file) < options_.segment_bytes / kSmallShare;
   };
   std::vector<RecordsFile> chosen;
   const auto choose = [&](const auto& worth, std::size_t least) {
@@ -138,22 +145,35 @@ Result<bool> Cleaner::rewrite_worst(Persisted persisted) {
     }
   };
   choose(half_dead, 1);
+  const bool takes_in = !chosen.empty();
   if (chosen.empty()) choose(small, kFilesARewrite);
   if (chosen.empty()) return false;
-  LiveRows filter(index_, persisted.position);
+  LiveRows filter(index_, large_, persisted.position, takes_in);
   if (auto ok = rewrite(chosen, filter); !ok) return fail(ok.error());
   index_.cleaned(chosen.front().first, chosen.back().last, persisted.position);
   return true;
 }
 
 // RocksDB takes no writes any more once a rewrite has met damage, so that is looked for before.
-Result<> Cleaner::rewrite(const std::vector<RecordsFile>& files, RowFilter& filter) {
+Result<> Cleaner::rewrite(const std::vector<RecordsFile>& files, LiveRows& filter) {
   for (const RecordsFile& file : files)
     if (auto ok = rocks_.verify(file.path); !ok) {
       damaged_.insert(file.name);
       return ok;
     }
-  return rocks_.rewrite(files, filter);
+  std::uint32_t first = files.front().first, last = files.back().last;
+  for (const RocksFile& other : rocks_.files()) {
+    const bool one_of_them = std::ranges::any_of(
+        files, [&](const RecordsFile& file) { return other.path.ends_with(file.name); });
+    if (one_of_them || other.family != keys::kRecordsFamily) continue;
+    if (keys::segment_of(other.last_key) == first) ++first;
+    if (keys::segment_of(other.first_key) == last) --last;
+  }
+  filter.whole(first, last);
+  if (auto ok = rocks_.rewrite(files, filter); !ok) return ok;
+  if (filter.takes_in()) large_.release(first, last, filter.left());
+  for (const std::uint32_t segment : filter.gone()) large_.release(segment, segment);
+  return {};
 }
 
 // ---- key compaction ----
@@ -218,7 +238,7 @@ Result<> Cleaner::compact(const Compaction& compaction, Persisted persisted) {
     if (room && !*room) break;
   }
   if (to.empty()) return {};
-  CompactedRows filter(index_, persisted.position, keys, to, compaction.deletions_before);
+  CompactedRows filter(index_, large_, persisted.position, keys, to, compaction.deletions_before);
   const auto concerned = [&](const RecordsFile& file) {
     return file.last < persisted.segment && index_.holds_any(file.first, file.last, to);
   };

@@ -17,7 +17,7 @@
 
 #include "protocol/base/clock.h"
 #include "storage/retention/row_filters.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 #include "storage/roll_tracker.h"
 #include "storage/segment_index.h"
 #include "storage/storage.h"
@@ -41,7 +41,7 @@ struct CleanerOptions {
 class Cleaner {
  public:
   // All outlive the cleaner.
-  Cleaner(Rocks& rocks, SegmentIndex& index, CleanerOptions options);
+  Cleaner(Rocks& rocks, SegmentIndex& index, LargeBatches& large, CleanerOptions options);
   // Gives up what it is doing.
   ~Cleaner();
 
@@ -62,7 +62,8 @@ class Cleaner {
   Result<bool> drop_dead(Persisted persisted);
   Result<bool> rewrite_worst(Persisted persisted);
   Result<> compact(const Compaction& compaction, Persisted persisted);
-  Result<> rewrite(const std::vector<RecordsFile>& files, RowFilter& filter);
+  std::uint64_t bytes_of(const RecordsFile& file) const;  // its large batches included
+  Result<> rewrite(const std::vector<RecordsFile>& files, LiveRows& filter);
   bool lies_in_damaged(const std::vector<RecordsFile>& files, PartitionId partition,
                        Offset end) const;
   bool worth_compacting(PartitionId partition, Offset end) const;
@@ -70,6 +71,7 @@ class Cleaner {
 
   Rocks& rocks_;
   SegmentIndex& index_;
+  LargeBatches& large_;
   const CleanerOptions options_;
   // The cleaner's thread.
   std::map<PartitionId, Offset> compacted_;  // up to where

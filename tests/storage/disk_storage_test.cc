@@ -445,6 +445,7 @@ TEST_F(DiskStorageTest, TheCausesOfWritesAddUpToWhatTheKernelCounts) {
   if (::fcntl((*probe)->descriptor(), F_SETFL, flags | O_DIRECT) != 0)
     GTEST_SKIP() << "no direct writes here";
   const std::uint64_t before = bytes_written_by_process();
+  large_batch_bytes = 1 << 20;
   open();
   const PartitionId partition = create("orders");
   for (int i = 0; i < 1'000; ++i) append(partition, std::string(100'000, 'v'));

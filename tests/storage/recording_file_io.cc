@@ -54,6 +54,11 @@ class RecordingFile final : public File {
 
   Result<std::uint64_t> size() override { return under_->size(); }
   Result<> truncate(std::uint64_t bytes) override { return under_->truncate(bytes); }
+  Result<> allocate(std::uint64_t bytes) override {
+    if (io_.full_) return fail(ErrorCode::kNoSpace, "no room for " + path_);
+    if (io_.fails()) return fail(io_.fail_code_, "planted failure allocating " + path_);
+    return under_->allocate(bytes);
+  }
 
   const std::string& path() const { return path_; }
   // What the failure left of a write: blocks of it, each or none, on the disk for good.

@@ -263,6 +263,8 @@ TEST_F(RetentionTest, KeepsWhatTheTopicSaysAcrossRestarts) {
 
 // The 30-days topic beside the firehose.
 TEST_F(RetentionTest, SpaceComesBackFromBetweenWhatStays) {
+  large_batch_bytes = 1 << 20;
+  open();
   const PartitionId fire = create("fire", 1, {.retention = {.bytes = 2'000'000}});
   const PartitionId slow = create("slow");
   for (int i = 0; i < 60; ++i) {

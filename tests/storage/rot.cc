@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "protocol/base/assert.h"
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 
 namespace leat::test {
 namespace {
@@ -42,6 +42,7 @@ storage::StorageOptions OpenedStorage::options(const std::string& path) {
           .max_unpersisted_bytes = 8 << 20,
           .max_unpersisted_entries = 400,
           .journal_segment_bytes = 256 << 10,
+          .large_batch_bytes = 400,
           .reserve_bytes = 0};
 }
 

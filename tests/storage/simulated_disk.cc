@@ -68,6 +68,8 @@ class SimulatedFile final : public File {
     return ok;
   }
 
+  Result<> allocate(std::uint64_t bytes) override { return truncate(bytes); }
+
   // A durable write is in flight between the two. With the disk's lock held.
   void begin_through(std::uint64_t at, Bytes bytes) { node_->content.write(at, bytes, true); }
   Result<> end_through(std::uint64_t at, std::size_t bytes) {

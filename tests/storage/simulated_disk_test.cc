@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 
 namespace leat::test {
 namespace {

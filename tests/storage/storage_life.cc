@@ -27,7 +27,8 @@ storage::StorageOptions small_options() {
           .memory_bytes = 8 << 20,
           .max_unpersisted_bytes = 1 << 20,
           .max_unpersisted_entries = 240,
-          .journal_segment_bytes = 64 << 10};
+          .journal_segment_bytes = 64 << 10,
+          .large_batch_bytes = 1'000};
 }
 
 }  // namespace

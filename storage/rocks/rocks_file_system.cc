@@ -1,4 +1,4 @@
-#include "storage/rocks_file_system.h"
+#include "storage/rocks/rocks_file_system.h"
 
 #include <algorithm>
 #include <cstdarg>

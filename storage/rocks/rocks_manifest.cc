@@ -1,4 +1,4 @@
-#include "storage/recovery/rocks_manifest.h"
+#include "storage/rocks/rocks_manifest.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "storage/rocks.h"
+#include "storage/rocks/rocks.h"
 
 #include <algorithm>
 #include <array>
@@ -12,28 +12,11 @@
 #include <rocksdb/utilities/checkpoint.h>
 
 #include "storage/keys.h"
-#include "storage/recovery/rocks_manifest.h"
-#include "storage/rocks_file_system.h"
+#include "storage/rocks/rocks_file_system.h"
+#include "storage/rocks/rocks_manifest.h"
 #include "storage/thread.h"
 
-#if defined(__SANITIZE_THREAD__)
-extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
-extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
-#endif
-
 namespace leat::storage {
-#if defined(__SANITIZE_THREAD__)
-LooksAtRows::LooksAtRows() {
-  AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-}
-LooksAtRows::~LooksAtRows() {
-  AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-}
-#else
-LooksAtRows::LooksAtRows() = default;
-LooksAtRows::~LooksAtRows() = default;
-#endif
-
 struct Rocks::Shared {
   std::function<void(Family, std::uint64_t)> on_flushed;
   std::atomic<std::uint64_t> flushed{0}, rewritten{0};
@@ -409,33 +392,6 @@ Result<> Rocks::remove_records(std::string_view begin, std::string_view end) {
   const auto status = batch.DeleteRange(family(Family::kRecords), slice(begin), slice(end));
   if (!status.ok()) return fail(from_status(status, "removing leftovers"));
   return write(batch);
-}
-
-Result<> RocksFamilyReader::each(
-    std::string_view prefix,
-    const std::function<Result<>(std::string_view, std::string_view)>& row) const {
-  std::unique_ptr<rocksdb::Iterator> it(
-      rocks_.db().NewIterator(rocksdb::ReadOptions(), rocks_.family(family_)));
-  for (it->Seek(slice(prefix)); it->Valid() && it->key().starts_with(slice(prefix)); it->Next())
-    if (auto ok = row(view(it->key()), view(it->value())); !ok) return ok;
-  if (!it->status().ok()) return fail(from_status(it->status(), "reading RocksDB"));
-  return {};
-}
-
-Result<std::string> RocksFamilyReader::get(std::string_view key) const {
-  std::string value;
-  const auto status =
-      rocks_.db().Get(rocksdb::ReadOptions(), rocks_.family(family_), slice(key), &value);
-  if (status.IsNotFound()) return std::string();
-  if (!status.ok()) return fail(from_status(status, "reading RocksDB"));
-  return value;
-}
-
-void RocksFamilyWriter::put(std::string_view key, std::string_view value) {
-  batch_.Put(handle_, slice(key), slice(value)).PermitUncheckedError();
-}
-void RocksFamilyWriter::remove(std::string_view key) {
-  batch_.Delete(handle_, slice(key)).PermitUncheckedError();
 }
 
 }  // namespace leat::storage

@@ -15,8 +15,8 @@
 #include <rocksdb/write_batch.h>
 
 #include "storage/file_io.h"
-#include "storage/late_failures.h"
-#include "storage/recovery/kept_files.h"
+#include "storage/rocks/kept_files.h"
+#include "storage/rocks/late_failures.h"
 #include "storage/state/family.h"
 
 namespace leat::storage {
@@ -55,16 +55,6 @@ struct RecordsFile {
   std::string name, path;
   std::uint64_t bytes;
   std::uint32_t first, last;  // segments it has rows of
-};
-
-// While it lives, this thread may look at rows where RocksDB's memtables hold them: another thread
-// handed them over by RocksDB's atomics, which the thread sanitizer does not see in Debian's build.
-class LooksAtRows {
- public:
-  LooksAtRows();
-  ~LooksAtRows();
-  LooksAtRows(const LooksAtRows&) = delete;
-  LooksAtRows& operator=(const LooksAtRows&) = delete;
 };
 
 // Which rows a rewrite leaves out or changes: asked in the order of the keys, on the thread that
