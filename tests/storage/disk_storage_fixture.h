@@ -58,6 +58,7 @@ class DiskStorageTest : public ::testing::Test {
         .data_dir = directory / "data",
         .memory_bytes = memory_bytes,
         .max_unpersisted_entries = max_unpersisted_entries,
+        .journal_segment_bytes = journal_segment_bytes,
         .large_batch_bytes = large_batch_bytes,
         .scrub_rate = scrub_rate,
         .scrub_interval = std::chrono::milliseconds(50),
@@ -173,6 +174,7 @@ class DiskStorageTest : public ::testing::Test {
   FileIo* io = &real_file_io();
   std::size_t memory_bytes = 64 << 20;
   std::uint64_t max_unpersisted_entries = 500'000;
+  std::size_t journal_segment_bytes = StorageOptions().journal_segment_bytes;
   std::size_t large_batch_bytes = StorageOptions().large_batch_bytes;
   std::size_t scrub_rate = 0;
   std::function<void(std::string_view)> on_point;  // set before open(), as StorageOptions::at_point

@@ -48,6 +48,8 @@ class RecordingFileIo final : public storage::FileIo {
   std::uint64_t changes() const;  // counted since fail_at()
   // A disk that is full: what is there can be written to, and nothing can grow. Any thread.
   void set_full(bool full) { full_ = full; }
+  // As FAT, which knows no second names. Any thread.
+  void refuse_links() { links_ = false; }
   // What it says is free; all there is, if more. Any thread.
   void set_free(std::uint64_t bytes) { free_ = bytes; }
   // Writes of a queue end in an order that `seed` decides, and not before several are in flight if
@@ -67,6 +69,7 @@ class RecordingFileIo final : public storage::FileIo {
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& path) override;
   Result<> link(const std::string& from, const std::string& to) override {
+    if (!links_) return fail(ErrorCode::kNotAllowed, "no second name for " + from);
     return under_.link(from, to);
   }
   Result<std::uint64_t> links(const std::string& path) override { return under_.links(path); }
@@ -113,7 +116,7 @@ class RecordingFileIo final : public storage::FileIo {
   std::shared_ptr<Content> content_of(const std::string& path, bool existed);
 
   storage::FileIo& under_;
-  std::atomic<bool> full_{false};
+  std::atomic<bool> full_{false}, links_{true};
   std::atomic<std::uint64_t> free_{UINT64_MAX};
   mutable std::mutex mutex_;
   std::vector<Recorded> recorded_;
