@@ -130,7 +130,7 @@ Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& pla
 
 Result<> Store::damaged(const Damage& damage) const {
   // What retention has taken meanwhile is missing, but not lost.
-  const bool gone = damage.partition && damage.next <= index_.span(*damage.partition).start;
+  const bool gone = damage.partition && damage.first < index_.span(*damage.partition).start;
   if (!gone && damage_.add(damage) && options_.on_damage) options_.on_damage(damage);
   return fail(damage.error());
 }

@@ -72,6 +72,7 @@ class Repair {
     if (found_->lost_topics())
       return fail(ErrorCode::kCorruptStorage,
                   "which topics there are cannot be read; restore the directory from a backup");
+    if (auto ok = check_room(); !ok) return ok;
     if (auto ok = copy_rows(from); !ok) return ok;
     if (auto ok = write_journal(); !ok) return ok;
     return swap();
@@ -105,6 +106,19 @@ class Repair {
     if (found_->rocks_open()) return {};
     return fail(ErrorCode::kCorruptStorage,
                 "RocksDB cannot be opened; restore the directory from a backup");
+  }
+
+  // What is copied lies beside what there is until somebody removes that.
+  Result<> check_room() {
+    constexpr std::uint64_t kMiB = 1 << 20;
+    const auto free = io_.free_bytes(path_);
+    const std::uint64_t needed = found_->records().bytes() + kFirstSegmentBytes;
+    if (!free || *free >= needed) return {};
+    return fail(ErrorCode::kNoSpace,
+                "a repair copies what is intact of '" + path_ + "', some " +
+                    std::to_string(needed / kMiB + 1) + " MiB, and " +
+                    std::to_string(*free / kMiB) +
+                    " MiB are free; make room, or move the directory to a larger disk");
   }
 
   Result<> copy_rows(const std::string& from) {

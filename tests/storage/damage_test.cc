@@ -5,6 +5,7 @@
 
 #include "storage/recovery/repair.h"
 #include "tests/storage/disk_storage_fixture.h"
+#include "tests/storage/recording_file_io.h"
 
 namespace leat::storage {
 namespace {
@@ -122,6 +123,27 @@ TEST_F(DamageTest, ARepairGivesNoOffsetAgain) {
   settle();
   EXPECT_EQ(storage->bounds(hurt).high_watermark, Offset(11));
   EXPECT_TRUE(fs::exists(directory / "data/damaged"));
+}
+
+TEST_F(DamageTest, ARepairSaysBeforehandThatThereIsTooLittleRoom) {
+  open();
+  fill("hurt", 3'000);
+  for (int roll = 0; roll < 2; ++roll) fill_until_rolled();
+  storage.reset();
+  damage_file_with(rocksdb(), "hurt-150-");
+  test::RecordingFileIo small(real_file_io());
+  small.set_free(1 << 20);
+  const auto repair = [&] {
+    return repair_directory(small, directory / "data", WallTime(), [](auto) {});
+  };
+  const auto refused = repair();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kNoSpace);
+  EXPECT_NE(refused.error().detail.find(" MiB are free"), std::string::npos);
+  EXPECT_TRUE(fs::exists(rocksdb()));
+  EXPECT_FALSE(fs::exists(directory / "data/damaged"));
+  small.set_free(UINT64_MAX);
+  EXPECT_TRUE(repair());
 }
 
 TEST_F(DamageTest, TheScrubberFindsWhatNobodyReads) {

@@ -55,6 +55,7 @@ class RecordingFile final : public File {
   Result<std::uint64_t> size() override { return under_->size(); }
   Result<> truncate(std::uint64_t bytes) override { return under_->truncate(bytes); }
   Result<> allocate(std::uint64_t bytes) override {
+    if (!io_.allocates_) return fail(ErrorCode::kUnsupportedRequest, "allocating " + path_);
     if (io_.full_) return fail(ErrorCode::kNoSpace, "no room for " + path_);
     if (io_.fails()) return fail(io_.fail_code_, "planted failure allocating " + path_);
     return under_->allocate(bytes);

@@ -48,8 +48,9 @@ class RecordingFileIo final : public storage::FileIo {
   std::uint64_t changes() const;  // counted since fail_at()
   // A disk that is full: what is there can be written to, and nothing can grow. Any thread.
   void set_full(bool full) { full_ = full; }
-  // As FAT, which knows no second names. Any thread.
+  // As FAT, which knows no second names and allocates nothing beforehand. Any thread.
   void refuse_links() { links_ = false; }
+  void refuse_allocation() { allocates_ = false; }
   // What it says is free; all there is, if more. Any thread.
   void set_free(std::uint64_t bytes) { free_ = bytes; }
   // Writes of a queue end in an order that `seed` decides, and not before several are in flight if
@@ -116,7 +117,7 @@ class RecordingFileIo final : public storage::FileIo {
   std::shared_ptr<Content> content_of(const std::string& path, bool existed);
 
   storage::FileIo& under_;
-  std::atomic<bool> full_{false}, links_{true};
+  std::atomic<bool> full_{false}, links_{true}, allocates_{true};
   std::atomic<std::uint64_t> free_{UINT64_MAX};
   mutable std::mutex mutex_;
   std::vector<Recorded> recorded_;
