@@ -12,8 +12,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/storage/simulated_disk.h"
-#include "tests/storage/storage_life.h"
+#include "tests/storage/simulation/simulated_disk.h"
+#include "tests/storage/simulation/storage_life.h"
 
 namespace leat::test {
 namespace {

@@ -10,7 +10,7 @@
 #include "storage/journal.h"
 #include "storage/partition_log.h"
 #include "storage/store_thread.h"
-#include "tests/storage/simulated_disk.h"
+#include "tests/storage/simulation/simulated_disk.h"
 
 namespace leat::test {
 namespace {

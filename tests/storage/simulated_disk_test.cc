@@ -1,5 +1,5 @@
 // The simulated disk itself: what a crash may leave of it, and what it may not.
-#include "tests/storage/simulated_disk.h"
+#include "tests/storage/simulation/simulated_disk.h"
 
 #include <algorithm>
 #include <set>

@@ -1,4 +1,4 @@
-#include "tests/storage/simulated_disk.h"
+#include "tests/storage/simulation/simulated_disk.h"
 
 #include <algorithm>
 #include <chrono>

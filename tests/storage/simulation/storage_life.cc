@@ -1,4 +1,4 @@
-#include "tests/storage/storage_life.h"
+#include "tests/storage/simulation/storage_life.h"
 
 #include <chrono>
 

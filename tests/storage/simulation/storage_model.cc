@@ -1,4 +1,4 @@
-#include "tests/storage/storage_model.h"
+#include "tests/storage/simulation/storage_model.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "tests/storage/simulated_content.h"
+#include "tests/storage/simulation/simulated_content.h"
 
 #include <algorithm>
 #include <cstring>

@@ -11,8 +11,8 @@
 #include <string>
 
 #include "storage/disk_storage.h"
-#include "tests/storage/simulated_disk.h"
-#include "tests/storage/storage_model.h"
+#include "tests/storage/simulation/simulated_disk.h"
+#include "tests/storage/simulation/storage_model.h"
 
 namespace leat::test {
 

@@ -21,7 +21,7 @@
 
 #include "protocol/base/random.h"
 #include "storage/write_queue.h"
-#include "tests/storage/simulated_content.h"
+#include "tests/storage/simulation/simulated_content.h"
 
 namespace leat::test {
 
