@@ -55,6 +55,17 @@ bool Scrubber::is_there(const RocksFile& file) const {
                              [&](const RocksFile& one) { return one.path == file.path; });
 }
 
+// How much of it lies elsewhere. A row that nobody can read any more may have outlived the file it
+// tells of.
+Result<std::size_t> Scrubber::scrub_row(std::string_view key, std::string_view value,
+                                        LargeReader& large) const {
+  const auto ref = LargeRef::decode(value);
+  const auto needed = [&] { return !ref || large_.needs(ref->file); };
+  if (!needed()) return 0;
+  if (auto ok = check_row(key, value, large); !ok && needed()) return fail(ok.error());
+  return ref ? ref->batch_bytes() : 0;
+}
+
 // Row by row, so that it can pause and stop in between: RocksDB's own check of a file does neither.
 Result<> Scrubber::scrub(const RocksFile& file) {
   rocksdb::SstFileReader reader(rocks_.file_options());
@@ -69,13 +80,11 @@ Result<> Scrubber::scrub(const RocksFile& file) {
     bytes += it->key().size() + it->value().size();
     const bool batch = file.family == keys::kRecordsFamily &&
                        keys::partition_of(view(it->key())) != keys::kFooterPartition;
-    const auto ref = batch ? LargeRef::decode(view(it->value())) : std::nullopt;
-    if (ref) bytes += ref->bytes;
-    // A row that nobody can read any more may have outlived its file.
-    if (batch && (!ref || large_.needs(ref->file)))
-      if (auto ok = check_row(view(it->key()), view(it->value()), large);
-          !ok && (!ref || large_.needs(ref->file)))
-        return fail(ok.error());
+    if (batch) {
+      const auto looked_at = scrub_row(view(it->key()), view(it->value()), large);
+      if (!looked_at) return fail(looked_at.error());
+      bytes += *looked_at;
+    }
     if (bytes < kBytesAtOnce) continue;
     bytes_ += bytes;
     const Duration due = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(

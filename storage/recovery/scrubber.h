@@ -9,6 +9,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "protocol/base/clock.h"
@@ -40,6 +41,8 @@ class Scrubber {
   bool pause(Duration time);  // false: stopping
   void pass();
   Result<> scrub(const RocksFile& file);
+  Result<std::size_t> scrub_row(std::string_view key, std::string_view value,
+                                LargeReader& large) const;
   bool is_there(const RocksFile& file) const;
 
   Rocks& rocks_;
