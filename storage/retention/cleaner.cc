@@ -9,7 +9,7 @@
 namespace leat::storage {
 namespace {
 
-constexpr std::size_t kFilesARewrite = 8;
+constexpr std::ptrdiff_t kFilesARewrite = 8;
 constexpr std::size_t kSmallShare = 8;  // a file of less than this share of a segment is small
 
 constexpr std::size_t kReadBytes = 1 << 20;
@@ -133,14 +133,17 @@ Result<bool> Cleaner::rewrite_worst(Persisted persisted) {
     return in_place(file) && bytes_of(file) < options_.segment_bytes / kSmallShare;
   };
   std::vector<RecordsFile> chosen;
-  const auto choose = [&](const auto& worth, std::size_t least) {
+  const std::uint64_t most = kFilesARewrite * options_.segment_bytes;
+  const auto choose = [&](const auto& worth, std::ptrdiff_t least) {
     for (auto it = files.begin(); it != files.end() && chosen.empty();) {
       const auto begin = std::find_if(it, files.end(), worth);
       it = begin;
-      while (it != files.end() && worth(*it) &&
-             it - begin < static_cast<std::ptrdiff_t>(kFilesARewrite))
-        ++it;
-      if (it - begin >= static_cast<std::ptrdiff_t>(least)) chosen.assign(begin, it);
+      std::uint64_t live = 0;  // two copies of it are there until the rewrite ends
+      for (; it != files.end() && worth(*it); ++it) {
+        if (it - begin == kFilesARewrite || live >= most) break;
+        live += index_.space(it->first, it->last).live;
+      }
+      if (it - begin >= least) chosen.assign(begin, it);
       if (begin == it) break;
     }
   };
@@ -245,7 +248,7 @@ Result<> Cleaner::compact(const Compaction& compaction, Persisted persisted) {
   for (auto it = files.begin(); it != files.end();) {
     const auto begin = std::find_if(it, files.end(), concerned);
     if (begin == files.end()) break;
-    const auto most = std::min<std::ptrdiff_t>(files.end() - begin, kFilesARewrite);
+    const auto most = std::min(files.end() - begin, kFilesARewrite);
     it = std::find_if_not(begin, begin + most, concerned);
     if (auto ok = rewrite({begin, it}, filter); !ok) return ok;
     for (const auto& [partition, extent, left] : filter.take_shrunk()) {
