@@ -73,7 +73,15 @@ void Inspection::check_rocks(const std::string& rocksdb) {
   records_->run(**rocks);
   positions_[static_cast<std::size_t>(Family::kRecords)] = records_->position();
   for (const std::string& what : records_->other()) finding(what);
-  for (const auto& [segment, shares] : records_->large()) large_->load(segment, shares);
+  std::set<LargeFile> files;
+  for (const auto& [segment, shares] : records_->large()) {
+    large_->load(segment, shares);
+    for (const LargeShare& share : shares) {
+      files.insert(share.file);
+      file_bytes_ += share.bytes;
+    }
+  }
+  files_ += files.size();
   if (auto ok = large_->check(); !ok) finding(ok.error().detail);
 }
 

@@ -190,6 +190,14 @@ TEST_F(LargeBatchesTest, AMissingOrCutFileIsRefusedByNameAndARepairSaysWhatIsLos
   const fs::path file = file_with("hurt-100-");
   ASSERT_FALSE(file.empty());
   storage.reset();
+  {
+    const auto sound = Inspection::run(*io, directory / "data", [](std::string_view line) {
+      ADD_FAILURE() << "complains of what is whole: " << line;
+    });
+    ASSERT_TRUE(sound) << sound.error().message();
+    const std::string summary = sound->summary();
+    EXPECT_GT(std::stoull(summary.substr(summary.find(" bytes=") + 7)), 15'000'000u) << summary;
+  }
   const auto size = fs::file_size(file);
   fs::resize_file(file, size / 2);
   auto opened = DiskStorage::open(options(), *io, [] {});
