@@ -54,6 +54,23 @@ int interrupted() {
   return g_signal == 0 ? 0 : 128 + g_signal;
 }
 
+namespace {
+
+// Which verbs there are, where one is missing or is none.
+std::string verb_needed(const CLI::App& whole) {
+  const CLI::App* app = &whole;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  std::string verbs;
+  for (const CLI::App* verb : app->get_subcommands([](const CLI::App*) { return true; }))
+    verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  const std::string name = app == &whole ? "leat" : "leat " + app->get_name();
+  const std::vector<std::string> rest = whole.remaining(true);
+  const std::string found = rest.empty() ? "" : name + " has no '" + rest.front() + "'; ";
+  return found + name + " takes one of: " + verbs;
+}
+
+}  // namespace
+
 }  // namespace leat::tool
 
 int main(int argc, char** argv) {
@@ -94,6 +111,9 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
     return app.exit(done);
+  } catch (const CLI::RequiredError& error) {
+    const bool verb = std::string_view(error.what()).find("subcommand") != std::string_view::npos;
+    return usage_failed(verb ? verb_needed(app) : error.what());
   } catch (const CLI::ParseError& error) {
     return usage_failed(error.what());
   }

@@ -56,6 +56,9 @@ exits 2 "did you mean --data-dir?" leatd --data-dri x
 exits 2 "limits.batch_bytes" leatd --dev --limits-frame-bytes 1MiB
 exits 2 "reactor" leatd --dev --reactor select
 exits 3 "is leatd running there" leat ping
+exits 2 "leat topic has no 'delete'; leat topic takes one of: create, ls, info, edit, trim, purge, rm" \
+  leat topic delete x
+exits 2 "leat takes one of: topic, produce, consume" leat
 
 # ---- by hand ----
 start --data-dir "$directory/data"
