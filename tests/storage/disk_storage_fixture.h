@@ -57,6 +57,7 @@ class DiskStorageTest : public ::testing::Test {
     return {
         .data_dir = directory / "data",
         .memory_bytes = memory_bytes,
+        .max_unpersisted_bytes = max_unpersisted_bytes,
         .max_unpersisted_entries = max_unpersisted_entries,
         .journal_segment_bytes = journal_segment_bytes,
         .large_batch_bytes = large_batch_bytes,
@@ -173,6 +174,7 @@ class DiskStorageTest : public ::testing::Test {
   TemporaryDirectory directory;
   FileIo* io = &real_file_io();
   std::size_t memory_bytes = 64 << 20;
+  std::uint64_t max_unpersisted_bytes = StorageOptions().max_unpersisted_bytes;
   std::uint64_t max_unpersisted_entries = 500'000;
   std::size_t journal_segment_bytes = StorageOptions().journal_segment_bytes;
   std::size_t large_batch_bytes = StorageOptions().large_batch_bytes;
