@@ -9,7 +9,7 @@
 #include "storage/keys.h"
 #include "tests/storage/disk_storage_fixture.h"
 #include "tests/storage/recording_file_io.h"
-#include "tests/storage/simulated_disk.h"
+#include "tests/storage/simulation/simulated_disk.h"
 
 namespace leat::storage {
 namespace {
