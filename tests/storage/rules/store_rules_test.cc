@@ -186,6 +186,7 @@ TEST_F(StoreRulesOnDisk, WhatIsNotDurableIsNotApplied) {
   open();
   const PartitionId partition = create("t");
   settle();
+  storage.reset();  // before what its threads look at
   std::atomic<int> applied{0};
   on_point = [&](std::string_view point) { applied += point == "store.before_apply"; };
   test::RecordingFileIo disk(real_file_io());
