@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,21 +35,25 @@ double thread_seconds() {
 // finish(), which the scenario calls on the reactor's thread.
 class Scenario : public reactor::ReactorHandler {
  public:
-  explicit Scenario(std::size_t connections) : connections_(connections) {}
+  explicit Scenario(std::size_t connections, bool unix_socket = false)
+      : connections_(connections), unix_socket_(unix_socket) {}
 
   // Nanoseconds of the reactor's thread per `unit`.
   double run(ReactorKind kind) {
     auto opened = reactor::open_reactor(kind, {}, clock_);
     if (!opened) throw std::runtime_error(opened.error().message());
     reactor_ = std::move(opened->reactor);
-    const auto address = reactor_->listen({.host = "127.0.0.1"});
+    const std::string path = "reactors." + std::to_string(::getpid());
+    const auto address = reactor_->listen(unix_socket_ ? reactor::Address{.unix_path = path}
+                                                       : reactor::Address{.host = "127.0.0.1"});
     if (!address) throw std::runtime_error(address.error().message());
     std::thread thread([this] { reactor_->run(*this); });
     std::vector<int> peers;
-    for (std::size_t i = 0; i < connections_; ++i) peers.push_back(connect(address->port));
+    for (std::size_t i = 0; i < connections_; ++i) peers.push_back(connect(*address));
     serve_peers(peers);
     thread.join();
     for (const int fd : peers) ::close(fd);
+    if (unix_socket_) ::unlink(path.c_str());
     return 1e9 * (end_ - begin_) / static_cast<double>(units_);
   }
 
@@ -81,18 +86,29 @@ class Scenario : public reactor::ReactorHandler {
   std::atomic<bool> done_{false};
 
  private:
-  static int connect(std::uint16_t port) {
+  static int connect(const reactor::Address& address) {
+    if (!address.unix_path.empty()) {
+      sockaddr_un name{};
+      name.sun_family = AF_UNIX;
+      address.unix_path.copy(name.sun_path, sizeof name.sun_path - 1);
+      return connect(AF_UNIX, name);
+    }
     sockaddr_in name{};
     name.sin_family = AF_INET;
-    name.sin_port = htons(port);
+    name.sin_port = htons(address.port);
     name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(AF_INET, name);
+  }
+  template <class Name>
+  static int connect(int family, const Name& name) {
+    const int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0)
-      throw std::runtime_error("connecting over loopback");
+      throw std::runtime_error("connecting within the machine");
     return fd;
   }
 
   std::size_t connections_;
+  bool unix_socket_;
   double begin_ = 0, end_ = 0;
   std::uint64_t units_ = 1;
 };
@@ -119,7 +135,7 @@ void read_all(const std::vector<int>& peers, const Done& done, const Answer& ans
 // The same small slice to every connection, again and again: what subscribers of one topic get.
 class FanOut final : public Scenario {
  public:
-  FanOut() : Scenario(kConnections) {}
+  explicit FanOut(bool unix_socket) : Scenario(kConnections, unix_socket) {}
 
  private:
   static constexpr std::size_t kConnections = 256, kRounds = 1'000;
@@ -216,7 +232,9 @@ int main() {
     std::printf("%-46s %10s %10s %12s %8s\n", "thread CPU ns, best of 3", "epoll", "uring", "per",
                 "ratio");
     compare("fan-out, 128 B to 256 connections", "delivery",
-            [] { return std::make_unique<FanOut>(); });
+            [] { return std::make_unique<FanOut>(false); });
+    compare("fan-out, 128 B to 256 Unix connections", "delivery",
+            [] { return std::make_unique<FanOut>(true); });
     compare("request and reply, 1 KiB, 1 connection", "request",
             [] { return std::make_unique<Echo>(1); });
     compare("request and reply, 1 KiB, 64 connections", "request",
