@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/bare_sends.h"
 #include "server/reactor/open_reactor.h"
 
 namespace leat::bench {
@@ -235,6 +236,8 @@ int main() {
             [] { return std::make_unique<FanOut>(false); });
     compare("fan-out, 128 B to 256 Unix connections", "delivery",
             [] { return std::make_unique<FanOut>(true); });
+    compare("the same over TCP, bare: send() and a ring", "delivery",
+            [] { return std::make_unique<BareSends>(); });
     compare("request and reply, 1 KiB, 1 connection", "request",
             [] { return std::make_unique<Echo>(1); });
     compare("request and reply, 1 KiB, 64 connections", "request",
