@@ -1,5 +1,6 @@
 // The journal's files: which are in use, which comes next. A thread of its own writes the next one
-// ahead of need (pre-written blocks are what makes a durable write quick) and recycles those whose
+// ahead of need (pre-written blocks are what makes a durable write quick; for large groups it is
+// allocated) and recycles those whose
 // entries RocksDB has persisted. A segment is in the synced manifest before its first group. Where
 // there is no space for the next one, whoever needs it waits until there is. A file with a second
 // name is a snapshot's, too: it is never written, cut or recycled, only unlinked.

@@ -207,9 +207,10 @@ void LargeBatches::unpin() {
   remove_unneeded();
 }
 
-bool LargeBatches::needs(const LargeFile& file) const {
+bool LargeBatches::needs(std::uint32_t segment, const LargeFile& file) const {
   const std::lock_guard lock(mutex_);
-  return needed_.contains(file);
+  const auto found = segments_.find(segment);
+  return found != segments_.end() && found->second.contains(file);
 }
 
 Result<std::vector<std::string>> LargeBatches::names() const {
@@ -231,26 +232,29 @@ void LargeBatches::read(std::span<ReadQueue::Read> reads) const {
   reads_->read(reads);
 }
 
-Result<File*> LargeReader::open(const LargeFile& file) {
+Result<std::shared_ptr<File>> LargeReader::open(const LargeFile& file) {
   const auto known = std::ranges::find(files_, file, [](const auto& one) { return one.first; });
-  if (known != files_.end()) return known->second.get();
+  if (known != files_.end()) return known->second;
   auto opened = batches_->open(file);
   if (!opened) return fail(opened.error());
   if (files_.size() >= kOpenFiles) files_.erase(files_.begin());
-  return files_.emplace_back(file, std::move(*opened)).second.get();
+  return files_.emplace_back(file, std::move(*opened)).second;
 }
 
-void LargeReader::fill(std::span<Window> windows) {
+// A file that is gone has no window: read() says so.
+void LargeReader::fill() {
+  std::vector<std::shared_ptr<File>> files;
   std::vector<ReadQueue::Read> reads;
-  for (Window& window : windows) {
-    const auto file = open(window.file);
-    if (!file) return;  // read() says so
+  std::erase_if(windows_, [&](Window& window) {
+    auto file = open(window.file);
+    if (!file) return true;
+    files.push_back(std::move(*file));
     window.bytes.resize(static_cast<std::size_t>(window.end - window.begin));
-    reads.push_back({.file = *file, .at = window.begin, .into = window.bytes.bytes()});
-  }
+    reads.push_back({.file = files.back().get(), .at = window.begin, .into = window.bytes.bytes()});
+    return false;
+  });
   batches_->read(reads);
-  for (std::size_t i = 0; i < windows.size(); ++i)
-    if (reads[i].result) windows[i].read_end = windows[i].begin + *reads[i].result;
+  for (std::size_t i = 0; i < windows_.size(); ++i) windows_[i].read = std::move(reads[i].result);
 }
 
 void LargeReader::expect(std::span<const LargeRef> refs) {
@@ -268,26 +272,28 @@ void LargeReader::expect(std::span<const LargeRef> refs) {
     else
       windows_.push_back({ref.file, begin, end});
   }
-  fill(windows_);
+  fill();
 }
 
 Result<Bytes> LargeReader::read(PartitionId partition, const LargeRef& ref) {
   if (auto file = open(ref.file); !file) return fail(file.error());
+  const std::string name = batches_->path(ref.file.name());
   auto window = std::ranges::find_if(windows_, [&](const Window& w) { return w.holds(ref); });
   if (window == windows_.end()) {
     expect({&ref, 1});
     window = windows_.begin();
   }
-  const std::string name = "'" + batches_->path(ref.file.name()) + "'";
-  if (window->read_end < ref.at + ref.bytes)
+  if (window == windows_.end()) return fail(ErrorCode::kNotFound, "'" + name + "'");
+  if (!window->read) return fail(window->read.error());
+  if (window->begin + *window->read < ref.at + ref.bytes)
     return fail(ErrorCode::kCorruptStorage,
-                name + " cannot be read up to byte " + std::to_string(ref.at + ref.bytes));
+                "'" + name + "' ends before byte " + std::to_string(ref.at + ref.bytes));
   const Bytes body = Bytes(window->bytes.bytes())
                          .subspan(static_cast<std::size_t>(ref.at - window->begin), ref.bytes);
   const auto records = RecordsAppended::decode(body);
   if (!records || records->partition != partition)
     return fail(ErrorCode::kCorruptStorage,
-                name + " does not hold the batch at byte " + std::to_string(ref.at));
+                "'" + name + "' does not hold the batch at byte " + std::to_string(ref.at));
   return records->batch;
 }
 

@@ -1,7 +1,8 @@
 // Large batches are not copied into RocksDB: its row says where the journal wrote them, and the
 // journal's segment gets a second name in a directory of the store's, under which it stays when the
-// journal has given it up (docs/decisions/0005-large-batches.md). Such a file is never written,
-// cut or recycled, only unlinked: the journal recycles none that has two names.
+// journal has given it up (docs/decisions/0005-large-batches.md). Such a file is never cut or
+// recycled, only unlinked, and what is written of it is not written again: the journal recycles
+// none that has two names.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,8 @@
 
 namespace leat::storage {
 
-// A segment of the journal: its number comes back when it is recycled, but not in a start's life
-// once it has a second name.
+// A segment of the journal, as a start with this incarnation wrote it. Its number may come back
+// when nothing needs the file any more and the journal recycles it.
 struct LargeFile {
   std::uint64_t incarnation = 0, segment = 0;
 
@@ -83,7 +84,8 @@ class LargeBatches {
   // Between the two no file goes: for a snapshot.
   void pin();
   void unpin();
-  bool needs(const LargeFile& file) const;
+  // Whether rows of a segment of the store may still tell of the file.
+  bool needs(std::uint32_t segment, const LargeFile& file) const;
   Result<std::vector<std::string>> names() const;  // of the files there are, needed or not
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
   Result<std::unique_ptr<File>> open(const LargeFile& file) const;
@@ -129,7 +131,7 @@ class LargeReader {
     LargeFile file;
     std::uint64_t begin, end;  // whole blocks
     AlignedBuffer bytes{};
-    std::uint64_t read_end = 0;
+    Result<std::size_t> read = 0;  // of them
 
     bool holds(const LargeRef& ref) const {
       return file == ref.file && begin <= ref.at && ref.at + ref.bytes <= end;
@@ -137,11 +139,11 @@ class LargeReader {
   };
   static constexpr std::size_t kOpenFiles = 8;
 
-  void fill(std::span<Window> windows);
-  Result<File*> open(const LargeFile& file);
+  void fill();
+  Result<std::shared_ptr<File>> open(const LargeFile& file);
 
   const LargeBatches* batches_;                                     // never null
-  std::vector<std::pair<LargeFile, std::unique_ptr<File>>> files_;  // the newest last
+  std::vector<std::pair<LargeFile, std::shared_ptr<File>>> files_;  // the newest last
   std::vector<Window> windows_;
 };
 

@@ -60,7 +60,7 @@ bool Scrubber::is_there(const RocksFile& file) const {
 Result<std::size_t> Scrubber::scrub_row(std::string_view key, std::string_view value,
                                         LargeReader& large) const {
   const auto ref = LargeRef::decode(value);
-  const auto needed = [&] { return !ref || large_.needs(ref->file); };
+  const auto needed = [&] { return !ref || large_.needs(keys::segment_of(key), ref->file); };
   if (!needed()) return 0;
   if (auto ok = check_row(key, value, large); !ok && needed()) return fail(ok.error());
   return ref ? ref->batch_bytes() : 0;

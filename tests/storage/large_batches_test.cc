@@ -176,6 +176,7 @@ TEST_F(LargeBatchesTest, CompactionKeepsTheNewestOfEachKey) {
   for (int n = 0; n < 200; ++n) put(n % 5, n);
   settle();
   for (int i = 0; i < 2; ++i) fill_until_rolled();
+  ASSERT_FALSE(file_with("keys-0-").empty());
   compact_until([&] { return read_all_records(id) == 5u; });
   EXPECT_TRUE(file_with("keys-0-").empty());
   open();
@@ -261,6 +262,7 @@ TEST_F(LargeBatchesTest, ACopiedDirectoryStarts) {
   append(id, value("orders", 200, size_of(200)));
   settle();
   storage.reset();
+  ASSERT_FALSE(file_with("orders-0-").empty());
   fs::copy(directory / "data", directory / "copy", fs::copy_options::recursive);
   fs::remove_all(directory / "data");
   fs::rename(directory / "copy", directory / "data");
@@ -289,6 +291,7 @@ TEST_F(LargeBatchesTest, ASnapshotHasThemWhenTheOriginHasGivenThemUp) {
   open();
   fill("orders", 200);
   for (int i = 0; i < 2; ++i) fill_until_rolled();
+  ASSERT_FALSE(file_with("orders-0-").empty());
   ASSERT_TRUE(storage->snapshot("one"));
   poll_until([this] { return events.snapshot.has_value(); });
   ASSERT_TRUE(*events.snapshot) << events.snapshot->error().message();
