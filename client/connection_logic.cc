@@ -46,6 +46,7 @@ Result<> ConnectionLogic::answer(const native::FrameView& frame) {
   const auto it = pending_.find(reply->correlation);
   if (it == pending_.end()) {
     const bool push = std::holds_alternative<native::Push>(reply->message) ||
+                      std::holds_alternative<native::Delivery>(reply->message) ||
                       std::holds_alternative<native::PushEnd>(reply->message);
     if (push && reply->correlation == CorrelationId()) {
       if (push_) push_(reply->message);

@@ -18,7 +18,7 @@ namespace leat {
 // Gets the reply, or why there is none: kDisconnected, kTimedOut, or the broker's own error. Called
 // exactly once. The reply borrows; copy what must live on.
 using ReplyHandler = OnceFunction<const Result<const native::Reply*>&>;
-// Takes what comes unasked: Push and PushEnd. Borrows as well.
+// Takes what comes unasked: Push, Delivery and PushEnd. Borrows as well.
 using PushHandler = std::function<void(const native::Reply& push)>;
 
 class ConnectionLogic {

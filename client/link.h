@@ -28,7 +28,7 @@ class Link final : private TransportEvents {
     virtual ~Listener() = default;
     virtual void on_up() = 0;
     virtual void on_down() = 0;
-    virtual void on_push(const native::Reply&) {}  // Push or PushEnd
+    virtual void on_push(const native::Reply&) {}  // Push, Delivery or PushEnd
     virtual void on_closed() {}                    // the link is being destroyed
     // It will never come up again: the broker was in this process and is closed. At once when that
     // happened before add().

@@ -292,6 +292,10 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_DeleteRecords());
     case Message::CreateSnapshot:
       return read(*envelope.body_as_CreateSnapshot());
+    case Message::Attach:
+      return read(*envelope.body_as_Attach());
+    case Message::Settle:
+      return read(*envelope.body_as_Settle());
     default:
       return unknown_message(envelope.body_type());
   }
@@ -340,6 +344,12 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
       return read(*envelope.body_as_DeleteRecordsReply());
     case Message::SnapshotReply:
       return read(*envelope.body_as_SnapshotReply());
+    case Message::AttachReply:
+      return read(*envelope.body_as_AttachReply());
+    case Message::SettleReply:
+      return read(*envelope.body_as_SettleReply());
+    case Message::Delivery:
+      return read(*envelope.body_as_Delivery());
     case Message::GroupAssignment:
       return read(*envelope.body_as_GroupAssignment(), envelope_bytes);
     case Message::ListGroupsReply:
@@ -359,6 +369,7 @@ Bytes* payload_place(Request& request) {
 Bytes* payload_place(Reply& reply) {
   if (auto* fetch = std::get_if<FetchReply>(&reply)) return &fetch->batches;
   if (auto* push = std::get_if<Push>(&reply)) return &push->batches;
+  if (auto* delivery = std::get_if<Delivery>(&reply)) return &delivery->batches;
   return nullptr;
 }
 

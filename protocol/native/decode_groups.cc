@@ -4,16 +4,6 @@
 namespace leat::native {
 namespace {
 
-using Strings = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
-
-Result<std::vector<std::string_view>> strings(const Strings& in) {
-  if (auto ok = check_entries(in.size()); !ok) return fail(std::move(ok.error()));
-  std::vector<std::string_view> out;
-  out.reserve(in.size());
-  for (const flatbuffers::String* entry : in) out.push_back(text(entry));
-  return out;
-}
-
 GroupState group_state(const wire::GroupState& in) {
   return {.name = text(in.name()),
           .kind = static_cast<GroupKind>(in.kind()),

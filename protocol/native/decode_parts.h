@@ -54,6 +54,15 @@ inline Result<std::vector<PartitionRef>> partition_refs(
   return out;
 }
 
+inline Result<std::vector<std::string_view>> strings(
+    const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>& in) {
+  if (auto ok = check_entries(in.size()); !ok) return fail(std::move(ok.error()));
+  std::vector<std::string_view> out;
+  out.reserve(in.size());
+  for (const flatbuffers::String* entry : in) out.push_back(text(entry));
+  return out;
+}
+
 // Groups and push: decode_groups.cc. `envelope_bytes` bounds what lists inside lists may add up to.
 Result<Request> read(const wire::JoinGroup& in);
 Result<Request> read(const wire::SyncGroup& in);
@@ -73,5 +82,12 @@ Result<Reply> read(const wire::SubscribeReply& in);
 Result<Reply> read(const wire::UnsubscribeReply& in);
 Result<Reply> read(const wire::Push& in);
 Result<Reply> read(const wire::PushEnd& in);
+
+// Delivery with acknowledgements: decode_deliveries.cc.
+Result<Request> read(const wire::Attach& in);
+Result<Request> read(const wire::Settle& in);
+Result<Reply> read(const wire::AttachReply& in);
+Result<Reply> read(const wire::SettleReply& in);
+Result<Reply> read(const wire::Delivery& in);
 
 }  // namespace leat::native

@@ -202,6 +202,7 @@ const Bytes* payload_of(const Request& request) {
 const Bytes* payload_of(const Reply& reply) {
   if (const auto* fetch = std::get_if<FetchReply>(&reply)) return &fetch->batches;
   if (const auto* push = std::get_if<Push>(&reply)) return &push->batches;
+  if (const auto* delivery = std::get_if<Delivery>(&reply)) return &delivery->batches;
   return nullptr;
 }
 

@@ -4,13 +4,6 @@
 namespace leat::native {
 namespace {
 
-auto strings(FlatBufferBuilder& to, const std::vector<std::string_view>& texts) {
-  std::vector<flatbuffers::Offset<flatbuffers::String>> all;
-  all.reserve(texts.size());
-  for (const std::string_view text : texts) all.push_back(string(to, text));
-  return to.CreateVector(all);
-}
-
 auto group_state(FlatBufferBuilder& to, const GroupState& in) {
   const auto name = string(to, in.name);
   return wire::CreateGroupState(to, name, static_cast<std::uint8_t>(in.kind), in.epoch, in.members,

@@ -50,6 +50,13 @@ inline auto partition_refs(FlatBufferBuilder& to, const std::vector<PartitionRef
   return to.CreateVectorOfStructs(refs);
 }
 
+inline auto strings(FlatBufferBuilder& to, const std::vector<std::string_view>& texts) {
+  std::vector<flatbuffers::Offset<flatbuffers::String>> all;
+  all.reserve(texts.size());
+  for (const std::string_view text : texts) all.push_back(string(to, text));
+  return to.CreateVector(all);
+}
+
 // Groups and push: encode_groups.cc.
 Body write(FlatBufferBuilder& to, const JoinGroup& in);
 Body write(FlatBufferBuilder& to, const SyncGroup& in);
@@ -69,5 +76,12 @@ Body write(FlatBufferBuilder& to, const SubscribeReply& in);
 Body write(FlatBufferBuilder& to, const UnsubscribeReply& in);
 Body write(FlatBufferBuilder& to, const Push& in);
 Body write(FlatBufferBuilder& to, const PushEnd& in);
+
+// Delivery with acknowledgements: encode_deliveries.cc.
+Body write(FlatBufferBuilder& to, const Attach& in);
+Body write(FlatBufferBuilder& to, const Settle& in);
+Body write(FlatBufferBuilder& to, const AttachReply& in);
+Body write(FlatBufferBuilder& to, const SettleReply& in);
+Body write(FlatBufferBuilder& to, const Delivery& in);
 
 }  // namespace leat::native

@@ -16,6 +16,7 @@
 #include "protocol/base/bytes.h"
 #include "protocol/base/error.h"
 #include "protocol/base/ids.h"
+#include "protocol/native/delivery_messages.h"
 #include "protocol/native/group_messages.h"
 #include "protocol/topic_config.h"
 
@@ -126,7 +127,7 @@ using Request =
     std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
                  CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
                  LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
-                 ConfigureTopic, DeleteRecords, CreateSnapshot>;
+                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle>;
 
 // ---- replies ----
 
@@ -211,6 +212,7 @@ using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopic
                            ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply,
                            InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
                            ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
-                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply, SnapshotReply>;
+                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply, SnapshotReply,
+                           AttachReply, SettleReply, Delivery>;
 
 }  // namespace leat::native

@@ -89,6 +89,10 @@ class CarryOut {
   void operator()(const native::DescribeGroup& r) { broker_.groups().describe(id_, r.group); }
   void operator()(const native::DeleteGroup& r) { broker_.groups().remove(id_, r.group); }
 
+  // ---- delivery ----
+  void operator()(const native::Attach&) { refuse(); }
+  void operator()(const native::Settle&) { refuse(); }
+
   // ---- push ----
   void operator()(const native::Subscribe& r) {
     broker_.subscriptions().subscribe(id_, {.subscription = r.subscription,
@@ -107,6 +111,7 @@ class CarryOut {
   }
 
  private:
+  void refuse() { }
   Now now() const { return {clock_.now(), clock_.wall_now()}; }
 
   const broker::RequestId& id_;

@@ -292,6 +292,76 @@ TEST(Codec, PushComesThrough) {
   EXPECT_EQ(only<PushEnd>(end).detail, "gone");
 }
 
+TEST(Codec, AttachingComesThrough) {
+  const auto received = through(Request(Attach{.subscription = 3,
+                                               .group = "billing",
+                                               .kind = GroupKind::kKeyShared,
+                                               .topics = {"orders", "returns"},
+                                               .client_name = "till",
+                                               .records = 7,
+                                               .bytes = 8,
+                                               .max_bytes = 9,
+                                               .latest = true,
+                                               .ack_timeout_ms = 10,
+                                               .max_deliveries = 11,
+                                               .dead_letter = "bad",
+                                               .min_backoff_ms = 12,
+                                               .max_backoff_ms = 13}));
+  const Attach& attach = only<Attach>(received);
+  EXPECT_EQ(attach.subscription, 3u);
+  EXPECT_EQ(attach.group, "billing");
+  EXPECT_EQ(attach.kind, GroupKind::kKeyShared);
+  EXPECT_EQ(attach.topics, (std::vector<std::string_view>{"orders", "returns"}));
+  EXPECT_EQ(attach.client_name, "till");
+  EXPECT_EQ(attach.records, 7u);
+  EXPECT_EQ(attach.bytes, 8u);
+  EXPECT_EQ(attach.max_bytes, 9u);
+  EXPECT_TRUE(attach.latest);
+  EXPECT_EQ(attach.ack_timeout_ms, 10u);
+  EXPECT_EQ(attach.max_deliveries, 11u);
+  EXPECT_EQ(attach.dead_letter, "bad");
+  EXPECT_EQ(attach.min_backoff_ms, 12u);
+  EXPECT_EQ(attach.max_backoff_ms, 13u);
+  through(Reply(AttachReply{}));
+}
+
+TEST(Codec, SettlingComesThrough) {
+  const SettledRange range{{kTopic, PartitionIndex(1)}, Outcome::kNack, 500, Offset(5), Offset(9)};
+  const auto check = [](const std::vector<SettledRange>& ranges) {
+    ASSERT_EQ(ranges.size(), 2u);
+    EXPECT_EQ(ranges[1].partition.topic, kTopic);
+    EXPECT_EQ(ranges[1].partition.partition, PartitionIndex(1));
+    EXPECT_EQ(ranges[1].outcome, Outcome::kNack);
+    EXPECT_EQ(ranges[1].delay_ms, 500u);
+    EXPECT_EQ(ranges[1].first, Offset(5));
+    EXPECT_EQ(ranges[1].last, Offset(9));
+  };
+  const auto settle = through(Request(Settle{3, {SettledRange{}, range}, "poison"}));
+  EXPECT_EQ(only<Settle>(settle).subscription, 3u);
+  EXPECT_EQ(only<Settle>(settle).reason, "poison");
+  check(only<Settle>(settle).ranges);
+  const auto reply = through(Reply(SettleReply{{range, range}}));
+  check(only<SettleReply>(reply).refused);
+}
+
+TEST(Codec, DeliveriesComeThrough) {
+  const std::string batches(77, 'p');
+  const auto received = through(Reply(Delivery{3,
+                                               {kTopic, PartitionIndex(1)},
+                                               "orders",
+                                               {{Offset(1), Offset(2), 1}, {Offset(5), Offset(5), 4}},
+                                               as_bytes(batches)}));
+  const Delivery& delivery = only<Delivery>(received);
+  EXPECT_EQ(delivery.subscription, 3u);
+  EXPECT_EQ(delivery.partition.topic, kTopic);
+  EXPECT_EQ(delivery.topic, "orders");
+  ASSERT_EQ(delivery.ranges.size(), 2u);
+  EXPECT_EQ(delivery.ranges[0].last, Offset(2));
+  EXPECT_EQ(delivery.ranges[1].first, Offset(5));
+  EXPECT_EQ(delivery.ranges[1].attempt, 4u);
+  EXPECT_EQ(as_text(delivery.batches), batches);
+}
+
 // ---- replies ----
 
 TEST(Codec, ErrorsComeThroughKnownOrNot) {

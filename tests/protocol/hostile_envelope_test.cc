@@ -23,6 +23,12 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                            Cleanup::kCompact,
                            OnFull::kDropOldest,
                            {std::chrono::hours(1), 1 << 20, 1000}};
+  const SettledRange settled{{id, PartitionIndex(0)}, Outcome::kNack, 5, Offset(1), Offset(2)};
+  const Attach attach{.subscription = 1,
+                      .group = "group",
+                      .topics = {"orders", "returns"},
+                      .client_name = "till",
+                      .dead_letter = "bad"};
   const Request requests[] = {Hello{1, 3, "someone"},
                               Ping{},
                               CreateTopic{"orders", 8, true},
@@ -46,7 +52,9 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               Unsubscribe{1},
                               ConfigureTopic{"orders", config},
                               DeleteRecords{{id, PartitionIndex(1)}, Offset(4)},
-                              CreateSnapshot{"one"}};
+                              CreateSnapshot{"one"},
+                              attach,
+                              Settle{1, {settled, settled}, "poison"}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},
                            Pong{},
@@ -69,7 +77,14 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                            Push{1, Offset(1), Offset(2), as_bytes(payload)},
                            PushEnd{1, ErrorCode::kUnknownTopic, "gone"},
                            DeleteRecordsReply{Offset(4)},
-                           SnapshotReply{"/data/snapshots/one"}};
+                           SnapshotReply{"/data/snapshots/one"},
+                           AttachReply{},
+                           SettleReply{{settled}},
+                           Delivery{1,
+                                    {id, PartitionIndex(0)},
+                                    "orders",
+                                    {{Offset(1), Offset(2), 1}, {Offset(4), Offset(4), 3}},
+                                    as_bytes(payload)}};
   static_assert(std::size(requests) == std::variant_size_v<Request>);
   static_assert(std::size(replies) == std::variant_size_v<Reply>);
   std::vector<std::vector<std::byte>> frames;
