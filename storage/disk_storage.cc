@@ -80,9 +80,8 @@ JournalPosition DiskStorage::journal_append(JournalEntry entry) {
 
 Result<> DiskStorage::apply(const JournalEntry& entry, bool live) {
   const Wants wants = [&](Family family) { return live || store_->wants(family, entry.position); };
-  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kRecords))
-    return apply_records(entry, live, wants);
   if (auto ok = state_.apply(entry, wants); !ok) return ok;
+  if (holds_records(entry)) return apply_records(entry, live, wants);
   apply_to_logs(entry, wants);
   return {};
 }
@@ -284,36 +283,6 @@ Result<IssuedProducer> DiskStorage::init_producer(std::optional<std::int64_t> id
   if (!initialized) return fail(initialized.error());
   journal_append(initialized->encode());
   return IssuedProducer{initialized->id.value, initialized->epoch};
-}
-
-Result<JournalPosition> DiskStorage::change_group(const GroupChange& change) {
-  if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  const Group* group = find_group(change.group);
-  return journal_append(GroupChanged{group ? group->epoch + 1 : 1, change}.encode());
-}
-
-Result<JournalPosition> DiskStorage::delete_group(std::string_view group) {
-  if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  return journal_append(GroupDeleted{group}.encode());
-}
-
-std::vector<std::string> DiskStorage::groups() const {
-  std::vector<std::string> names;
-  for (const auto& [name, group] : state_.groups.all()) names.push_back(name);
-  for (const std::string_view name : state_.offsets.groups())
-    if (!find_group(name)) names.emplace_back(name);
-  std::ranges::sort(names);
-  return names;
-}
-
-std::size_t DiskStorage::group_count() const {
-  return groups().size();
-}
-
-Result<JournalPosition> DiskStorage::commit_offsets(std::string_view group,
-                                                    std::span<const OffsetCommit> offsets) {
-  if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  return journal_append(OffsetsCommitted::encode(group, offsets));
 }
 
 // ---- reading ----

@@ -97,25 +97,22 @@ class DiskStorage final : public Storage {
                                                const RecordBatchView& batch) const override {
     return state_.producers.check(partition, batch);
   }
-  const Group* find_group(std::string_view group) const override {
-    return state_.groups.find(group);
-  }
+  const Group* find_group(std::string_view group) const override;
   std::vector<std::string> groups() const override;
   Result<JournalPosition> change_group(const GroupChange& change) override;
   Result<JournalPosition> delete_group(std::string_view group) override;
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const OffsetCommit> offsets) override;
   std::size_t group_count() const override;
-  bool has_group(std::string_view group) const override {
-    return state_.offsets.has_group(group) || state_.groups.find(group);
-  }
-  std::vector<std::pair<TopicPartition, Committed>> commits(std::string_view group) const override {
-    return state_.offsets.commits(group);
-  }
+  bool has_group(std::string_view group) const override;
+  std::vector<std::pair<TopicPartition, Committed>> commits(std::string_view group) const override;
   std::optional<Committed> committed(std::string_view group, const TopicId& topic,
-                                     PartitionIndex partition) const override {
-    return state_.offsets.find(group, topic, partition);
-  }
+                                     PartitionIndex partition) const override;
+  const PartitionAcks* acks(std::string_view group, const TopicId& topic,
+                            PartitionIndex partition) const override;
+  Result<JournalPosition> change_acks(const AcksChange& change) override;
+  Result<Appended> dead_letter(PartitionId partition, const TopicConfig& config, Bytes batch,
+                               const AcksChange& change) override;
   Result<> snapshot(std::string_view name) override;
   void poll(StorageEvents& events) override;
 
@@ -160,6 +157,7 @@ class DiskStorage final : public Storage {
   Result<> check_writable(std::uint64_t share_numerator) const;
   Result<> check_space() const;
   bool within(std::uint64_t eighths) const;
+  AcksChanged decided(const AcksChange& change) const;
   JournalPosition journal_append(JournalEntry entry);
   Result<> apply(const JournalEntry& entry, bool live);
   void apply_to_logs(const JournalEntry& entry, const Wants& wants);

@@ -72,6 +72,7 @@ inline constexpr char kCommitLetter = 'c';  // c | group | topic id | partition 
 inline constexpr char kGroupLetter = 'g';   // g | group
 inline constexpr char kMemberLetter = 'm';  // m | group | member
 inline constexpr char kOwnerLetter = 'o';   // o | group | topic id | partition u32
+inline constexpr char kAcksLetter = 'a';    // a | group | topic id | partition u32 [| chunk u64]
 // producers
 inline constexpr char kProducerLetter = 'p';       // p | partition u32 | producer id u64
 inline constexpr char kProducerEpochLetter = 'i';  // i | producer id u64
@@ -163,6 +164,30 @@ inline std::string owner(std::string_view group, const TopicId& topic, Partition
 }
 inline std::string commit(std::string_view group, const TopicId& topic, PartitionIndex partition) {
   return of_partition(kCommitLetter, group, topic, partition);
+}
+inline std::string acks(std::string_view group, const TopicId& topic, PartitionIndex partition) {
+  return of_partition(kAcksLetter, group, topic, partition);
+}
+inline std::string acks_chunk(std::string_view acks, std::int64_t chunk) {
+  std::byte bytes[sizeof chunk];
+  store_be(bytes, chunk);
+  return std::string(acks).append(as_text(bytes));
+}
+struct AcksKey {
+  std::string_view group;
+  TopicId topic;
+  PartitionIndex partition;
+  std::optional<std::int64_t> chunk;
+};
+inline std::optional<AcksKey> parse_acks(std::string_view key) {
+  ByteReader reader(as_bytes(key.substr(1)));
+  AcksKey parsed;
+  parsed.group = reader.text(reader.be<std::uint16_t>());
+  for (std::uint8_t& byte : parsed.topic.bytes) byte = reader.be<std::uint8_t>();
+  parsed.partition = PartitionIndex(static_cast<std::int32_t>(reader.be<std::uint32_t>()));
+  if (reader.remaining() > 0) parsed.chunk = reader.be<std::int64_t>();
+  if (!reader.finished()) return std::nullopt;
+  return parsed;
 }
 // Whether the key of a commit or an owner is about `topic`.
 inline bool ends_with_topic(std::string_view key, const TopicId& topic) {

@@ -4,22 +4,31 @@
 
 namespace leat::storage {
 JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, LeaderEpoch epoch,
-                                     Bytes batch) {
-  auto owner = std::make_shared_for_overwrite<std::byte[]>(kHeadBytes + batch.size());
+                                     Bytes batch, Bytes behind) {
+  const std::size_t bytes = kHeadBytes + batch.size() + behind.size();
+  auto owner = std::make_shared_for_overwrite<std::byte[]>(bytes);
   std::byte* body = owner.get();
   store_le<std::uint32_t>(body, partition.value);
-  store_le<std::uint32_t>(body + 4, 0);
-  std::memcpy(body + kHeadBytes, batch.data(), batch.size());
+  store_le<std::uint32_t>(body + 4, static_cast<std::uint32_t>(behind.size()));
+  std::ranges::copy(batch, body + kHeadBytes);
+  std::ranges::copy(behind, body + kHeadBytes + batch.size());
   assign_offset(MutableBytes(body + kHeadBytes, batch.size()), base, epoch);
-  return {.kind = static_cast<std::uint16_t>(EntryKind::kRecords),
+  const EntryKind kind = behind.empty() ? EntryKind::kRecords : EntryKind::kDeadLettered;
+  return {.kind = static_cast<std::uint16_t>(kind),
           .owner = std::move(owner),
-          .body = Bytes(body, kHeadBytes + batch.size())};
+          .body = Bytes(body, bytes)};
 }
 
 Result<RecordsAppended> RecordsAppended::decode(Bytes body) {
-  if (body.size() < kHeadBytes) return fail(ErrorCode::kCorruptStorage, "malformed 'records'");
-  return RecordsAppended{PartitionId(load_le<std::uint32_t>(body.data())),
-                         body.subspan(kHeadBytes)};
+  ByteReader reader(body);
+  RecordsAppended records;
+  records.partition = PartitionId(reader.le<std::uint32_t>());
+  const auto behind = reader.le<std::uint32_t>();
+  if (reader.failed() || behind > reader.remaining())
+    return fail(ErrorCode::kCorruptStorage, "malformed 'records'");
+  records.batch = reader.bytes(reader.remaining() - behind);
+  records.behind = reader.bytes(behind);
+  return records;
 }
 
 std::optional<Offset> PartitionLog::first_cached() const {

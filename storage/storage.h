@@ -20,9 +20,12 @@
 #include "protocol/base/result.h"
 #include "protocol/record_batch.h"
 #include "protocol/topic_config.h"
+#include "storage/acks.h"
 #include "storage/group.h"
 
 namespace leat::storage {
+
+class PartitionAcks;  // storage/state/partition_acks.h
 
 struct Topic {
   TopicId id;
@@ -189,6 +192,19 @@ class Storage {
       std::string_view group) const = 0;
   virtual std::optional<Committed> committed(std::string_view group, const TopicId& topic,
                                              PartitionIndex partition) const = 0;
+
+  // ---- acknowledgements ----
+  // Null: the group has none there, and what it has committed says all. Valid until the next call
+  // that changes the group.
+  virtual const PartitionAcks* acks(std::string_view group, const TopicId& topic,
+                                    PartitionIndex partition) const = 0;
+  // The offsets exist. The floor, as far as it rises, is committed. Errors: kStorageFailed,
+  // kQueueFull.
+  virtual Result<JournalPosition> change_acks(const AcksChange& change) = 0;
+  // One step: `batch` is appended to the partition of `config`'s topic, and `change` is made. It is
+  // kSync whatever the topic is. Errors: those of append() and change_acks().
+  virtual Result<Appended> dead_letter(PartitionId partition, const TopicConfig& config,
+                                       Bytes batch, const AcksChange& change) = 0;
 
   // ---- snapshots ----
   // Begins one of all that is acknowledged now, under a checked name; StorageEvents::on_snapshot

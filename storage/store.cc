@@ -77,6 +77,11 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
   switch (static_cast<EntryKind>(entry.kind)) {
     case EntryKind::kRecords:
       return apply_records(entry, batch);
+    case EntryKind::kAcksChanged:
+      return apply_acks(entry);
+    case EntryKind::kDeadLettered:
+      if (auto ok = apply_acks(entry); !ok) return ok;
+      return apply_records(entry, batch);
     case EntryKind::kTopicCreated: {
       auto created = TopicCreated::decode(entry.body);
       if (!created) return fail(created.error());
@@ -108,6 +113,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
       if (!wants(Family::kOffsets, entry.position)) return {};
       RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
       OffsetStore::persist(*committed, rows);
+      acks_.apply(*committed);
       return {};
     }
     case EntryKind::kProducerInitialized: {
@@ -153,7 +159,8 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
   if (!wants(Family::kRecords, entry.position)) return {};
   const auto key = keys::record(segment_, records->partition, last);
   std::optional<LargeRef> large;
-  if (records->batch.size() >= options_.large_batch_bytes) large = large_.keep(entry, segment_);
+  if (records->batch.size() >= options_.large_batch_bytes)
+    large = large_.keep(entry, records->batch.size(), segment_);
   const std::string row = large ? large->encode() : std::string();
   const std::string_view value = large ? std::string_view(row) : as_text(records->batch);
   const auto status =
@@ -166,6 +173,13 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
                                   .max_timestamp_ms = view_of->max_timestamp_ms()});
   segment_bytes_ += value.size();
   if (large) segment_large_bytes_ += records->batch.size();
+  return {};
+}
+
+Result<> Store::apply_acks(const JournalEntry& entry) {
+  const auto changed = AcksChanged::of(entry);
+  if (!changed) return fail(changed.error());
+  if (wants(Family::kOffsets, entry.position)) acks_.apply(*changed);
   return {};
 }
 
@@ -201,6 +215,7 @@ Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
     index_.remove(deleted.first_partition + i, at);
   roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
   if (!wants(Family::kOffsets, at)) return {};
+  acks_.apply(deleted);
   const RocksFamilyReader groups(*rocks_, Family::kOffsets);
   RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
   if (auto ok = GroupStore::persist(deleted, groups, rows); !ok) return ok;
@@ -209,6 +224,7 @@ Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
 
 Result<> Store::apply_deleted(const GroupDeleted& deleted, rocksdb::WriteBatch& batch) {
   if (auto ok = write(batch); !ok) return ok;
+  acks_.apply(deleted);
   RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
   return GroupStore::persist(deleted, RocksFamilyReader(*rocks_, Family::kOffsets), rows);
 }
@@ -231,6 +247,8 @@ Result<> Store::roll() {
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
   RocksFamilyWriter producers(*rocks_, Family::kProducers, batch);
   producers_.persist_changes(producers);
+  RocksFamilyWriter offsets(*rocks_, Family::kOffsets, batch);
+  acks_.persist_changes(offsets);
   RocksFamilyWriter catalog(*rocks_, Family::kCatalog, batch);
   for (const auto& [partition, extent] : footer.ranges)
     ends_.raise(partition, extent.next, catalog);

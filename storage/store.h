@@ -111,6 +111,7 @@ class Store {
   Result<> apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch);
+  Result<> apply_acks(const JournalEntry& entry);
   void apply_moved(const LogStartsMoved& moved, JournalPosition at, rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const TopicDeleted& deleted, JournalPosition at,
                          rocksdb::WriteBatch& batch);
@@ -140,6 +141,7 @@ class Store {
   // The store's thread.
   EpochStore epochs_;        // what batches change besides the log: only here is it known
   ProducerStore producers_;  // which rows that makes
+  AckStore acks_;            // and of acks which have changed since a roll
   EndStore ends_;
   std::uint32_t segment_ = 1;
   std::size_t segment_bytes_ = 0, segment_large_bytes_ = 0;

@@ -196,12 +196,15 @@ class FakeStorage final : public storage::Storage {
     if (failed) return fail(ErrorCode::kStorageFailed);
     groups_.apply(storage::GroupDeleted{group});
     offsets_.apply(storage::GroupDeleted{group});
+    acks_.apply(storage::GroupDeleted{group});
     return last_ = last_ + 1;
   }
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const storage::OffsetCommit> offsets) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
-    offsets_.apply(storage::OffsetsCommitted{group, {offsets.begin(), offsets.end()}});
+    const storage::OffsetsCommitted committed{group, {offsets.begin(), offsets.end()}};
+    offsets_.apply(committed);
+    acks_.apply(committed);
     return last_ = last_ + 1;
   }
   std::size_t group_count() const override { return groups().size(); }
@@ -215,6 +218,24 @@ class FakeStorage final : public storage::Storage {
   std::optional<storage::Committed> committed(std::string_view group, const TopicId& topic,
                                               PartitionIndex partition) const override {
     return offsets_.find(group, topic, partition);
+  }
+  const storage::PartitionAcks* acks(std::string_view group, const TopicId& topic,
+                                     PartitionIndex partition) const override {
+    return acks_.find(group, {topic, partition});
+  }
+  Result<JournalPosition> change_acks(const storage::AcksChange& change) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    const auto known = committed(change.group, change.partition.topic, change.partition.partition);
+    offsets_.apply(acks_.apply({known ? known->offset : Offset(0), change}));
+    return last_ = last_ + 1;
+  }
+  Result<storage::Appended> dead_letter(PartitionId id, const TopicConfig& config, Bytes batch,
+                                        const storage::AcksChange& change) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    static_cast<void>(change_acks(change));
+    TopicConfig sync = config;
+    sync.durability = Durability::kSync;
+    return append(id, sync, batch);
   }
   Result<> snapshot(std::string_view name) override {
     snapshots.emplace_back(name);
@@ -234,6 +255,7 @@ class FakeStorage final : public storage::Storage {
   // The real state machines, without a journal.
   storage::GroupStore groups_;
   storage::OffsetStore offsets_;
+  storage::AckStore acks_;
   storage::EpochStore epochs_;
   storage::ProducerStore producers_{100};
   std::uint64_t positions_ = 0, stored_ = 0;

@@ -85,6 +85,11 @@ class ByteReader {
   }
   std::string_view text(std::size_t n) { return as_text(bytes(n)); }
 
+  // What was read makes no sense.
+  void fail() {
+    failed_ = true;
+    rest_ = {};
+  }
   bool failed() const { return failed_; }
   std::size_t remaining() const { return rest_.size(); }
   // Whole and nothing left over.
@@ -93,8 +98,7 @@ class ByteReader {
  private:
   const std::byte* take(std::size_t n) {
     if (failed_ || n > rest_.size()) {
-      failed_ = true;
-      rest_ = {};
+      fail();
       return nullptr;
     }
     const std::byte* at = rest_.data();

@@ -61,11 +61,13 @@ std::uint32_t LargeRef::batch_bytes() const {
 
 // ---- the store's thread ----
 
-std::optional<LargeRef> LargeBatches::keep(const JournalEntry& entry, std::uint32_t segment) {
+std::optional<LargeRef> LargeBatches::keep(const JournalEntry& entry, std::size_t batch_bytes,
+                                           std::uint32_t segment) {
   if (directory_.empty() || entry.place.incarnation == 0) return std::nullopt;
-  const LargeRef ref{.file = {entry.place.incarnation, entry.place.segment},
-                     .at = entry.place.at,
-                     .bytes = static_cast<std::uint32_t>(entry.body.size())};
+  const LargeRef ref{
+      .file = {entry.place.incarnation, entry.place.segment},
+      .at = entry.place.at,
+      .bytes = static_cast<std::uint32_t>(RecordsAppended::kHeadBytes + batch_bytes)};
   const std::lock_guard lock(mutex_);
   if (!linked_.contains(ref.file) && !link(ref.file)) return std::nullopt;
   const auto [share, fresh] = segments_[segment].try_emplace(ref.file, LargeShare{ref.file});
@@ -290,11 +292,11 @@ Result<Bytes> LargeReader::read(PartitionId partition, const LargeRef& ref) {
                 "'" + name + "' ends before byte " + std::to_string(ref.at + ref.bytes));
   const Bytes body = Bytes(window->bytes.bytes())
                          .subspan(static_cast<std::size_t>(ref.at - window->begin), ref.bytes);
-  const auto records = RecordsAppended::decode(body);
-  if (!records || records->partition != partition)
+  if (body.size() < RecordsAppended::kHeadBytes ||
+      PartitionId(load_le<std::uint32_t>(body.data())) != partition)
     return fail(ErrorCode::kCorruptStorage,
                 "'" + name + "' does not hold the batch at byte " + std::to_string(ref.at));
-  return records->batch;
+  return body.subspan(RecordsAppended::kHeadBytes);
 }
 
 }  // namespace leat::storage

@@ -37,7 +37,7 @@ struct LargeFile {
 
 // What a row of the records family holds instead of a batch: ff 'R' 'E' 'F' | bytes u32 |
 // incarnation u64 | segment u64 | at u64, little-endian. A batch begins with an offset, and none is
-// so large. It tells of the body of the journal entry: partition, then the batch.
+// so large. It tells of the body of the journal entry, up to the end of the batch in it.
 struct LargeRef {
   LargeFile file;
   std::uint64_t at = 0;
@@ -63,7 +63,8 @@ class LargeBatches {
 
   // ---- the store's thread ----
   // Where the entry can stay; nullopt: it must be copied.
-  std::optional<LargeRef> keep(const JournalEntry& entry, std::uint32_t segment);
+  std::optional<LargeRef> keep(const JournalEntry& entry, std::size_t batch_bytes,
+                               std::uint32_t segment);
   // Names given so far are durable. Before rows that need them are.
   Result<> sync();
   std::vector<LargeShare> shares_of(std::uint32_t segment) const;  // of the store

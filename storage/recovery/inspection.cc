@@ -113,6 +113,7 @@ void Inspection::load_states(Rocks& rocks) {
   lost_topics_ |= lost("log starts", state_->log_starts.load(catalog));
   lost_topics_ |= lost("ends of partitions", ends_.load(catalog));
   lost("committed offsets", state_->offsets.load(offsets));
+  lost("acknowledgements", state_->acks.load(offsets));
   lost("groups", state_->groups.load(offsets));
   lost_producers_ = lost("producers", state_->producers.load(producers));
 }
@@ -173,10 +174,8 @@ Result<> Inspection::visit(const JournalEntry& entry) {
     finding("journal entry " + std::to_string(entry.position.value) + ": " + error.message());
     return Result<>();
   };
-  if (entry.kind != static_cast<std::uint16_t>(EntryKind::kRecords)) {
-    auto ok = state_->apply(entry, wants);
-    return ok ? ok : told(ok.error());
-  }
+  if (auto ok = state_->apply(entry, wants); !ok) return told(ok.error());
+  if (!holds_records(entry)) return {};
   auto records = RecordsAppended::decode(entry.body);
   if (!records) return told(records.error());
   const auto batch = RecordBatchView::parse(records->batch);
@@ -189,7 +188,7 @@ Result<> Inspection::visit(const JournalEntry& entry) {
 
 Result<> Inspection::visit_behind(const JournalEntry& entry) {
   known_last_ = std::max(known_last_, entry.position);
-  if (entry.kind != static_cast<std::uint16_t>(EntryKind::kRecords)) return {};
+  if (!holds_records(entry)) return {};
   const auto records = RecordsAppended::decode(entry.body);
   if (!records) return {};
   const auto batch = RecordBatchView::parse(records->batch);

@@ -125,24 +125,27 @@ Result<> RowsCopy::copy_row(std::string_view key, std::string_view value, LargeR
   return take(keys::partition_of(key), *batch, position_ + 1);
 }
 
-// Records that files hold are passed over; applied again, everything else comes to the same.
 Result<> RowsCopy::copy_journal() {
-  auto ok = found_.replay([this](const JournalEntry& entry) -> Result<> {
-    if (entry.kind == static_cast<std::uint16_t>(EntryKind::kRecords)) {
-      const auto records = RecordsAppended::decode(entry.body);
-      if (!records) return {};
-      const auto batch = RecordBatchView::parse(records->batch);
-      if (!batch || !batch->check()) return {};
-      return take(records->partition, *batch, entry.position);
-    }
-    slice_.push_back(entry);
-    position_ = std::max(position_ + 1, entry.position);
-    slice_.back().position = position_;
-    slice_bytes_ += entry.body.size();
-    return slice_bytes_ < kSliceBytes ? Result<>() : flush();
-  });
+  auto ok = found_.replay([this](const JournalEntry& entry) { return copy_entry(entry); });
   if (!ok) return ok;
   return flush();
+}
+
+// Records that files hold are passed over; applied again, everything else comes to the same.
+Result<> RowsCopy::copy_entry(const JournalEntry& entry) {
+  if (!holds_records(entry)) return push(entry, entry.position);
+  const auto records = RecordsAppended::decode(entry.body);
+  if (!records) return {};
+  const auto batch = RecordBatchView::parse(records->batch);
+  if (!batch || !batch->check()) return {};
+  if (auto ok = take(records->partition, *batch, entry.position); !ok) return ok;
+  // The acks of a dead letter go alone. They take a position of their own, which moves those of
+  // what follows: not where the family has any of it.
+  if (records->behind.empty() || !store_->wants(Family::kOffsets, entry.position)) return {};
+  return push({.kind = static_cast<std::uint16_t>(EntryKind::kAcksChanged),
+               .owner = entry.owner,
+               .body = records->behind},
+              entry.position);
 }
 
 Result<> RowsCopy::fill_ends() {
@@ -206,8 +209,11 @@ Result<> RowsCopy::fill(PartitionId partition, Offset next, LeaderEpoch epoch,
 // were.
 Result<> RowsCopy::put(PartitionId partition, Bytes batch, JournalPosition at) {
   const auto view = RecordBatchView::parse(batch);
-  JournalEntry entry =
-      RecordsAppended::encode(partition, view->base_offset(), view->leader_epoch(), batch);
+  return push(RecordsAppended::encode(partition, view->base_offset(), view->leader_epoch(), batch),
+              at);
+}
+
+Result<> RowsCopy::push(JournalEntry entry, JournalPosition at) {
   position_ = std::max(position_ + 1, at);
   entry.position = position_;
   slice_bytes_ += entry.body.size();

@@ -32,10 +32,12 @@ class RowsCopy {
   Result<> copy_records(Rocks& from);
   Result<> copy_row(std::string_view key, std::string_view value, LargeReader& large);
   Result<> copy_journal();
+  Result<> copy_entry(const JournalEntry& entry);
   Result<> fill_ends();
   Result<> take(PartitionId partition, const RecordBatchView& batch, JournalPosition at);
   Result<> fill(PartitionId partition, Offset next, LeaderEpoch epoch, std::int64_t timestamp_ms);
   Result<> put(PartitionId partition, Bytes batch, JournalPosition at);
+  Result<> push(JournalEntry entry, JournalPosition at);
   Result<> flush();
   void take_producer();
   Offset expected(PartitionId partition) const;

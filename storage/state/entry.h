@@ -10,6 +10,7 @@
 #include "protocol/base/assert.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
+#include "protocol/base/varint.h"
 #include "storage/journal.h"
 
 namespace leat::storage {
@@ -18,12 +19,14 @@ enum class EntryKind : std::uint16_t {
   kRecords = 1,              // partition_log.h; epoch_store.h and producer_store.h follow it
   kTopicCreated = 2,         // catalog_store.h
   kTopicDeleted = 3,         // catalog_store.h; all others follow it
-  kOffsetsCommitted = 4,     // offset_store.h
+  kOffsetsCommitted = 4,     // offset_store.h; ack_store.h follows it
   kProducerInitialized = 5,  // producer_store.h
   kGroupChanged = 6,         // group_store.h
-  kGroupDeleted = 7,         // group_store.h; offset_store.h follows it
+  kGroupDeleted = 7,         // group_store.h; offset_store.h and ack_store.h follow it
   kTopicConfigured = 8,      // catalog_store.h
   kLogStartsMoved = 9,       // log_start_store.h
+  kAcksChanged = 10,         // ack_store.h; offset_store.h follows it
+  kDeadLettered = 11,        // kRecords and kAcksChanged in one step
 };
 
 // Builds the body of an entry.
@@ -41,6 +44,10 @@ class EntryWriter {
   EntryWriter& text(std::string_view text) {
     LEAT_ASSERT(text.size() <= 0xffff);
     return le(static_cast<std::uint16_t>(text.size())).raw(as_bytes(text));
+  }
+  EntryWriter& varint(std::int64_t value) {
+    std::byte bytes[kMaxVarintBytes];
+    return raw(Bytes(bytes, put_varint(bytes, value)));
   }
   EntryWriter& raw(Bytes bytes) {
     body_.insert(body_.end(), bytes.begin(), bytes.end());
@@ -67,6 +74,15 @@ inline TopicId read_topic_id(ByteReader& reader) {
 }
 inline std::string_view read_text(ByteReader& reader) {
   return reader.text(reader.le<std::uint16_t>());
+}
+inline std::int64_t read_varint(ByteReader& reader) {
+  std::byte bytes[kMaxVarintBytes];
+  std::byte* end = bytes;
+  do *end++ = std::byte{reader.le<std::uint8_t>()};
+  while ((end[-1] & std::byte{0x80}) != std::byte{0} && end != bytes + kMaxVarintBytes);
+  std::int64_t value = 0;
+  if (!get_varint(bytes, end, value)) reader.fail();
+  return value;
 }
 
 }  // namespace leat::storage

@@ -18,6 +18,7 @@ Result<> State::load(const std::function<const FamilyReader&(Family)>& rows) {
   if (auto ok = epochs.load(rows(Family::kCatalog)); !ok) return ok;
   if (auto ok = log_starts.load(rows(Family::kCatalog)); !ok) return ok;
   if (auto ok = offsets.load(rows(Family::kOffsets)); !ok) return ok;
+  if (auto ok = acks.load(rows(Family::kOffsets)); !ok) return ok;
   if (auto ok = groups.load(rows(Family::kOffsets)); !ok) return ok;
   return producers.load(rows(Family::kProducers));
 }
@@ -25,7 +26,14 @@ Result<> State::load(const std::function<const FamilyReader&(Family)>& rows) {
 Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
   switch (static_cast<EntryKind>(entry.kind)) {
     case EntryKind::kRecords:
-      break;
+      return {};
+    case EntryKind::kAcksChanged:
+    case EntryKind::kDeadLettered: {
+      const auto changed = AcksChanged::of(entry);
+      if (!changed) return fail(changed.error());
+      if (wants(Family::kOffsets)) offsets.apply(acks.apply(*changed));
+      return {};
+    }
     case EntryKind::kTopicCreated:
       return decoded<TopicCreated>(entry, [&](const auto& created) {
         if (wants(Family::kCatalog)) catalog.apply(created);
@@ -34,7 +42,9 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
       return decoded<TopicDeleted>(entry, [&](const auto& deleted) { apply(deleted, wants); });
     case EntryKind::kOffsetsCommitted:
       return decoded<OffsetsCommitted>(entry, [&](const auto& committed) {
-        if (wants(Family::kOffsets)) offsets.apply(committed);
+        if (!wants(Family::kOffsets)) return;
+        offsets.apply(committed);
+        acks.apply(committed);
       });
     case EntryKind::kProducerInitialized:
       return decoded<ProducerInitialized>(entry, [&](const auto& initialized) {
@@ -57,6 +67,7 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
         if (!wants(Family::kOffsets)) return;
         groups.apply(deleted);
         offsets.apply(deleted);
+        acks.apply(deleted);
       });
   }
   return fail(ErrorCode::kCorruptStorage, "unknown kind " + std::to_string(entry.kind));
@@ -70,6 +81,7 @@ void State::apply(const TopicDeleted& deleted, const Wants& wants) {
   }
   if (wants(Family::kOffsets)) {
     offsets.apply(deleted);
+    acks.apply(deleted);
     groups.apply(deleted);
   }
   if (wants(Family::kProducers)) producers.apply(deleted);

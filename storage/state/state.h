@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "storage/state/ack_store.h"
 #include "storage/state/catalog_store.h"
 #include "storage/state/epoch_store.h"
 #include "storage/state/group_store.h"
@@ -21,14 +22,15 @@ struct State {
 
   Result<> load(const std::function<const FamilyReader&(Family)>& rows);
 
-  // Entries other than kRecords. Errors: kCorruptStorage.
+  // All that an entry changes, but for its records. Errors: kCorruptStorage.
   Result<> apply(const JournalEntry& entry, const Wants& wants);
-  // What a batch of kRecords changes besides the log.
+  // What a batch of an entry that holds records changes besides the log.
   void apply(PartitionId partition, const RecordBatchView& batch, JournalPosition position,
              const Wants& wants);
 
   CatalogStore catalog;
   OffsetStore offsets;
+  AckStore acks;
   GroupStore groups;
   EpochStore epochs;
   LogStartStore log_starts;
