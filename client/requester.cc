@@ -151,11 +151,14 @@ void RequesterCore::received(const Consumer& consumer, const Result<SharedRecord
   link_.post([self = shared_from_this(), consumer] { self->read(consumer); });
 }
 
-// No reply can come any more to what waits.
+// No reply can come any more to what waits; unless the broker is only away and nothing was sent:
+// then each waits until its own time is up.
 void RequesterCore::give_up(const Error& why) {
+  const bool away = reading_ == Reading::kBeginning && why == ErrorCode::kTimedOut;
   reading_ = Reading::kNot;
   if (const Consumer consumer = std::exchange(consumer_, nullptr))
     consumer->close([](const Result<>&) {});
+  if (away && logic_.next_deadline()) return begin();
   Outcomes outcomes;
   logic_.fail_all(why, outcomes);
   tell(outcomes);

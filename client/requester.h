@@ -11,8 +11,8 @@
 //
 // The reply topic may be shared: each requester reads one partition of it, chosen at random, from
 // its end. Requests carry where their reply goes and a correlation id in reserved headers
-// (protocol/reserved_headers.h), which any client of Kafka can answer, too. Replies are of use for
-// as long as somebody waits for them, so their topic need not keep them:
+// (protocol/reserved_headers.h), so any client can answer. Replies are of use for as long as
+// somebody waits for them, and their topic need not keep them:
 //
 //   leat topic create replies --partitions 8 --durability memory --retention 10m
 #pragma once

@@ -278,6 +278,23 @@ TEST_P(RequestReplyTest, AReplyTopicThatIsNotThereIsLookedForAgain) {
   EXPECT_EQ(as_text(*get(std::move(reply)).value), "1.10");
 }
 
+TEST_P(RequestReplyTest, WhileTheBrokerIsAwayEachWaitsUntilItsTimeIsUp) {
+  if (GetParam() == Over::kMemory) GTEST_SKIP() << "the broker is never away";
+  const ClientOptions options{.broker = server->listeners().front(), .request_timeout = 300ms};
+  const Client impatient = get(Client::connect(options, asio::use_future));
+  server.reset();
+  Requester hasty = impatient.requester({.reply_topic = "narrow", .timeout = 200ms});
+  Requester patient = impatient.requester({.reply_topic = "narrow", .timeout = kHang});
+  auto reply = ask(patient, "tea");
+  const auto [code, text] = failure(ask(hasty, "tea"));
+  EXPECT_EQ(code, ErrorCode::kTimedOut);
+  EXPECT_NE(text.find("nothing was sent to 'quotes' within 200 ms"), std::string::npos) << text;
+  EXPECT_EQ(reply.wait_for(500ms), std::future_status::timeout);  // asked in vain more than once
+  open();
+  answer(next(), "9.90");
+  EXPECT_EQ(as_text(*get(std::move(reply)).value), "9.90");
+}
+
 TEST_P(RequestReplyTest, ARestartOfTheBrokerLosesNoReply) {
   Requester asking = requester();
   auto reply = ask(asking, "tea");
