@@ -4,6 +4,7 @@
 #include "client/consumer_core.h"
 #include "client/link.h"
 #include "client/producer_core.h"
+#include "client/requester_core.h"
 
 namespace leat {
 
@@ -45,6 +46,10 @@ Consumer Client::consumer(ConsumerOptions options) const {
 Consumer Client::consumer(Group group, ConsumerOptions options) const {
   options.group = std::move(group);
   return consumer(std::move(options));
+}
+
+Requester Client::requester(RequesterOptions options) const {
+  return Requester({link_, RequesterCore::open(*link_, std::move(options))});
 }
 
 }  // namespace leat

@@ -24,11 +24,12 @@
 #include "client/config.h"
 #include "client/consumer.h"
 #include "client/producer.h"
+#include "client/requester.h"
 
 namespace leat {
 
-// Any thread. Producers, consumers and admins keep the connection alive beyond the client, which
-// may be copied: it is the same one then.
+// Any thread. Producers, consumers, requesters and admins keep the connection alive beyond the
+// client, which may be copied: it is the same one then.
 namespace blocking {
 class Client;
 }
@@ -56,6 +57,7 @@ class Client {
   Producer producer(const ProducerOptions& options = {}) const;
   Consumer consumer(ConsumerOptions options) const;
   Consumer consumer(Group group, ConsumerOptions options) const;
+  Requester requester(RequesterOptions options) const;
   Admin admin() const { return Admin(link_); }
 
   // The client's thread, where handlers without an executor run.

@@ -85,4 +85,10 @@ struct ConsumerOptions {
   bool joins() const { return group && !by_hand && partitions.empty(); }
 };
 
+struct RequesterOptions {
+  std::string reply_topic;                   // replies come to one of its partitions
+  std::chrono::milliseconds timeout{5'000};  // from request() to giving up
+  std::size_t max_in_flight = 1'000;         // requests that wait for their reply
+};
+
 }  // namespace leat

@@ -1,6 +1,7 @@
 #include "client/producer.h"
 
 #include "client/producer_core.h"
+#include "client/requester.h"
 
 namespace leat {
 
@@ -17,6 +18,13 @@ void Producer::start(State& state, const Record& record, Completion<Ack> done) {
   ProducerCore& core = *state.core;
   auto ok = core.send(core.topic(record.topic.name), record, done, std::chrono::milliseconds(0));
   if (!ok) done(fail(ok.error()));
+}
+
+void Producer::start_reply(State& state, const ConsumedRecord& request, Bytes answer,
+                           Completion<Ack> done) {
+  const auto reply = make_reply(request, {.value = answer});
+  if (!reply) return done(fail(reply.error()));
+  start(state, *reply, std::move(done));
 }
 
 void Producer::start_flush(State& state, Completion<> done) {

@@ -44,6 +44,19 @@ class Producer {
         std::move(record));
   }
 
+  // Sends the answer to a request (client/requester.h), as send() does; borrows from both until
+  // then. Error besides: kInvalidRequest, when the record asks for no reply. For more than a value:
+  // make_reply().
+  template <class Token = asio::use_awaitable_t<>>
+  auto reply(const ConsumedRecord& request, Bytes answer, Token&& token = Token()) {
+    return async::initiate<Ack>(
+        *state_->link, std::forward<Token>(token),
+        [state = state_](Completion<Ack> done, const ConsumedRecord& to, Bytes value) {
+          start_reply(*state, to, value, std::move(done));
+        },
+        request, answer);
+  }
+
   // Completes when every record sent so far is acknowledged or has failed, behind its handler.
   // Sends at once what lingers.
   template <class Token = asio::use_awaitable_t<>>
@@ -61,6 +74,8 @@ class Producer {
   };
   explicit Producer(State state) : state_(std::make_shared<State>(std::move(state))) {}
   static void start(State& state, const Record& record, Completion<Ack> done);
+  static void start_reply(State& state, const ConsumedRecord& request, Bytes answer,
+                          Completion<Ack> done);
   static void start_flush(State& state, Completion<> done);
 
   std::shared_ptr<State> state_;

@@ -15,30 +15,6 @@ ProducerOptions within(ProducerOptions options, std::size_t max_batch_bytes) {
   return options;
 }
 
-std::size_t bytes_of(const OutgoingRecord& record) {
-  std::size_t all = record.key.value_or(Bytes()).size() + record.value.value_or(Bytes()).size();
-  for (const RecordHeader& header : record.headers)
-    all += header.key.size() + header.value.value_or(Bytes()).size();
-  return all;
-}
-
-// `record`, borrowing from `storage` from now on.
-OutgoingRecord copied(OutgoingRecord record, std::vector<std::byte>& storage) {
-  storage.reserve(bytes_of(record));  // so that nothing moves
-  const auto keep = [&](Bytes from) {
-    const std::size_t at = storage.size();
-    storage.insert(storage.end(), from.begin(), from.end());
-    return Bytes(storage).subspan(at);
-  };
-  if (record.key) record.key = keep(*record.key);
-  if (record.value) record.value = keep(*record.value);
-  for (RecordHeader& header : record.headers) {
-    header.key = as_text(keep(as_bytes(header.key)));
-    if (header.value) header.value = keep(*header.value);
-  }
-  return record;
-}
-
 }  // namespace
 
 ProducerCore::ProducerCore(Link& link, const ProducerOptions& options)
@@ -155,12 +131,8 @@ Result<> ProducerCore::send(std::uint32_t topic, const OutgoingRecord& record, A
 
 void ProducerCore::park(TopicSlot& slot, const OutgoingRecord& record, std::int64_t timestamp_ms,
                         AckHandler handler) {
-  Parked& parked = slot.parked.emplace_back();
-  parked.number = logic_.reserve();
-  parked.record = copied(record, parked.bytes);
-  parked.timestamp_ms = timestamp_ms;
-  parked.handler = std::move(handler);
-  parked_bytes_ += parked.bytes.size();
+  slot.parked.push_back({logic_.reserve(), OwnedRecord(record), timestamp_ms, std::move(handler)});
+  parked_bytes_ += slot.parked.back().record.size();
 }
 
 void ProducerCore::post_pump() {
@@ -212,14 +184,14 @@ void ProducerCore::found(std::uint32_t topic, const Result<TopicDescription>& de
       logic_.fail_topic(topic, description.error(), outcomes);
     }
     for (Parked& parked : slot.parked) {
-      parked_bytes_ -= parked.bytes.size();
-      auto partition = description ? partition_of(topic, parked.record) : fail(description.error());
+      const OutgoingRecord& record = parked.record.borrow();
+      parked_bytes_ -= parked.record.size();
+      auto partition = description ? partition_of(topic, record) : fail(description.error());
       if (!partition) {
         outcomes.push_back({std::move(parked.handler), fail(partition.error())});
         continue;
       }
-      logic_.append({topic, *partition},
-                    {parked.record.key, parked.record.value, parked.record.headers},
+      logic_.append({topic, *partition}, {record.key, record.value, record.headers},
                     parked.timestamp_ms, std::move(parked.handler), clock_.now(), parked.number);
     }
     slot.parked.clear();

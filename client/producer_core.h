@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "client/link.h"
+#include "client/owned_record.h"
 #include "client/producer_logic.h"
 
 namespace leat {
@@ -45,8 +46,7 @@ class ProducerCore final : public Link::Listener,
   // Kept while its topic is looked up.
   struct Parked {
     ProducerLogic::Number number;
-    std::vector<std::byte> bytes;  // what `record` borrows
-    OutgoingRecord record;
+    OwnedRecord record;
     std::int64_t timestamp_ms;
     AckHandler handler;
   };

@@ -1,0 +1,28 @@
+// The names of the headers that Leat gives a meaning (rule 9). They are headers like any other, so
+// every producer can set them, Kafka's too. Values are text, numbers in decimal, times in
+// milliseconds since 1970. New names begin with "leat-" and stand here.
+#pragma once
+
+#include <string_view>
+
+namespace leat::reserved_headers {
+
+inline constexpr std::string_view kId = "leat-id";                 // of the message
+inline constexpr std::string_view kDeliverAt = "leat-deliver-at";  // not before
+inline constexpr std::string_view kExpiresAt = "leat-expires-at";  // not after
+
+// Request and reply (client/requester.h): where the reply goes, and which request it answers.
+inline constexpr std::string_view kReplyTo = "leat-reply-to";  // a topic
+inline constexpr std::string_view kReplyPartition = "leat-reply-partition";
+inline constexpr std::string_view kCorrelationId = "leat-correlation-id";  // the reply's, too
+
+// On a record in a dead letter topic: why it is there, and where it came from.
+inline constexpr std::string_view kDeadReason = "leat-dead-reason";
+inline constexpr std::string_view kDeadGroup = "leat-dead-group";
+inline constexpr std::string_view kDeadTopic = "leat-dead-topic";
+inline constexpr std::string_view kDeadPartition = "leat-dead-partition";
+inline constexpr std::string_view kDeadOffset = "leat-dead-offset";
+inline constexpr std::string_view kDeadAttempts = "leat-dead-attempts";
+inline constexpr std::string_view kDeadAt = "leat-dead-at";
+
+}  // namespace leat::reserved_headers
