@@ -252,7 +252,7 @@ void Shard::resume(ConnectionId id) {
 }
 
 void Shard::close_when_drained(ConnectionId id) {
-  broker_->on_connection_closed(id, clock_.now());
+  broker_->on_connection_closed(id, now());
   closed_.push_back(id);
 }
 
@@ -320,7 +320,7 @@ void Shard::forget(ConnectionId id) {
     if (known->second) deadlines_.erase({*known->second, id});
     known_deadlines_.erase(known);
   }
-  broker_->on_connection_closed(id, clock_.now());
+  broker_->on_connection_closed(id, now());
   sessions_.erase(id);
 }
 
@@ -334,7 +334,9 @@ void Shard::settle() {
 }
 
 void Shard::let_replies_leave() {
-  while (!replied_.empty()) {
+  for (;;) {
+    if (broker_->deliveries().any()) broker_->deliveries().dispatch(now());
+    if (replied_.empty()) return;
     const auto ids = std::exchange(replied_, {});
     for (const ConnectionId id : ids) {
       const auto it = sessions_.find(id);

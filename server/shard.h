@@ -78,6 +78,7 @@ class Shard final : public reactor::ReactorHandler,
   void on_storage_damaged(const Error& error) override;
   void on_storage_space(const Result<>& taken) override;
 
+  Now now() const { return {clock_.now(), clock_.wall_now()}; }
   void touch(ConnectionId id, const session::NativeSession& session);
   void forget(ConnectionId id);
   void settle();

@@ -45,9 +45,8 @@ Result<Request> read(const wire::Attach& in) {
 Result<Request> read(const wire::Settle& in) {
   auto ranges = settled(*in.ranges());
   if (!ranges) return fail(std::move(ranges.error()));
-  return Settle{.subscription = in.subscription(),
-                .ranges = std::move(*ranges),
-                .reason = text(in.reason())};
+  return Settle{
+      .subscription = in.subscription(), .ranges = std::move(*ranges), .reason = text(in.reason())};
 }
 
 // ---- replies ----

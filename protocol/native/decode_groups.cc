@@ -9,7 +9,9 @@ GroupState group_state(const wire::GroupState& in) {
           .kind = static_cast<GroupKind>(in.kind()),
           .epoch = in.epoch(),
           .members = in.members(),
-          .settled = in.settled()};
+          .settled = in.settled(),
+          .redelivered = in.redelivered(),
+          .dead = in.dead()};
 }
 
 // Lists inside a list may be one and the same in the envelope: what the copies add up to is held to
@@ -119,7 +121,10 @@ Result<Reply> read(const wire::DescribeGroupReply& in, std::size_t envelope_byte
                               .member = text(entry->member()),
                               .committed = Offset(entry->committed()),
                               .log_start = Offset(entry->log_start()),
-                              .high_watermark = Offset(entry->high_watermark())});
+                              .high_watermark = Offset(entry->high_watermark()),
+                              .done = entry->done(),
+                              .leased = entry->leased(),
+                              .waiting = entry->waiting()});
   return out;
 }
 Result<Reply> read(const wire::DeleteGroupReply&) {

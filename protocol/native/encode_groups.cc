@@ -7,7 +7,7 @@ namespace {
 auto group_state(FlatBufferBuilder& to, const GroupState& in) {
   const auto name = string(to, in.name);
   return wire::CreateGroupState(to, name, static_cast<std::uint8_t>(in.kind), in.epoch, in.members,
-                                in.settled);
+                                in.settled, in.redelivered, in.dead);
 }
 
 auto assigned_topic(FlatBufferBuilder& to, const AssignedTopic& in) {
@@ -28,7 +28,7 @@ auto group_partition(FlatBufferBuilder& to, const GroupPartition& in) {
   const auto member = optional_string(to, in.member);
   const auto ref = partition_ref(in.partition.topic, in.partition.partition);
   return wire::CreateGroupPartition(to, &ref, topic, member, in.committed.value, in.log_start.value,
-                                    in.high_watermark.value);
+                                    in.high_watermark.value, in.done, in.leased, in.waiting);
 }
 
 template <class In, class Write>

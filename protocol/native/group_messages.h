@@ -106,6 +106,10 @@ struct GroupState {
   std::int32_t epoch = 0;
   std::uint32_t members = 0;
   bool settled = true;  // every partition is with the member it is meant for
+  // With acknowledgements, since the group has members: deliveries that were not the first, and
+  // dead letters.
+  std::uint64_t redelivered = 0;
+  std::uint64_t dead = 0;
 };
 
 struct ListGroupsReply {
@@ -125,6 +129,10 @@ struct GroupPartition {
   Offset committed{-1};     // -1: nothing
   Offset log_start;
   Offset high_watermark;
+  // Records behind `committed` that are acked, with a member, or wait to be delivered again.
+  std::uint64_t done = 0;
+  std::uint64_t leased = 0;
+  std::uint64_t waiting = 0;
 };
 
 struct DescribeGroupReply {

@@ -208,11 +208,11 @@ struct SnapshotReply {
   std::string_view path;  // of the broker's machine
 };
 
-using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
-                           ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply,
-                           InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
-                           ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
-                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply, SnapshotReply,
-                           AttachReply, SettleReply, Delivery>;
+using Reply =
+    std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
+                 ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply, InitProducerReply,
+                 FindOffsetReply, GroupAssignment, LeaveGroupReply, ListGroupsReply,
+                 DescribeGroupReply, DeleteGroupReply, SubscribeReply, UnsubscribeReply, Push,
+                 PushEnd, DeleteRecordsReply, SnapshotReply, AttachReply, SettleReply, Delivery>;
 
 }  // namespace leat::native

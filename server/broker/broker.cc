@@ -24,7 +24,11 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& c
       subscriptions_(options_, storage, replies_, sink),
       produces_(options_, storage, replies_, checker, sink,
                 [this](PartitionId partition) { on_high_watermark(partition); }),
-      groups_(options_, storage, replies_),
+      deliveries_(options_, storage, replies_, sink, Random(random_.next()),
+                  [this](const std::string& name, Now when) {
+                    return make_topic({.name = name, .if_not_exists = true}, when);
+                  }),
+      groups_(options_, storage, replies_, deliveries_),
       retention_(options_, storage, now) {
   groups_.restore(now.monotonic);
 }
@@ -40,30 +44,36 @@ Result<> Broker::check_new_topic(const CreateTopicRequest& request) const {
   return check_config(request.config);
 }
 
-void Broker::create_topic(const RequestId& id, const CreateTopicRequest& request, Now now) {
-  if (auto ok = check_new_topic(request); !ok) return reply(id, ok.error());
+Result<const storage::Topic*> Broker::make_topic(const CreateTopicRequest& request, Now now) {
+  if (auto ok = check_new_topic(request); !ok) return fail(ok.error());
   if (const storage::Topic* topic = storage_.find_topic(request.name)) {
-    if (request.if_not_exists) return reply(id, describe(*topic));
-    return reply(id, Error(ErrorCode::kTopicExists, quoted(request.name)));
+    if (request.if_not_exists) return topic;
+    return fail(ErrorCode::kTopicExists, quoted(request.name));
   }
   if (storage_.topics().size() >= options_.topics)
-    return reply(id, Error(ErrorCode::kLimitReached,
-                           std::to_string(options_.topics) + " topics; delete one first"));
+    return fail(ErrorCode::kLimitReached,
+                std::to_string(options_.topics) + " topics; delete one first");
   std::size_t all = static_cast<std::size_t>(request.partitions);
   for (const storage::Topic* topic : storage_.topics()) all += topic->partitions.size();
   if (all > options_.partitions)
-    return reply(id, Error(ErrorCode::kLimitReached,
-                           std::to_string(options_.partitions) +
-                               " partitions in all; delete a topic or ask for fewer"));
+    return fail(ErrorCode::kLimitReached,
+                std::to_string(options_.partitions) +
+                    " partitions in all; delete a topic or ask for fewer");
   auto position = storage_.create_topic(random_.topic_id(), request.name, request.partitions,
                                         request.config, now.wall);
-  if (!position) return reply(id, position.error());
+  if (!position) return fail(position.error());
   groups_.on_topics_changed(now.monotonic);
+  deliveries_.on_topics_changed(now);
   retention_.on_topics_changed(now.monotonic);
-  reply(id, describe(*storage_.find_topic(request.name)));
+  return storage_.find_topic(request.name);
 }
 
-void Broker::delete_topic(const RequestId& id, std::string_view name, MonotonicTime now) {
+void Broker::create_topic(const RequestId& id, const CreateTopicRequest& request, Now now) {
+  const auto topic = make_topic(request, now);
+  reply(id, topic ? Reply(describe(**topic)) : Reply(topic.error()));
+}
+
+void Broker::delete_topic(const RequestId& id, std::string_view name, Now now) {
   auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
   const std::vector<PartitionId> partitions = (*topic)->partitions;
@@ -71,8 +81,9 @@ void Broker::delete_topic(const RequestId& id, std::string_view name, MonotonicT
   if (!position) return reply(id, position.error());
   fetches_.on_topic_deleted(partitions, name);
   subscriptions_.on_topic_deleted(partitions, name);
-  groups_.on_topics_changed(now);
-  retention_.on_topics_changed(now);
+  groups_.on_topics_changed(now.monotonic);
+  deliveries_.on_topics_changed(now);
+  retention_.on_topics_changed(now.monotonic);
   reply(id, TopicDeleted{});
 }
 
@@ -155,10 +166,12 @@ void Broker::init_producer(const RequestId& id, std::optional<std::int64_t> prod
 void Broker::on_high_watermark(PartitionId partition) {
   fetches_.on_high_watermark(partition);
   subscriptions_.on_high_watermark(partition);
+  deliveries_.on_high_watermark(partition);
 }
 
 void Broker::on_read(storage::ReadToken token, Result<storage::ReadResult> result) {
   if (Subscriptions::owns(token)) return subscriptions_.on_read(token, std::move(result));
+  if (Deliveries::owns(token)) return deliveries_.on_read(token, std::move(result));
   fetches_.on_read(token, std::move(result));
 }
 
@@ -204,8 +217,8 @@ void Broker::fetch_offsets(const RequestId& id, std::string_view group,
 
 std::optional<MonotonicTime> Broker::next_deadline() const {
   std::optional<MonotonicTime> next;
-  for (const auto& due :
-       {fetches_.next_deadline(), groups_.next_deadline(), retention_.next_deadline()})
+  for (const auto& due : {fetches_.next_deadline(), groups_.next_deadline(),
+                          deliveries_.next_deadline(), retention_.next_deadline()})
     if (due) next = next ? std::min(*next, *due) : due;
   return next;
 }
@@ -213,16 +226,20 @@ std::optional<MonotonicTime> Broker::next_deadline() const {
 void Broker::on_time(Now now) {
   const auto due = groups_.next_deadline();
   if (due && now.monotonic - *due > kStoodStill) groups_.shift(now.monotonic - *due);
+  const auto lease = deliveries_.next_deadline();
+  if (lease && now.monotonic - *lease > kStoodStill) deliveries_.shift(now.monotonic - *lease);
   fetches_.on_time(now.monotonic);
   groups_.on_time(now.monotonic);
+  deliveries_.on_time(now);
   retention_.on_time(now);
 }
 
-void Broker::on_connection_closed(ConnectionId connection, MonotonicTime now) {
+void Broker::on_connection_closed(ConnectionId connection, Now now) {
   fetches_.on_connection_closed(connection);
   subscriptions_.on_connection_closed(connection);
   produces_.on_connection_closed(connection);
-  groups_.on_connection_closed(connection, now);
+  groups_.on_connection_closed(connection, now.monotonic);
+  deliveries_.on_connection_closed(connection, now);
 }
 
 void Broker::on_room() {

@@ -10,6 +10,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/random.h"
 #include "server/broker/broker_options.h"
+#include "server/broker/delivery/deliveries.h"
 #include "server/broker/durable_replies.h"
 #include "server/broker/fetches.h"
 #include "server/broker/groups.h"
@@ -53,7 +54,7 @@ class Broker final : public storage::StorageEvents {
 
   // ---- requests ----
   void create_topic(const RequestId& id, const CreateTopicRequest& request, Now now);
-  void delete_topic(const RequestId& id, std::string_view name, MonotonicTime now);
+  void delete_topic(const RequestId& id, std::string_view name, Now now);
   // Every setting of the topic; none changes: nothing is written.
   void configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config,
                        MonotonicTime now);
@@ -71,10 +72,11 @@ class Broker final : public storage::StorageEvents {
   Fetches& fetches() { return fetches_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Groups& groups() { return groups_; }
+  Deliveries& deliveries() { return deliveries_; }
 
   // False: hold requests back until ReplySink::on_room().
   bool accepts_records() const { return storage_.has_room(); }
-  void on_connection_closed(ConnectionId connection, MonotonicTime now);
+  void on_connection_closed(ConnectionId connection, Now now);
   std::optional<MonotonicTime> next_deadline() const;
   // What is due. Called late by more than a second, the machine stood still: what members were
   // given is theirs still (rule 11).
@@ -97,6 +99,7 @@ class Broker final : public storage::StorageEvents {
 
  private:
   Result<> check_new_topic(const CreateTopicRequest& request) const;
+  Result<const storage::Topic*> make_topic(const CreateTopicRequest& request, Now now);
   Result<> check_commits(const CommitRequest& request) const;
   TopicDescription describe(const storage::Topic& topic) const;
   void reply(const RequestId& id, Reply reply) { replies_.reply(id, std::move(reply)); }
@@ -109,6 +112,7 @@ class Broker final : public storage::StorageEvents {
   Fetches fetches_;
   Subscriptions subscriptions_;
   Produces produces_;
+  Deliveries deliveries_;
   Groups groups_;
   RetentionSchedule retention_;
   std::optional<RequestId> snapshot_;  // who waits for the one that is being made

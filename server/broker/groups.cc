@@ -52,6 +52,7 @@ Result<> Groups::check_join(const JoinRequest& request) const {
       return fail(ErrorCode::kInvalidRequest, "a member's timeout of " +
                                                   std::to_string(timeout.count()) +
                                                   " ms; use 100 ms to an hour");
+  if (auto ok = check_not_shared(request.group); !ok) return ok;
   const storage::Group* group = storage_.find_group(request.group);
   if (!group || group->members.empty()) return check_room_for(request.group);
   if (group->kind != request.kind)
@@ -62,6 +63,14 @@ Result<> Groups::check_join(const JoinRequest& request) const {
     return fail(ErrorCode::kLimitReached,
                 std::to_string(options_.members_per_group) + " members in a group");
   return {};
+}
+
+Result<> Groups::check_not_shared(std::string_view name) const {
+  const DeliveryGroup* shared = deliveries_.find(name);
+  if (!shared) return {};
+  return fail(
+      ErrorCode::kInconsistentGroup,
+      quoted(name) + " is " + std::string(name_of(shared->kind())) + "; stop its members first");
 }
 
 void Groups::join(const RequestId& id, JoinRequest request, MonotonicTime now) {
@@ -255,6 +264,9 @@ void Groups::answer(const storage::Group& group, std::string_view name) {
 
 Result<> Groups::check_commit(std::string_view name, std::string_view member, std::int32_t epoch,
                               std::span<const storage::OffsetCommit> offsets) const {
+  if (const DeliveryGroup* shared = deliveries_.find(name))
+    return fail(ErrorCode::kGroupNotEmpty,
+                quoted(name) + " has " + std::to_string(shared->members()) + "; stop them first");
   const storage::Group* group = storage_.find_group(name);
   const bool empty = !group || group->members.empty();
   if (empty && member.empty()) return {};
@@ -272,66 +284,6 @@ Result<> Groups::check_commit(std::string_view name, std::string_view member, st
                                               " is with another member");
   }
   return {};
-}
-
-// ---- looking ----
-
-GroupSummary Groups::summary(std::string_view name) const {
-  GroupSummary summary{.name = std::string(name)};
-  const storage::Group* group = storage_.find_group(name);
-  if (!group) return summary;
-  summary.kind = group->kind;
-  summary.epoch = group->epoch;
-  summary.members = group->members.size();
-  const auto live = live_.find(name);
-  if (live == live_.end()) return summary;
-  Target owners;
-  for (const auto& [partition, owner] : group->owners) owners[partition] = owner.member;
-  summary.settled = owners == live->second.target;
-  return summary;
-}
-
-void Groups::list(const RequestId& id) {
-  GroupList list;
-  for (const std::string& name : storage_.groups()) list.groups.push_back(summary(name));
-  replies_.reply(id, std::move(list));
-}
-
-void Groups::describe(const RequestId& id, std::string_view name) {
-  if (auto ok = validate_group_name(name); !ok) return replies_.reply(id, ok.error());
-  if (!storage_.has_group(name))
-    return replies_.reply(id, Error(ErrorCode::kUnknownGroup, quoted(name)));
-  GroupDescription description{.group = summary(name), .members = {}, .partitions = {}};
-  std::map<TopicPartition, GroupPartition> partitions;
-  for (const auto& [partition, committed] : storage_.commits(name))
-    partitions[partition].committed = committed.offset;
-  if (const storage::Group* group = storage_.find_group(name)) {
-    for (const auto& [member_id, member] : group->members) description.members.push_back(member);
-    for (const auto& [partition, owner] : group->owners)
-      partitions[partition].member = owner.member;
-  }
-  for (auto& [partition, row] : partitions) {
-    auto found = find_partition(storage_, partition.topic, partition.partition);
-    if (!found) continue;
-    row.partition = partition;
-    row.topic = found->topic->name;
-    row.bounds = storage_.bounds(found->id);
-    description.partitions.push_back(std::move(row));
-  }
-  replies_.reply(id, std::move(description));
-}
-
-void Groups::remove(const RequestId& id, std::string_view name) {
-  if (auto ok = validate_group_name(name); !ok) return replies_.reply(id, ok.error());
-  if (!storage_.has_group(name))
-    return replies_.reply(id, Error(ErrorCode::kUnknownGroup, quoted(name)));
-  if (const storage::Group* group = storage_.find_group(name); group && !group->members.empty())
-    return replies_.reply(id, Error(ErrorCode::kGroupNotEmpty,
-                                    quoted(name) + " has " + std::to_string(group->members.size()) +
-                                        "; stop them first"));
-  auto position = storage_.delete_group(name);
-  if (!position) return replies_.reply(id, position.error());
-  replies_.reply(id, GroupDeleted{});
 }
 
 // ---- time and connections ----

@@ -19,6 +19,7 @@
 #include "protocol/base/clock.h"
 #include "server/broker/assignor.h"
 #include "server/broker/broker_options.h"
+#include "server/broker/delivery/deliveries.h"
 #include "server/broker/durable_replies.h"
 
 namespace leat::broker {
@@ -41,8 +42,9 @@ class Groups {
   // A member whose connection is gone, as all are after a restart, has so long to come back.
   static constexpr std::chrono::seconds kReconnectTime{2};
 
-  Groups(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies)
-      : options_(options), storage_(storage), replies_(replies) {}
+  Groups(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies,
+         const Deliveries& deliveries)
+      : options_(options), storage_(storage), replies_(replies), deliveries_(deliveries) {}
 
   // Members from before a restart: as if their connections had just been lost.
   void restore(MonotonicTime now);
@@ -83,6 +85,7 @@ class Groups {
   };
   using Key = std::pair<std::string, std::string>;  // group, member
 
+  Result<> check_not_shared(std::string_view group) const;
   Result<> check_join(const JoinRequest& request) const;
   Result<const storage::Group*> find_member(std::string_view group, std::string_view member) const;
   AssignorInput input(
@@ -100,6 +103,7 @@ class Groups {
   const BrokerOptions& options_;
   storage::Storage& storage_;
   DurableReplies& replies_;
+  const Deliveries& deliveries_;
   std::map<std::string, Live, std::less<>> live_;
   std::set<std::pair<MonotonicTime, Key>> deadlines_;
   std::map<Key, MonotonicTime> scheduled_;

@@ -1,10 +1,13 @@
 // What the broker answers, protocol-neutral.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "storage/acks.h"
 #include "storage/storage.h"
 
 namespace leat::broker {
@@ -74,6 +77,9 @@ struct GroupSummary {
   std::int32_t epoch = 0;
   std::size_t members = 0;
   bool settled = true;
+  // Of a group with acknowledgements, since it has members: deliveries that were not the first, and
+  // dead letters.
+  std::uint64_t redelivered = 0, dead = 0;
 };
 struct GroupList {
   std::vector<GroupSummary> groups;
@@ -84,6 +90,8 @@ struct GroupPartition {
   std::string member;
   Offset committed{-1};
   storage::PartitionBounds bounds;
+  // Records behind what is committed: acked, with a member, or waiting to be delivered again.
+  std::uint64_t done = 0, leased = 0, waiting = 0;
 };
 struct GroupDescription {
   GroupSummary group;
@@ -99,11 +107,27 @@ struct Subscribed {
 };
 struct Unsubscribed {};
 
+// ---- delivery with acknowledgements ----
+
+enum class Outcome : std::uint8_t { kAck = 1, kNack = 2, kExtend = 3, kReject = 4 };
+
+// What a member says of records it was delivered.
+struct Settlement {
+  storage::TopicPartition partition;
+  storage::OffsetRange range;
+  Outcome outcome = Outcome::kAck;
+  std::optional<std::chrono::milliseconds> delay;  // of kNack; none: the group's back-off
+};
+struct Attached {};
+struct Settled {
+  std::vector<Settlement> refused;  // that were not the member's
+};
+
 using Reply =
     std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
                  RecordsDeleted, SnapshotMade, Produced, Fetched, OffsetFound, OffsetsCommitted,
                  GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup, GroupList,
-                 GroupDescription, GroupDeleted, Subscribed, Unsubscribed>;
+                 GroupDescription, GroupDeleted, Subscribed, Unsubscribed, Attached, Settled>;
 
 class ReplySink {
  public:

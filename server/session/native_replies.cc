@@ -17,8 +17,8 @@ native::TopicState state_of(const broker::TopicDescription& topic) {
 }
 
 native::GroupState state_of(const broker::GroupSummary& group) {
-  return {group.name, group.kind, group.epoch, static_cast<std::uint32_t>(group.members),
-          group.settled};
+  return {group.name,    group.kind,        group.epoch, static_cast<std::uint32_t>(group.members),
+          group.settled, group.redelivered, group.dead};
 }
 
 struct ToNative {
@@ -84,7 +84,10 @@ struct ToNative {
                                 row.member,
                                 row.committed,
                                 row.bounds.log_start,
-                                row.bounds.high_watermark});
+                                row.bounds.high_watermark,
+                                row.done,
+                                row.leased,
+                                row.waiting});
     return all;
   }
   native::Reply operator()(const broker::GroupDeleted&) const { return native::DeleteGroupReply{}; }
@@ -92,6 +95,18 @@ struct ToNative {
     return native::SubscribeReply{subscribed.bounds.log_start, subscribed.bounds.high_watermark};
   }
   native::Reply operator()(const broker::Unsubscribed&) const { return native::UnsubscribeReply{}; }
+  native::Reply operator()(const broker::Attached&) const { return native::AttachReply{}; }
+  native::Reply operator()(const broker::Settled& settled) const {
+    native::SettleReply all;
+    for (const broker::Settlement& refused : settled.refused)
+      all.refused.push_back(
+          {{refused.partition.topic, refused.partition.partition},
+           static_cast<native::Outcome>(refused.outcome),
+           static_cast<std::uint32_t>(refused.delay.value_or(std::chrono::milliseconds(0)).count()),
+           refused.range.first,
+           refused.range.last});
+    return all;
+  }
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ class CarryOut {
   void operator()(const native::CreateTopic& r) {
     broker_.create_topic(id_, {r.name, r.partitions, r.if_not_exists, r.config}, now());
   }
-  void operator()(const native::DeleteTopic& r) { broker_.delete_topic(id_, r.name, clock_.now()); }
+  void operator()(const native::DeleteTopic& r) { broker_.delete_topic(id_, r.name, now()); }
   void operator()(const native::ConfigureTopic& r) {
     broker_.configure_topic(id_, r.name, r.config, clock_.now());
   }
@@ -90,8 +90,37 @@ class CarryOut {
   void operator()(const native::DeleteGroup& r) { broker_.groups().remove(id_, r.group); }
 
   // ---- delivery ----
-  void operator()(const native::Attach&) { refuse(); }
-  void operator()(const native::Settle&) { refuse(); }
+  void operator()(const native::Attach& r) {
+    using std::chrono::milliseconds;
+    broker::AttachRequest request{.subscription = r.subscription,
+                                  .group = r.group,
+                                  .kind = r.kind,
+                                  .topics = {r.topics.begin(), r.topics.end()},
+                                  .client_name = r.client_name,
+                                  .grants = {r.records, r.bytes},
+                                  .max_bytes = r.max_bytes,
+                                  .latest = r.latest,
+                                  .ack_timeout = milliseconds(r.ack_timeout_ms),
+                                  .settings = {}};
+    request.settings = {.max_deliveries = r.max_deliveries,
+                        .dead_letter = std::string(r.dead_letter),
+                        .min_backoff = milliseconds(r.min_backoff_ms),
+                        .max_backoff = milliseconds(r.max_backoff_ms)};
+    broker_.deliveries().attach(id_, request, now());
+  }
+  void operator()(const native::Settle& r) {
+    broker::SettleRequest request{r.subscription, {}, r.reason};
+    request.settlements.reserve(r.ranges.size());
+    for (const native::SettledRange& range : r.ranges) {
+      broker::Settlement& settlement = request.settlements.emplace_back();
+      settlement.partition = {range.partition.topic, range.partition.partition};
+      settlement.range = {range.first, range.last};
+      settlement.outcome = static_cast<broker::Outcome>(range.outcome);
+      if (range.delay_ms != native::SettledRange::kBackoff)
+        settlement.delay = std::chrono::milliseconds(range.delay_ms);
+    }
+    broker_.deliveries().settle(id_, request, now());
+  }
 
   // ---- push ----
   void operator()(const native::Subscribe& r) {
@@ -104,14 +133,16 @@ class CarryOut {
                                             .max_bytes = r.max_bytes});
   }
   void operator()(const native::Grant& r) {
-    broker_.subscriptions().grant(id_.connection, r.subscription, {r.records, r.bytes});
+    const broker::Grants grants{r.records, r.bytes};
+    if (!broker_.deliveries().grant(id_.connection, r.subscription, grants))
+      broker_.subscriptions().grant(id_.connection, r.subscription, grants);
   }
   void operator()(const native::Unsubscribe& r) {
-    broker_.subscriptions().unsubscribe(id_, r.subscription);
+    if (!broker_.deliveries().detach(id_, r.subscription, now()))
+      broker_.subscriptions().unsubscribe(id_, r.subscription);
   }
 
  private:
-  void refuse() { }
   Now now() const { return {clock_.now(), clock_.wall_now()}; }
 
   const broker::RequestId& id_;

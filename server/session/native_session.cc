@@ -199,10 +199,27 @@ void NativeSession::flush_replies() {
   output_.send(id_, std::move(owner), bytes);
 }
 
+bool NativeSession::deliver() {
+  auto next = broker_.deliveries().next(id_);
+  if (!next) return false;
+  native::Delivery head{.subscription = next->subscription,
+                        .partition = {next->partition.topic, next->partition.partition},
+                        .topic = next->topic,
+                        .ranges = {},
+                        .batches = {}};
+  head.ranges.reserve(next->ranges.size());
+  for (const auto& [range, attempt] : next->ranges)
+    head.ranges.push_back({range.first, range.last, attempt});
+  send_batches(CorrelationId(0), head, std::move(next->batches));
+  return true;
+}
+
 void NativeSession::push() {
   while (!closing_ && !output_waits() && output_.queued_bytes(id_) < options_.push_bytes) {
+    const bool delivered = deliver();
     auto next = broker_.subscriptions().next_push(id_);
-    if (!next) return;
+    if (!next && !delivered) return;
+    if (!next) continue;
     send_batches(CorrelationId(0),
                  native::Push{.subscription = next->subscription,
                               .log_start = next->bounds.log_start,

@@ -63,6 +63,7 @@ class NativeSession {
                     std::vector<storage::StoredBatches> batches);
   void flush_replies();
   void push();
+  bool deliver();
   void refuse(const Error& error);
   void update_deadline();
 

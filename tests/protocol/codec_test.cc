@@ -346,11 +346,12 @@ TEST(Codec, SettlingComesThrough) {
 
 TEST(Codec, DeliveriesComeThrough) {
   const std::string batches(77, 'p');
-  const auto received = through(Reply(Delivery{3,
-                                               {kTopic, PartitionIndex(1)},
-                                               "orders",
-                                               {{Offset(1), Offset(2), 1}, {Offset(5), Offset(5), 4}},
-                                               as_bytes(batches)}));
+  const auto received =
+      through(Reply(Delivery{3,
+                             {kTopic, PartitionIndex(1)},
+                             "orders",
+                             {{Offset(1), Offset(2), 1}, {Offset(5), Offset(5), 4}},
+                             as_bytes(batches)}));
   const Delivery& delivery = only<Delivery>(received);
   EXPECT_EQ(delivery.subscription, 3u);
   EXPECT_EQ(delivery.partition.topic, kTopic);

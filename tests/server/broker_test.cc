@@ -98,7 +98,7 @@ TEST_F(BrokerTest, AColdReadIsAnsweredLaterAndOnce) {
 TEST_F(BrokerTest, AClosedConnectionIsForgotten) {
   const TopicId topic = create();
   fetch(topic, Offset(0), 10s);
-  broker.on_connection_closed(ConnectionId(1), now);
+  broker.on_connection_closed(ConnectionId(1), at());
   EXPECT_FALSE(broker.next_deadline());
   produce(topic);
   storage.make_durable(broker);
@@ -108,7 +108,7 @@ TEST_F(BrokerTest, AClosedConnectionIsForgotten) {
 TEST_F(BrokerTest, DeletionWakesWhatWaits) {
   const TopicId topic = create();
   fetch(topic, Offset(0), 10s);
-  broker.delete_topic(next(), "orders", now);
+  broker.delete_topic(next(), "orders", at());
   storage.make_durable(broker);
   ASSERT_EQ(sink.replies.size(), 2u);
   EXPECT_EQ(std::get<Error>(sink.replies[0].second).code, ErrorCode::kUnknownTopic);
@@ -124,7 +124,7 @@ TEST_F(BrokerTest, LimitsHaveTheirError) {
   create("third");
   broker.create_topic(next(), {"fourth", 1}, at());
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
-  broker.delete_topic(next(), "third", now);
+  broker.delete_topic(next(), "third", at());
   broker.create_topic(next(), {"wide", 62}, at());
   storage.make_durable(broker);
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);  // partitions in all

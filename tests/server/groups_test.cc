@@ -162,13 +162,13 @@ TEST_F(GroupsTest, ALostConnectionShortensTheWaitAndComingBackKeepsEverything) {
   const std::int32_t epoch = last<Assignment>()->epoch;
   sync("m1", mine, epoch);
   sink.replies.clear();
-  broker.on_connection_closed(ConnectionId(1), now);
+  broker.on_connection_closed(ConnectionId(1), at());
   now += Groups::kReconnectTime - 1ms;
   broker.on_time(at());
   sync("m1", mine, epoch, 3s, 2);  // back on another connection
   EXPECT_TRUE(sink.replies.empty());
   EXPECT_EQ(storage.find_group("g")->epoch, epoch);
-  broker.on_connection_closed(ConnectionId(2), now);
+  broker.on_connection_closed(ConnectionId(2), at());
   now += Groups::kReconnectTime;
   broker.on_time(at());
   EXPECT_FALSE(storage.find_group("g"));  // nobody, and nothing committed
@@ -233,7 +233,7 @@ TEST_F(GroupsTest, TopicsThatComeAndGoAreFollowed) {
   EXPECT_EQ(five.size(), 5u);
   sync("m1", five, storage.find_group("g")->epoch);
   sink.replies.clear();
-  broker.delete_topic(next(), "orders", now);
+  broker.delete_topic(next(), "orders", at());
   storage.make_durable(broker);
   EXPECT_EQ(held(std::get<Assignment>(sink.replies.at(0).second)).size(), 3u);
 }
@@ -359,7 +359,7 @@ TEST_F(GroupsTest, AnyOrderOfComingAndGoingSettlesAndNeverHasTwoHolders) {
       if (choice == 2)
         broker.groups().leave(next(connection_of(victim->first)), "g", victim->first, now);
       else
-        broker.on_connection_closed(ConnectionId(connection_of(victim->first)), now);
+        broker.on_connection_closed(ConnectionId(connection_of(victim->first)), at());
       clients.erase(victim);
     }
     if (random.below(2) == 0) {

@@ -121,7 +121,7 @@ TEST_F(ProducesTest, ARetryWaitsForTheOriginalWhereverItComesFrom) {
 TEST_F(ProducesTest, WhatAClosedConnectionHasWaitingIsDroppedAndItsMemoryCountedUntilToldOf) {
   send(Kind::kLarge, 1, 0, 1);
   send(Kind::kPlain, 2, 0, 2);
-  broker.on_connection_closed(ConnectionId(1), now);
+  broker.on_connection_closed(ConnectionId(1), at());
   EXPECT_FALSE(checker.wanted(0));
   EXPECT_EQ(stored(), std::vector{2});
   EXPECT_GT(broker.produces().waiting_bytes(), 0u);
@@ -133,7 +133,7 @@ TEST_F(ProducesTest, WhatAClosedConnectionHasWaitingIsDroppedAndItsMemoryCounted
 
 TEST_F(ProducesTest, ATopicMayGoMeanwhile) {
   send(Kind::kLarge, 1);
-  broker.delete_topic(next(2), "orders", now);
+  broker.delete_topic(next(2), "orders", at());
   checker.tell(broker);
   storage.make_durable(broker);
   EXPECT_EQ(last_error(), ErrorCode::kUnknownTopic);

@@ -137,7 +137,7 @@ TEST_F(RetentionScheduleTest, LooksAtEachIntervalWhileOneDoes) {
   EXPECT_EQ(storage.retained.back(), WallTime(35s));
   broker.configure_topic(next(), "orders", {}, now);
   EXPECT_TRUE(broker.next_deadline());
-  broker.delete_topic(next(), "more", now);
+  broker.delete_topic(next(), "more", at());
   EXPECT_FALSE(broker.next_deadline());
   broker.configure_topic(next(), "orders", {.retention = {.records = 5}}, now);
   EXPECT_EQ(broker.next_deadline(), now + 10s);

@@ -136,7 +136,7 @@ TEST_F(SubscriptionsTest, AFailedReadAndADeletedTopicEndIt) {
   EXPECT_FALSE(pushed());
   broker.on_read(storage.waiting_reads.at(0), fail(ErrorCode::kCorruptStorage, "hole"));
   subscribe(topic, 2, Offset(0), {100, 1 << 20});
-  broker.delete_topic(next(), "orders", now);
+  broker.delete_topic(next(), "orders", at());
   EXPECT_EQ(sink.ended, (std::vector<std::pair<std::uint32_t, ErrorCode>>{
                             {1, ErrorCode::kCorruptStorage}, {2, ErrorCode::kUnknownTopic}}));
   EXPECT_FALSE(pushed());
@@ -154,7 +154,7 @@ TEST_F(SubscriptionsTest, RefusesWhatItCannotServe) {
   subscribe(topic, 2, Offset(0), {1, 1});
   subscribe(topic, 3, Offset(0), {1, 1});
   EXPECT_EQ(last_error(), ErrorCode::kLimitReached);
-  broker.on_connection_closed(ConnectionId(1), now);
+  broker.on_connection_closed(ConnectionId(1), at());
   fill(topic, 1);
   EXPECT_FALSE(pushed());
   subscribe(topic, 3, Offset(0), {1, 1});
@@ -211,7 +211,7 @@ TEST_F(SubscriptionsTest, AnyGrantsGiveEveryRecordOnceInOrder) {
           reader.next = offset + 1;
         }
       EXPECT_EQ(reader.next, storage.bounds(partition_id(topic)).high_watermark);
-      broker.on_connection_closed(ConnectionId(id), now);
+      broker.on_connection_closed(ConnectionId(id), at());
     }
   }
 }

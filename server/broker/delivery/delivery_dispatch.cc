@@ -1,0 +1,282 @@
+// What a group's members are given: who is next, of what, and what nobody can have any more.
+#include <algorithm>
+
+#include "server/broker/delivery/dead_letters.h"
+#include "server/broker/delivery/delivery_group.h"
+
+namespace leat::broker {
+namespace {
+
+// Where little waits, it is shared out; but not so finely that each member gets the whole batch for
+// a record or two of it.
+constexpr std::uint64_t kLeastShare = 16;
+constexpr auto kBuryAgain = std::chrono::seconds(1);
+
+std::uint64_t records_in(const std::vector<DeliveredRange>& ranges) {
+  std::uint64_t records = 0;
+  for (const auto& [range, attempt] : ranges)
+    records += static_cast<std::uint64_t>(range.last - range.first) + 1;
+  return records;
+}
+
+Offset last_offset_of(const storage::ReadResult& read) {
+  Offset last{-1};
+  if (!read.batches.empty())
+    for (Bytes rest = read.batches.back().bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::parse(rest);
+      if (!batch) break;
+      last = batch->last_offset();
+      rest = rest.subspan(batch->bytes().size());
+    }
+  return last;
+}
+
+Offset first_offset_of(const storage::ReadResult& read) {
+  const auto batch = read.batches.empty() ? fail(ErrorCode::kInvalidBatch)
+                                          : RecordBatchView::parse(read.batches.front().bytes);
+  return batch ? batch->base_offset() : Offset(INT64_MAX);
+}
+
+}  // namespace
+
+void DeliveryGroup::mark(Queue& queue) {
+  if (queue.records.has_dying()) burying_.insert(queue.records.place().id);
+  if (queue.in_turn) return;
+  queue.in_turn = true;
+  turn_.push_back(&queue);
+}
+
+void DeliveryGroup::on_high_watermark(PartitionId partition) {
+  if (Queue* queue = find(partition)) mark(*queue);
+}
+
+// Partitions in turn, until no member may have more or nothing is left.
+void DeliveryGroup::dispatch(Now now) {
+  for (const PartitionId partition : std::exchange(burying_, {}))
+    if (Queue* queue = find(partition)) bury(*queue, now);
+  if (!anybody_may_have_more()) return;
+  for (std::size_t in_vain = 0; in_vain < turn_.size();) {
+    Queue& queue = *turn_.front();
+    turn_.pop_front();
+    const bool waits = queue.reading || queue.stopped;
+    if (waits || !ready_to_read(queue)) {
+      queue.in_turn = false;
+      continue;
+    }
+    turn_.push_back(&queue);
+    in_vain = serve(queue, now) ? 0 : in_vain + 1;
+  }
+}
+
+bool DeliveryGroup::ready_to_read(Queue& queue) {
+  const auto bounds = house_.storage.bounds(queue.records.place().id);
+  queue.records.trim(bounds.log_start);
+  return queue.records.has_something(bounds.high_watermark, acks(queue));
+}
+
+bool DeliveryGroup::may_have_more(const Member& member) const {
+  return member.sent.records < member.granted.records && member.sent.bytes < member.granted.bytes &&
+         member.leased < house_.options.leases_per_member && member.outbox_bytes < member.max_bytes;
+}
+
+bool DeliveryGroup::anybody_may_have_more() const {
+  return std::ranges::any_of(members_,
+                             [this](const auto& entry) { return may_have_more(entry.second); });
+}
+
+// Whoever has least, and of those who waited longest.
+DeliveryGroup::Choice DeliveryGroup::choose(const Queue& queue) {
+  Choice choice;
+  std::uint64_t could = 0;
+  for (auto& [key, member] : members_) {
+    if (!may_have_more(member) || !member.topics.contains(queue.records.place().topic)) continue;
+    ++could;
+    if (!choice.member || std::pair(member.leased, member.served) <
+                              std::pair(choice.member->leased, choice.member->served))
+      choice = {&key, &member};
+  }
+  if (!choice.member) return choice;
+  const Member& member = *choice.member;
+  choice.most_records = std::min(member.granted.records - member.sent.records,
+                                 house_.options.leases_per_member - member.leased);
+  const auto high_watermark = house_.storage.bounds(queue.records.place().id).high_watermark;
+  const std::uint64_t share = queue.records.available(high_watermark) / could + 1;
+  if (could > 1) choice.most_records = std::min(choice.most_records, std::max(share, kLeastShare));
+  return choice;
+}
+
+// False: nothing came of it.
+bool DeliveryGroup::serve(Queue& queue, Now now) {
+  const Choice choice = choose(queue);
+  if (!choice.member || !read(queue, *choice.member)) return false;
+  Member& member = *choice.member;
+  const Offset from = queue.records.read_from(acks(queue));
+  auto taken = queue.records.take(*queue.fetched,
+                                  {.member = *choice.key,
+                                   .most_records = choice.most_records,
+                                   .deadline = now.monotonic + member.ack_timeout,
+                                   .max_deliveries = settings_.max_deliveries,
+                                   .now = now},
+                                  acks(queue));
+  list(queue);
+  if (!taken) {
+    queue.stopped = true;
+    house_.sink.on_storage_damaged(taken.error());
+    return false;
+  }
+  if (!taken->gone.empty())
+    if (auto ok = make(queue, {.done = std::move(taken->gone), .retries = {}}); !ok) return false;
+  bury(queue, now);
+  DeliveredBatches& delivered = taken->delivered;
+  if (delivered.ranges.empty()) return queue.records.read_from(acks(queue)) != from;
+  const std::uint64_t records = records_in(delivered.ranges);
+  for (const auto& [range, attempt] : delivered.ranges)
+    if (attempt > 1) redelivered_ += static_cast<std::uint64_t>(range.last - range.first) + 1;
+  delivered.subscription = choice.key->subscription;
+  member.sent.records += records;
+  member.sent.bytes += delivered.bytes;
+  member.leased += records;
+  member.served = ++servings_;
+  member.outbox_bytes += delivered.bytes;
+  member.outbox.push_back(std::move(delivered));
+  house_.sink.on_push_ready(choice.key->connection);
+  return true;
+}
+
+// What comes next, at hand; false: later, or not.
+bool DeliveryGroup::read(Queue& queue, const Member& member) {
+  const PartitionId id = queue.records.place().id;
+  const Offset from = queue.records.read_from(acks(queue));
+  if (queue.fetched && first_offset_of(*queue.fetched) <= from &&
+      from <= last_offset_of(*queue.fetched))
+    return true;
+  queue.fetched.reset();
+  if (from >= house_.storage.bounds(id).high_watermark) return false;
+  const auto bytes =
+      std::min<std::uint64_t>(member.max_bytes, member.granted.bytes - member.sent.bytes);
+  const storage::ReadToken token = new_token(id);
+  auto outcome = house_.storage.read(id, from, static_cast<std::size_t>(bytes), token);
+  if (auto* result = std::get_if<storage::ReadResult>(&outcome)) {
+    house_.reads.erase(token);
+    queue.fetched = std::move(*result);
+    return !queue.fetched->batches.empty();
+  }
+  queue.reading = token;
+  return false;
+}
+
+storage::ReadToken DeliveryGroup::new_token(PartitionId partition) {
+  const storage::ReadToken token = ++house_.last_token | kTokenBit;
+  house_.reads[token] = {this, partition};
+  return token;
+}
+
+void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
+                            Result<storage::ReadResult> result) {
+  Queue* queue = find(partition);
+  if (!queue) return;
+  const bool dead = queue->reading_dead == token;
+  (dead ? queue->reading_dead : queue->reading).reset();
+  mark(*queue);
+  if (dead) {
+    queue->fetched_dead = std::move(result);
+  } else if (result) {
+    queue->fetched = std::move(*result);
+  } else if (result.error() != ErrorCode::kOffsetOutOfRange) {
+    queue->stopped = true;  // storage has told what is damaged
+  }
+}
+
+// ---- what a connection takes ----
+
+bool DeliveryGroup::has_next(const MemberKey& key) const {
+  const auto it = members_.find(key);
+  return it != members_.end() && !it->second.outbox.empty();
+}
+
+std::optional<DeliveredBatches> DeliveryGroup::next(const MemberKey& key) {
+  const auto it = members_.find(key);
+  if (it == members_.end() || it->second.outbox.empty()) return std::nullopt;
+  Member& member = it->second;
+  DeliveredBatches delivered = std::move(member.outbox.front());
+  member.outbox.pop_front();
+  member.outbox_bytes -= delivered.bytes;
+  return delivered;
+}
+
+// ---- dead letters ----
+
+// One after the other; the record must be read once more for it.
+void DeliveryGroup::bury(Queue& queue, Now now) {
+  while (!queue.reading_dead && !queue.bury_at) {
+    const auto dying = queue.records.first_dying();
+    if (!dying) return;
+    const auto& [offset, reason] = *dying;
+    const PartitionId id = queue.records.place().id;
+    const bool gone = offset < house_.storage.bounds(id).log_start;
+    auto result = std::exchange(queue.fetched_dead, std::nullopt);
+    if (!gone && !result) {
+      const storage::ReadToken token = new_token(id);
+      auto outcome = house_.storage.read(id, offset, 1, token);
+      if (std::holds_alternative<storage::ReadLater>(outcome)) {
+        queue.reading_dead = token;
+        return;
+      }
+      house_.reads.erase(token);
+      result = std::get<storage::ReadResult>(std::move(outcome));
+    }
+    const bool buried = (gone || *result) && bury_one(queue, offset, reason,
+                                                      gone ? storage::ReadResult() : **result, now);
+    if (buried) continue;
+    queue.bury_at = now.monotonic + kBuryAgain;
+    list(queue);
+  }
+}
+
+// A record that compaction or retention has taken needs no letter.
+bool DeliveryGroup::bury_one(Queue& queue, Offset offset, const std::string& reason,
+                             const storage::ReadResult& read, Now now) {
+  const storage::AcksChange change{name_, queue.records.place().partition, {{offset, offset}}, {}};
+  bool made = false;
+  for (const storage::StoredBatches& stored : read.batches) {
+    const auto batch = RecordBatchView::parse(stored.bytes);
+    if (!batch || batch->base_offset() > offset || batch->last_offset() < offset) continue;
+    const auto reader = RecordReader::open(*batch);
+    if (!reader) return false;
+    for (const RecordView& record : *reader) {
+      if (record.offset != offset) continue;
+      if (!write_letter(queue, record, reason, change, now)) return false;
+      made = true;
+    }
+    break;
+  }
+  if (!made && !house_.storage.change_acks(change)) return false;
+  queue.records.died(offset);
+  return true;
+}
+
+Result<> DeliveryGroup::write_letter(Queue& queue, const RecordView& record,
+                                     const std::string& reason, const storage::AcksChange& change,
+                                     Now now) {
+  const DeliveryQueue::Place& place = queue.records.place();
+  auto topic = house_.dead_letter_topic(
+      settings_.dead_letter.empty() ? place.topic + ".dlq" : settings_.dead_letter, now);
+  if (!topic) return fail(topic.error());
+  const auto retry = acks(queue) ? acks(queue)->retry(record.offset) : std::nullopt;
+  const bool counted = retry && retry->attempts != kDeadAttempts;
+  const auto letter = dead_letter(record, {.reason = reason,
+                                           .group = name_,
+                                           .topic = place.topic,
+                                           .partition = place.partition.partition,
+                                           .attempts = counted ? retry->attempts : 1,
+                                           .at = now.wall});
+  const auto& partitions = (*topic)->partitions;
+  const auto to = dead_letter_partition(record, place.partition.partition, partitions.size());
+  auto written = house_.storage.dead_letter(partitions[static_cast<std::size_t>(to.value)],
+                                            (*topic)->config, letter, change);
+  if (!written) return fail(written.error());
+  ++dead_;
+  return {};
+}
+
+}  // namespace leat::broker

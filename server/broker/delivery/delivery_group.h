@@ -1,0 +1,163 @@
+// One group of kind shared or key_shared (rule 8): its members, and what each of them is given.
+// Members are of this moment: they are not stored, and gone with their connection.
+//
+// Requests and events only note what they change; dispatch() then leases records to the members
+// that have least, within their grants, and puts them where their connections take them.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/base/random.h"
+#include "server/broker/broker_options.h"
+#include "server/broker/delivery/delivery_queue.h"
+
+namespace leat::broker {
+
+class DeliveryGroup;
+
+// What the groups share with one another and with the broker around them.
+struct DeliveryHouse {
+  const BrokerOptions& options;
+  storage::Storage& storage;
+  ReplySink& sink;
+  Random random;
+  // Finds or creates the topic of dead letters.
+  std::function<Result<const storage::Topic*>(const std::string& name, Now now)> dead_letter_topic;
+
+  struct Read {
+    DeliveryGroup* group;
+    PartitionId partition;
+  };
+  std::unordered_map<storage::ReadToken, Read> reads;  // that storage answers later
+  storage::ReadToken last_token = 0;
+};
+
+class DeliveryGroup {
+ public:
+  static constexpr storage::ReadToken kTokenBit = storage::ReadToken{1} << 62;
+
+  DeliveryGroup(DeliveryHouse& house, std::string name, GroupKind kind)
+      : house_(house), name_(std::move(name)), kind_(kind) {}
+  ~DeliveryGroup();
+  DeliveryGroup(const DeliveryGroup&) = delete;
+  DeliveryGroup& operator=(const DeliveryGroup&) = delete;
+
+  const std::string& name() const { return name_; }
+  GroupKind kind() const { return kind_; }
+  std::size_t members() const { return members_.size(); }
+
+  // The request has been checked. Errors: those of storage; then nothing has changed.
+  Result<> attach(const MemberKey& key, const AttachRequest& request, Now now);
+  // `lost`: what the member had counts as delivered in vain.
+  void detach(const MemberKey& key, bool lost, Now now);
+  void grant(const MemberKey& key, Grants grants);
+  // What was not the member's to settle. Errors: those of storage.
+  Result<std::vector<Settlement>> settle(const MemberKey& key, const SettleRequest& request,
+                                         Now now);
+
+  void on_high_watermark(PartitionId partition);
+  void on_read(storage::ReadToken token, PartitionId partition, Result<storage::ReadResult> result);
+  void on_topics_changed(Now now);
+  void on_time(Now now);
+  void shift(Duration gap);
+  std::optional<MonotonicTime> next_deadline() const;
+
+  void dispatch(Now now);
+  // The member's next delivery.
+  std::optional<DeliveredBatches> next(const MemberKey& key);
+  bool has_next(const MemberKey& key) const;
+
+  // Records of a partition that are leased, and that wait.
+  std::pair<std::uint64_t, std::uint64_t> counts(PartitionId partition) const;
+  std::vector<storage::GroupMember> describe_members() const;
+  std::uint64_t redelivered() const { return redelivered_; }
+  std::uint64_t dead() const { return dead_; }
+
+ private:
+  struct Member {
+    std::set<std::string, std::less<>> topics;
+    std::string client_name;
+    Grants granted, sent;
+    std::size_t max_bytes = 0;
+    std::chrono::milliseconds ack_timeout{0};
+    std::uint64_t leased = 0;  // records
+    std::uint64_t served = 0;  // when, of all servings
+    std::deque<DeliveredBatches> outbox;
+    std::size_t outbox_bytes = 0;
+  };
+  struct Queue {
+    Queue(DeliveryQueue::Place place, bool by_key, std::size_t most_held)
+        : records(std::move(place), by_key, most_held) {}
+    DeliveryQueue records;
+    std::optional<storage::ReadToken> reading, reading_dead;
+    std::optional<storage::ReadResult> fetched;
+    std::optional<Result<storage::ReadResult>> fetched_dead;
+    bool in_turn = false;
+    bool stopped = false;                       // cannot be read: until somebody attaches anew
+    std::optional<MonotonicTime> bury_at;       // dead letters could not be written
+    std::optional<MonotonicTime> listed_under;  // in deadlines_
+  };
+  // What is journaled together.
+  struct Change {
+    std::vector<OffsetRange> done;
+    std::vector<std::pair<OffsetRange, storage::Retry>> retries;
+  };
+  using Pieces = DeliveryQueue::Pieces;
+
+  const storage::PartitionAcks* acks(const Queue& queue) const;
+  Result<> open_queues(const std::vector<std::string>& topics, bool latest, Now now);
+  Result<> open_queue(const storage::Topic& topic, std::size_t index, bool latest, Now now,
+                      std::vector<storage::OffsetCommit>& begins);
+  Queue* find(PartitionId partition);
+  Queue* find(const storage::TopicPartition& partition);
+  void settle_one(const Settlement& settlement, const MemberKey& key, std::string_view reason,
+                  Now now, Change& change, std::vector<Settlement>& refused);
+  void ack(Queue& queue, const Settlement& settlement, const Pieces& pieces, Change& change,
+           std::vector<Settlement>& refused);
+  void fail_piece(Queue& queue, const TimedRanges<Lease>::Piece& piece,
+                  std::optional<std::chrono::milliseconds> delay, Now now, Change& change);
+  Result<> make(Queue& queue, Change change);
+  std::chrono::milliseconds backoff(std::uint32_t attempts);
+  void mark(Queue& queue);
+  void list(Queue& queue);
+
+  bool serve(Queue& queue, Now now);
+  bool ready_to_read(Queue& queue);
+  bool read(Queue& queue, const Member& member);
+  struct Choice {
+    const MemberKey* key = nullptr;
+    Member* member = nullptr;
+    std::uint64_t most_records = 0;
+  };
+  Choice choose(const Queue& queue);
+  bool may_have_more(const Member& member) const;
+  bool anybody_may_have_more() const;
+  void bury(Queue& queue, Now now);
+  bool bury_one(Queue& queue, Offset offset, const std::string& reason,
+                const storage::ReadResult& read, Now now);
+  Result<> write_letter(Queue& queue, const RecordView& record, const std::string& reason,
+                        const storage::AcksChange& change, Now now);
+  storage::ReadToken new_token(PartitionId partition);
+
+  DeliveryHouse& house_;
+  const std::string name_;
+  const GroupKind kind_;
+  DeliverySettings settings_;
+  std::map<MemberKey, Member> members_;
+  std::map<PartitionId, Queue> queues_;
+  std::map<storage::TopicPartition, PartitionId> ids_;
+  std::deque<Queue*> turn_;        // that may have something to give
+  std::set<PartitionId> burying_;  // where something dies
+  std::set<std::pair<MonotonicTime, PartitionId>> deadlines_;
+  std::uint64_t servings_ = 0, redelivered_ = 0, dead_ = 0;
+};
+
+}  // namespace leat::broker

@@ -1,0 +1,133 @@
+// What one group is still to be given of one partition: new records from `next` on, and of those
+// before it what came back. What is done, and how often a record failed, storage knows
+// (storage::PartitionAcks); who has what at the moment is known here alone, and gone with a
+// restart.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/broker/delivery/delivery.h"
+#include "server/broker/delivery/key_gate.h"
+#include "server/broker/delivery/timed_ranges.h"
+#include "storage/state/partition_acks.h"
+
+namespace leat::broker {
+
+// As many attempts as nobody makes: the record was rejected.
+inline constexpr std::uint32_t kDeadAttempts = 0xffffffff;
+
+// How often the record at `at` has failed, and how far, up to `last`, that holds.
+std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
+                                             const storage::PartitionAcks* acks);
+
+struct Lease {
+  MemberKey member;
+  KeyHash key;
+};
+
+class DeliveryQueue {
+ public:
+  struct Place {
+    storage::TopicPartition partition;
+    PartitionId id;
+    std::string topic;
+  };
+  // Of a key_shared group: holds at most `most_held` records back.
+  DeliveryQueue(Place place, bool by_key, std::size_t most_held)
+      : place_(std::move(place)), by_key_(by_key), most_held_(most_held) {}
+
+  const Place& place() const { return place_; }
+
+  // Nobody has anything: new ones begin at `floor`, what failed before waits for its time.
+  void begin(Offset floor, const storage::PartitionAcks* acks, Now now);
+  // Records below are gone.
+  void trim(Offset log_start);
+
+  // Steps over what is done.
+  Offset read_from(const storage::PartitionAcks* acks);
+  bool has_something(Offset high_watermark, const storage::PartitionAcks* acks) {
+    return read_from(acks) < high_watermark && (!ready_.empty() || !is_full());
+  }
+  // An estimate: what is done above the next new one counts.
+  std::uint64_t available(Offset high_watermark) const;
+
+  struct Taker {
+    MemberKey member;
+    std::uint64_t most_records = 0;
+    MonotonicTime deadline;
+    std::uint32_t max_deliveries = 0;
+    Now now;
+  };
+  struct Taken {
+    DeliveredBatches delivered;
+    std::vector<OffsetRange> gone;  // offsets without a record, to be counted as done
+  };
+  // Leases to the taker what it may have of `read`, which begins at read_from(), in order, up to
+  // most_records. A record that has failed too often dies instead. Errors: kInvalidBatch.
+  Result<Taken> take(const storage::ReadResult& read, const Taker& taker,
+                     const storage::PartitionAcks* acks);
+
+  using Pieces = std::vector<TimedRanges<Lease>::Piece>;
+  // Takes the member's leases out of the range.
+  Pieces leased(OffsetRange range, const MemberKey& member);
+  Pieces leased_by(const MemberKey& member);
+  Pieces expired(MonotonicTime now) { return leases_.take_due(now); }
+  // Gives them back to the table, with a new deadline.
+  void extend(const Pieces& pieces, MonotonicTime deadline);
+  // What came back and nobody has: taken out. Not of a group by key, where it would overtake.
+  std::vector<OffsetRange> returned(OffsetRange range);
+
+  // What becomes of pieces that were taken out.
+  void done(const TimedRanges<Lease>::Piece& piece);
+  // By key, what the same member had of the key behind it is no longer leased: so many records.
+  std::uint64_t failed(const TimedRanges<Lease>::Piece& piece, MonotonicTime due,
+                       MonotonicTime now);
+  void give_back(const TimedRanges<Lease>::Piece& piece);
+  // It dies: neither delivered nor done until the dead letter is written.
+  void dying(const TimedRanges<Lease>::Piece& piece, std::string_view reason);
+
+  // The parts of the range that do not wait for a taker.
+  std::vector<OffsetRange> not_ready(OffsetRange range) const { return ready_.missing(range); }
+
+  bool has_dying() const { return !dying_.empty(); }
+  // The first that dies, and why.
+  std::optional<std::pair<Offset, std::string>> first_dying() const;
+  void died(Offset offset);
+
+  // What waits and is due becomes ready.
+  void on_time(MonotonicTime now);
+  std::optional<MonotonicTime> next_deadline() const;
+  void shift(Duration gap);
+
+  std::uint64_t leased_records() const { return leases_.offsets(); }
+  std::uint64_t waiting_records() const { return waiting_.offsets() + dying_.size(); }
+
+ private:
+  struct Cut;
+  bool is_full() const { return gate_.held() >= most_held_; }
+  void make_ready(OffsetRange range, KeyHash key);
+  void let_go(const std::vector<Offset>& offsets, KeyHash key);
+  void end(OffsetRange range, KeyHash key);
+  std::vector<OffsetRange> open_in(OffsetRange batch, const storage::PartitionAcks* acks) const;
+  void take_batch(const RecordBatchView& batch, Cut& cut);
+  Result<> take_by_key(const RecordBatchView& batch, Cut& cut);
+  bool take_record(const RecordView& record, Cut& cut);
+  void skip(OffsetRange gap, Cut& cut);
+  bool lease(OffsetRange range, KeyHash key, Cut& cut);
+
+  Place place_;
+  const bool by_key_;
+  const std::size_t most_held_;
+  Offset next_;
+  TimedRanges<Lease> leases_;     // due: their deadlines
+  TimedRanges<KeyHash> ready_;    // came back, nobody has it; the time means nothing
+  TimedRanges<KeyHash> waiting_;  // came back, not to be given before its time
+  std::map<Offset, std::pair<KeyHash, std::string>> dying_;
+  KeyGate gate_;
+};
+
+}  // namespace leat::broker

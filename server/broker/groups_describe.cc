@@ -1,0 +1,83 @@
+// Looking at groups, of any kind, and removing them.
+#include "protocol/names.h"
+#include "server/broker/groups.h"
+#include "server/broker/partitions.h"
+
+namespace leat::broker {
+
+using storage::TopicPartition;
+
+GroupSummary Groups::summary(std::string_view name) const {
+  GroupSummary summary{.name = std::string(name)};
+  if (const DeliveryGroup* shared = deliveries_.find(name)) {
+    summary.kind = shared->kind();
+    summary.members = shared->members();
+    summary.redelivered = shared->redelivered();
+    summary.dead = shared->dead();
+    return summary;
+  }
+  const storage::Group* group = storage_.find_group(name);
+  if (!group) return summary;
+  summary.kind = group->kind;
+  summary.epoch = group->epoch;
+  summary.members = group->members.size();
+  const auto live = live_.find(name);
+  if (live == live_.end()) return summary;
+  Target owners;
+  for (const auto& [partition, owner] : group->owners) owners[partition] = owner.member;
+  summary.settled = owners == live->second.target;
+  return summary;
+}
+
+void Groups::list(const RequestId& id) {
+  GroupList list;
+  for (const std::string& name : storage_.groups()) list.groups.push_back(summary(name));
+  replies_.reply(id, std::move(list));
+}
+
+void Groups::describe(const RequestId& id, std::string_view name) {
+  if (auto ok = validate_group_name(name); !ok) return replies_.reply(id, ok.error());
+  const DeliveryGroup* shared = deliveries_.find(name);
+  if (!storage_.has_group(name) && !shared)
+    return replies_.reply(id, Error(ErrorCode::kUnknownGroup, quoted(name)));
+  GroupDescription description{.group = summary(name), .members = {}, .partitions = {}};
+  std::map<TopicPartition, GroupPartition> partitions;
+  for (const auto& [partition, committed] : storage_.commits(name))
+    partitions[partition].committed = committed.offset;
+  if (const storage::Group* group = storage_.find_group(name)) {
+    for (const auto& [member_id, member] : group->members) description.members.push_back(member);
+    for (const auto& [partition, owner] : group->owners)
+      partitions[partition].member = owner.member;
+  }
+  if (shared) description.members = shared->describe_members();
+  for (auto& [partition, row] : partitions) {
+    auto found = find_partition(storage_, partition.topic, partition.partition);
+    if (!found) continue;
+    row.partition = partition;
+    row.topic = found->topic->name;
+    row.bounds = storage_.bounds(found->id);
+    if (const auto* acks = storage_.acks(name, partition.topic, partition.partition))
+      row.done = acks->done_above_floor();
+    if (shared) std::tie(row.leased, row.waiting) = shared->counts(found->id);
+    description.partitions.push_back(std::move(row));
+  }
+  replies_.reply(id, std::move(description));
+}
+
+void Groups::remove(const RequestId& id, std::string_view name) {
+  if (auto ok = validate_group_name(name); !ok) return replies_.reply(id, ok.error());
+  const DeliveryGroup* shared = deliveries_.find(name);
+  if (!storage_.has_group(name) && !shared)
+    return replies_.reply(id, Error(ErrorCode::kUnknownGroup, quoted(name)));
+  const storage::Group* group = storage_.find_group(name);
+  const std::size_t members = shared ? shared->members() : group ? group->members.size() : 0;
+  if (members > 0)
+    return replies_.reply(
+        id, Error(ErrorCode::kGroupNotEmpty,
+                  quoted(name) + " has " + std::to_string(members) + "; stop them first"));
+  auto position = storage_.delete_group(name);
+  if (!position) return replies_.reply(id, position.error());
+  replies_.reply(id, GroupDeleted{});
+}
+
+}  // namespace leat::broker
