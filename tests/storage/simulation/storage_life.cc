@@ -227,7 +227,8 @@ std::string StorageLife::step() {
   if (kind < 57) return trim();
   if (kind < 60) return retain();
   if (kind < 62) return configure_topic();
-  if (kind < 75) return commit();
+  if (kind < 67) return commit();
+  if (kind < 75) return change_acks();
   if (kind < 82) return change_group();
   if (kind < 86) return init_producer();
   if (kind < 90) return create_topic();
@@ -411,6 +412,52 @@ std::string StorageLife::commit() {
   for (const auto& [at, commit] : commits.commits)
     offsets.push_back({at.topic, at.partition, commit.offset, commit.metadata, commit.epoch});
   return send(commits, [&] { return storage_->commit_offsets(commits.group, offsets); });
+}
+
+// A few, around where chunks of acks meet, too.
+storage::OffsetRange StorageLife::random_range() {
+  const std::uint64_t near = random_.below(4) == 0 ? storage::AckChunk::kOffsets - 20 : 0;
+  const Offset first(static_cast<std::int64_t>(near + random_.below(40)));
+  return {first, first + static_cast<std::int64_t>(random_.below(12))};
+}
+
+std::string StorageLife::change_acks() {
+  const auto at = random_partition();
+  if (!at) return {};
+  ModelAcks entry{.group = random_group(), .change = {.partition = *at}};
+  for (std::uint64_t i = random_.below(4); i > 0; --i) entry.change.done.push_back(random_range());
+  for (std::uint64_t i = random_.below(3); i > 0; --i)
+    entry.change.retries.push_back(
+        {random_range(), {static_cast<std::uint32_t>(random_.below(3)), 1'000}});
+  if (random_.below(3) == 0) return dead_letter(std::move(entry));
+  auto change = entry.change;
+  change.group = entry.group;
+  return send(entry, [&] { return storage_->change_acks(change); });
+}
+
+std::string StorageLife::dead_letter(ModelAcks entry) {
+  const auto to = random_partition();
+  const storage::Topic* topic = storage_->find_topic(to->topic);
+  const PartitionId partition = topic->partitions[static_cast<std::size_t>(to->partition.value)];
+  RecordBatchBuilder builder;
+  std::string value(random_.below(3) == 0 ? 3'000 : 100, 'd');
+  value += std::to_string(random_.next());
+  builder.append({.key = as_bytes(value), .value = as_bytes(value)}, 1);
+  auto batch = std::make_shared<std::vector<std::byte>>(builder.take());
+  const Offset base = model_.state().partitions.at(partition).next;
+  assign_offset(*batch, base, storage_->leader_epoch());
+  entry.letter = ModelRecords{partition, batch};
+  auto change = entry.change;
+  change.group = entry.group;
+  Offset given = base;
+  auto wrong = send(entry, [&]() -> Result<> {
+    auto appended = storage_->dead_letter(partition, topic->config, *batch, change);
+    if (!appended) return fail(appended.error());
+    given = appended->base;
+    return {};
+  });
+  if (wrong.empty() && given != base) return "offset " + std::to_string(given.value) + " given";
+  return wrong;
 }
 
 std::string StorageLife::init_producer() {

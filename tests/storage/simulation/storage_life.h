@@ -55,6 +55,8 @@ class StorageLife final : storage::StorageEvents {
   std::string trim();
   std::string retain();
   std::string commit();
+  std::string change_acks();
+  std::string dead_letter(ModelAcks entry);
   std::string init_producer();
   std::string change_group();
   std::string delete_group();
@@ -71,6 +73,7 @@ class StorageLife final : storage::StorageEvents {
   TopicConfig random_config();
   std::string random_group() { return "group-" + std::to_string(random_.below(4)); }
   std::optional<storage::TopicPartition> random_partition();
+  storage::OffsetRange random_range();
   const ModelTopic* topic_of(PartitionId partition) const;
 
   void on_durable(JournalPosition) override {}

@@ -33,6 +33,7 @@ void take(ModelState& state, const ModelTopicDeleted& deleted) {
   for (auto& [name, group] : state.groups) std::erase_if(group.owners, of_topic);
   for (auto& [name, commits] : state.commits) std::erase_if(commits, of_topic);
   std::erase_if(state.commits, [](const auto& item) { return item.second.empty(); });
+  for (auto& [name, acks] : state.acks) std::erase_if(acks, of_topic);
 }
 
 void take(ModelState& state, const ModelTopicConfigured& configured) {
@@ -56,8 +57,23 @@ void take(ModelState& state, const ModelRecords& records) {
 }
 
 void take(ModelState& state, const ModelCommits& entry) {
-  for (const auto& [partition, commit] : entry.commits)
+  auto& acks = state.acks[entry.group];
+  for (const auto& [partition, commit] : entry.commits) {
     state.commits[entry.group][partition] = commit;
+    const auto there = acks.find(partition);
+    if (there != acks.end() && Offset(there->second.floor) != commit.offset) acks.erase(there);
+  }
+}
+
+void take(ModelState& state, const ModelAcks& entry) {
+  const auto& partition = entry.change.partition;
+  ModelCommit& commit = state.commits[entry.group][partition];
+  NaiveAcks& acks = state.acks[entry.group]
+                        .try_emplace(partition, NaiveAcks{.floor = commit.offset.value})
+                        .first->second;
+  acks.apply(entry.change);
+  commit = {Offset(acks.floor), "", LeaderEpoch(-1)};
+  if (entry.letter) take(state, *entry.letter);
 }
 
 void take(ModelState& state, const ModelProducer& entry) {
@@ -82,6 +98,7 @@ void take(ModelState& state, const ModelGroupChange& entry) {
 void take(ModelState& state, const ModelGroupDeleted& deleted) {
   state.groups.erase(deleted.group);
   state.commits.erase(deleted.group);
+  state.acks.erase(deleted.group);
 }
 
 // ---- differences ----
@@ -251,6 +268,22 @@ std::string commits_differ(const ModelState& state, const DiskStorage& storage) 
   return {};
 }
 
+std::string acks_differ(const ModelState& state, const DiskStorage& storage) {
+  for (const auto& [name, commits] : state.commits) {
+    const auto group = state.acks.find(name);
+    for (const auto& [partition, commit] : commits) {
+      const auto* found = storage.acks(name, partition.topic, partition.partition);
+      const bool there = group != state.acks.end() && group->second.contains(partition);
+      if (there != (found != nullptr))
+        return std::string(there ? "no" : "old") + " acks of " + name;
+      if (!there) continue;
+      const auto differs = difference(group->second.at(partition), *found);
+      if (!differs.empty()) return "acks of " + name + ": " + differs;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 void ModelState::apply(const ModelEntry& entry) {
@@ -291,7 +324,8 @@ ModelState StorageModel::state_at(JournalPosition last) const {
 
 std::string difference(const ModelState& state, const DiskStorage& storage, const ReadAll& read) {
   for (auto differs : {topics_differ(state, storage), groups_differ(state, storage),
-                       commits_differ(state, storage), producers_differ(state, storage)})
+                       commits_differ(state, storage), acks_differ(state, storage),
+                       producers_differ(state, storage)})
     if (!differs.empty()) return differs;
   return records_differ(state, storage, read);
 }

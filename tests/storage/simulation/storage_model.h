@@ -5,11 +5,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "storage/disk_storage.h"
+#include "tests/storage/naive_acks.h"
 
 namespace leat::test {
 
@@ -47,6 +49,11 @@ struct ModelCommits {
   std::string group;
   std::map<storage::TopicPartition, ModelCommit> commits;
 };
+struct ModelAcks {
+  std::string group;
+  storage::AcksChange change;          // its `group` is not used
+  std::optional<ModelRecords> letter;  // a dead one
+};
 struct ModelProducer {
   ProducerIdentity producer;
 };
@@ -57,9 +64,9 @@ struct ModelGroupChange {
 struct ModelGroupDeleted {
   std::string group;
 };
-using ModelEntry =
-    std::variant<ModelTopicCreated, ModelTopicDeleted, ModelTopicConfigured, ModelLogStartsMoved,
-                 ModelRecords, ModelCommits, ModelProducer, ModelGroupChange, ModelGroupDeleted>;
+using ModelEntry = std::variant<ModelTopicCreated, ModelTopicDeleted, ModelTopicConfigured,
+                                ModelLogStartsMoved, ModelRecords, ModelCommits, ModelAcks,
+                                ModelProducer, ModelGroupChange, ModelGroupDeleted>;
 
 struct ModelState {
   struct Partition {
@@ -71,6 +78,7 @@ struct ModelState {
   std::map<std::string, ModelTopic> topics;
   std::map<PartitionId, Partition> partitions;
   std::map<std::string, std::map<storage::TopicPartition, ModelCommit>> commits;
+  std::map<std::string, std::map<storage::TopicPartition, NaiveAcks>> acks;
   std::map<std::string, storage::Group> groups;
   std::map<std::int64_t, std::int16_t> producers;  // issued, with their epochs
   PartitionId next_partition{1};
