@@ -86,6 +86,7 @@ void ConsumerCore::check_started() {
 // ---- asking ----
 
 void ConsumerCore::pump() {
+  const auto self = shared_from_this();  // a handler may let go of it
   ConsumerLogic::Wanted wanted;
   std::optional<GroupLogic::Request> membership;
   {
@@ -231,6 +232,7 @@ void ConsumerCore::fetch(const ConsumerLogic::Fetch& one) {
 }
 
 void ConsumerCore::on_push(const native::Reply& reply) {
+  const auto self = shared_from_this();  // a handler may let go of it
   const auto* end = std::get_if<native::PushEnd>(&reply);
   {
     const std::lock_guard lock(mutex_);
@@ -250,6 +252,7 @@ void ConsumerCore::on_down() {
 }
 
 void ConsumerCore::on_ended(const Error& why) {
+  const auto self = shared_from_this();  // a handler may let go of it
   {
     const std::lock_guard lock(mutex_);
     error_ = why;
@@ -260,6 +263,7 @@ void ConsumerCore::on_ended(const Error& why) {
 }
 
 void ConsumerCore::on_closed() {
+  const auto self = shared_from_this();  // a handler may let go of it
   std::optional<std::pair<WaitId, Wait>> wait;
   {
     const std::lock_guard lock(mutex_);

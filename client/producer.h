@@ -44,9 +44,9 @@ class Producer {
         std::move(record));
   }
 
-  // Sends the answer to a request (client/requester.h), as send() does; borrows from both until
-  // then. Error besides: kInvalidRequest, when the record asks for no reply. For more than a value:
-  // make_reply().
+  // Sends the answer to a request (client/requester.h), as send() does; borrows from both until it
+  // starts. Error besides: kInvalidRequest, when the record asks for no reply. For an answer with
+  // headers: make_reply().
   template <class Token = asio::use_awaitable_t<>>
   auto reply(const ConsumedRecord& request, Bytes answer, Token&& token = Token()) {
     return async::initiate<Ack>(

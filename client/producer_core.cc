@@ -292,6 +292,7 @@ void ProducerCore::on_reply(const ProducerLogic::BatchName& name,
 }
 
 void ProducerCore::tell(Outcomes& outcomes) {
+  const auto self = shared_from_this();  // a handler may let go of it
   for (auto& outcome : outcomes)
     if (outcome.handler) outcome.handler(std::move(outcome.result));
   room_.notify_all();  // also by what nobody asked to be told of

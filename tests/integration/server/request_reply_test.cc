@@ -222,6 +222,7 @@ TEST_P(RequestReplyTest, ItMayBeLetGoOfInItsHandlers) {
     });
   answer(next(), "9.90");
   get(done.get_future());
+  get(client.ping(asio::use_future));  // by now the handlers have returned
 }
 
 TEST_P(RequestReplyTest, AThousandAtOnceAndNotOneMore) {
