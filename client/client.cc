@@ -1,7 +1,6 @@
 #include "client/client.h"
 
 #include "client/broker_url.h"
-#include "client/consumer_core.h"
 #include "client/link.h"
 #include "client/producer_core.h"
 
@@ -39,7 +38,7 @@ Producer Client::producer(const ProducerOptions& options) const {
 }
 
 Consumer Client::consumer(ConsumerOptions options) const {
-  return Consumer({link_, std::make_shared<ConsumerCore>(*link_, std::move(options))});
+  return Consumer(open_consumer(link_, std::move(options)));
 }
 
 Consumer Client::consumer(Group group, ConsumerOptions options) const {
