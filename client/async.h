@@ -109,18 +109,25 @@ class Delivery {
   Cancelled cancelled_;
 };
 
-// Starts an operation: `start` gets the Completion<T> and, behind it, `arguments`.
+// Starts an operation: `start` gets the Completion<T> and, behind it, `arguments`. Handlers without
+// an executor run on `fallback`.
 template <class T, class Token, class Start, class... Arguments>
-auto initiate(Link& link, Token&& token, Start start, Arguments&&... arguments) {
+auto initiate_on(asio::any_io_executor fallback, Token&& token, Start start,
+                 Arguments&&... arguments) {
   return asio::async_initiate<Token, typename Signature<T>::type>(
-      [fallback = executor_of(link), start = std::move(start)](auto&& handler,
-                                                               auto&&... given) mutable {
+      [fallback = std::move(fallback), start = std::move(start)](auto&& handler,
+                                                                 auto&&... given) mutable {
         using Handler = std::decay_t<decltype(handler)>;
         const Initiating here;
         start(Completion<T>(Delivery<T, Handler>(std::move(handler), fallback, nullptr)),
               std::forward<decltype(given)>(given)...);
       },
       token, std::forward<Arguments>(arguments)...);
+}
+template <class T, class Token, class Start, class... Arguments>
+auto initiate(Link& link, Token&& token, Start start, Arguments&&... arguments) {
+  return initiate_on<T>(executor_of(link), std::forward<Token>(token), std::move(start),
+                        std::forward<Arguments>(arguments)...);
 }
 
 // The same for what can be cancelled through the handler's slot: `start` gets a function that takes

@@ -1,9 +1,11 @@
 #include "client/blocking.h"
 
+#include <algorithm>
+
 #include "client/call.h"
 #include "client/client.h"
-#include "client/consumer_core.h"
 #include "client/producer_core.h"
+#include "client/reader.h"
 #include "client/requests.h"
 
 namespace leat::blocking {
@@ -114,11 +116,11 @@ Result<std::unique_ptr<Producer>> Client::producer(const Topic& topic,
 }
 
 Result<std::unique_ptr<Consumer>> Client::consumer(ConsumerOptions options) {
-  auto core = std::make_shared<ConsumerCore>(*link_, std::move(options));
-  std::unique_ptr<Consumer> consumer(new Consumer(link_, core));
+  auto state = open_consumer(link_, std::move(options));
+  std::unique_ptr<Consumer> consumer(new Consumer(state));
   // Reading goes on through lost connections by itself; a caller of this one wants to be told.
   auto ok = wait_for<void>(
-      *link_, [&](Completion<> done) { core->start(std::move(done)); },
+      *link_, [&](Completion<> done) { state->core->start(std::move(done)); },
       2 * link_->options().request_timeout);
   if (!ok) return fail(ok.error());
   return consumer;
@@ -167,56 +169,104 @@ Result<> Producer::flush(std::chrono::milliseconds timeout) {
 
 // ---- the consumer ----
 
-Consumer::Consumer(std::shared_ptr<Link> link, std::shared_ptr<ConsumerCore> core)
-    : link_(std::move(link)), core_(std::move(core)) {}
+Consumer::Consumer(std::shared_ptr<ConsumerState> state)
+    : state_(std::move(state)), given_(std::make_unique<SharedRecords>()) {}
 
 Consumer::~Consumer() {
   // In a handler there is no waiting: the words of parting are sent all the same.
-  if (!link_->check_process() || link_->on_own_thread()) {
-    core_->close([](const Result<>&) {});
+  if (!state_->link->check_process() || state_->link->on_own_thread()) {
+    state_->core->close([](const Result<>&) {});
     return;
   }
-  [[maybe_unused]] const auto closed =
-      wait_for<void>(*link_, [this](Completion<> done) { core_->close(std::move(done)); });
+  [[maybe_unused]] const auto closed = wait_for<void>(
+      *state_->link, [this](Completion<> done) { state_->core->close(std::move(done)); });
 }
 
 Result<std::span<const ConsumedRecord>> Consumer::poll(std::chrono::milliseconds timeout) {
-  auto records = core_->poll(timeout);
+  *given_ = {};  // what nobody has any more makes room
+  auto records = state_->core->poll(timeout);
   if (!records) return fail(records.error());
-  given_ = std::move(*records);
-  return std::span<const ConsumedRecord>(given_.records);
+  *given_ = std::move(*records);
+  return std::span<const ConsumedRecord>(given_->records);
 }
 
 Result<> Consumer::commit() {
-  return wait_for<void>(*link_, [this](Completion<> done) { core_->commit(std::move(done)); });
+  return wait_for<void>(*state_->link,
+                        [this](Completion<> done) { state_->core->commit(std::move(done)); });
 }
 
 Result<> Consumer::commit(const std::vector<PartitionOffset>& offsets) {
-  return wait_for<void>(*link_,
-                        [&](Completion<> done) { core_->commit(offsets, std::move(done)); });
+  return wait_for<void>(*state_->link,
+                        [&](Completion<> done) { state_->core->commit(offsets, std::move(done)); });
 }
 
 void Consumer::commit_async(Completion<> done) {
-  core_->commit(std::move(done));
+  state_->core->commit(std::move(done));
+}
+
+// A copy of the record does as well.
+Result<> Consumer::start(const ConsumedRecord& record, const Settlement& settlement,
+                         Completion<> done) {
+  const auto& all = given_->records;
+  const auto at = std::ranges::lower_bound(all, record.offset, {}, &ConsumedRecord::offset);
+  if (at == all.end() || at->offset != record.offset || at->partition != record.partition)
+    return fail(ErrorCode::kLeaseLost, "it is not of what the latest poll() gave");
+  const auto index = static_cast<std::uint32_t>(at - all.begin());
+  Leased(given_->owner, given_->lease, given_->first + index, 1).start(settlement, std::move(done));
+  return {};
+}
+
+Result<> Consumer::settle(const ConsumedRecord& record, const Settlement& settlement) {
+  return wait_for<void>(*state_->link, [&](Completion<> done) {
+    const auto held = std::make_shared<Completion<>>(std::move(done));
+    const auto finish = [held](Result<> result) { (*held)(std::move(result)); };
+    if (auto ok = start(record, settlement, finish); !ok) finish(std::move(ok));
+  });
+}
+
+Result<> Consumer::ack(const ConsumedRecord& record) {
+  return settle(record, {});
+}
+Result<> Consumer::nack(const ConsumedRecord& record,
+                        std::optional<std::chrono::milliseconds> delay) {
+  return settle(record, {.outcome = native::Outcome::kNack, .delay = delay, .reason = {}});
+}
+Result<> Consumer::extend(const ConsumedRecord& record) {
+  return settle(record, {.outcome = native::Outcome::kExtend, .delay = {}, .reason = {}});
+}
+Result<> Consumer::reject(const ConsumedRecord& record, std::string reason) {
+  return settle(record,
+                {.outcome = native::Outcome::kReject, .delay = {}, .reason = std::move(reason)});
+}
+Result<> Consumer::ack_async(const ConsumedRecord& record, Completion<> done) {
+  return start(record, {}, std::move(done));
+}
+
+Result<> Consumer::ack_all() {
+  return wait_for<void>(*state_->link, [this](Completion<> done) {
+    if (given_->size() == 0) return done(Result<>());
+    Leased(given_->owner, given_->lease, given_->first, static_cast<std::uint32_t>(given_->size()))
+        .start({}, std::move(done));
+  });
 }
 
 Result<> Consumer::seek(const TopicPartition& partition, Offset to) {
-  return core_->seek(partition, to);
+  return state_->core->seek(partition, to);
 }
 Result<> Consumer::pause(const TopicPartition& partition) {
-  return core_->pause(partition, true);
+  return state_->core->pause(partition, true);
 }
 Result<> Consumer::resume(const TopicPartition& partition) {
-  return core_->pause(partition, false);
+  return state_->core->pause(partition, false);
 }
 std::vector<PartitionOffset> Consumer::positions() const {
-  return core_->positions();
+  return state_->core->positions();
 }
 std::vector<TopicPartition> Consumer::assignment() const {
-  return core_->assignment();
+  return state_->core->assignment();
 }
 std::int64_t Consumer::skipped() const {
-  return core_->skipped();
+  return state_->core->skipped();
 }
 
 }  // namespace leat::blocking

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,9 +23,11 @@
 namespace leat {
 class Client;
 class Connector;
-class ConsumerCore;
 class Link;
 class ProducerCore;
+struct ConsumerState;
+struct Settlement;
+struct SharedRecords;
 }  // namespace leat
 
 namespace leat::blocking {
@@ -163,7 +166,23 @@ class Consumer {
   // The same without waiting; `done` is called on the client's thread.
   void commit_async(Completion<> done);
 
-  // Error of these: kUnknownPartition (not assigned).
+  // What became of a record that the latest poll() gave, in a shared or key_shared group; confirmed
+  // on return: done with; failed, to come again after `delay` or the group's back-off; still at
+  // work, so that ack_timeout begins anew; hopeless, to the dead letter topic with the reason.
+  // Errors: kLeaseLost (settled before, or somebody else has it by now; it comes again where it was
+  // not acked), kInvalidRequest (another kind of group).
+  Result<> ack(const ConsumedRecord& record);
+  Result<> nack(const ConsumedRecord& record, std::optional<std::chrono::milliseconds> delay = {});
+  Result<> extend(const ConsumedRecord& record);
+  Result<> reject(const ConsumedRecord& record, std::string reason);
+  // All that the latest poll() gave and that was not settled.
+  Result<> ack_all();
+  // Without waiting, which is what is fast: a later call that waits also waits for these. `done` is
+  // called on the client's thread, iff this succeeds.
+  Result<> ack_async(const ConsumedRecord& record, Completion<> done = {});
+
+  // Errors of these: kUnknownPartition (not assigned), kInvalidRequest (records are leased one by
+  // one).
   Result<> seek(const TopicPartition& partition, Offset to);
   Result<> pause(const TopicPartition& partition);
   Result<> resume(const TopicPartition& partition);
@@ -178,10 +197,11 @@ class Consumer {
 
  private:
   friend class Client;
-  Consumer(std::shared_ptr<Link> link, std::shared_ptr<ConsumerCore> core);
-  std::shared_ptr<Link> link_;
-  std::shared_ptr<ConsumerCore> core_;
-  SharedRecords given_;
+  explicit Consumer(std::shared_ptr<ConsumerState> state);
+  Result<> start(const ConsumedRecord& record, const Settlement& settlement, Completion<> done);
+  Result<> settle(const ConsumedRecord& record, const Settlement& settlement);
+  std::shared_ptr<ConsumerState> state_;
+  std::unique_ptr<SharedRecords> given_;
 };
 
 }  // namespace leat::blocking

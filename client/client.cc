@@ -1,10 +1,9 @@
 #include "client/client.h"
 
 #include "client/broker_url.h"
-#include "client/consumer_core.h"
 #include "client/link.h"
 #include "client/producer_core.h"
-#include "client/requester_core.h"
+#include "client/request_reply/requester_core.h"
 
 namespace leat {
 
@@ -40,7 +39,7 @@ Producer Client::producer(const ProducerOptions& options) const {
 }
 
 Consumer Client::consumer(ConsumerOptions options) const {
-  return Consumer({link_, std::make_shared<ConsumerCore>(*link_, std::move(options))});
+  return Consumer(open_consumer(link_, std::move(options)));
 }
 
 Consumer Client::consumer(Group group, ConsumerOptions options) const {

@@ -69,8 +69,22 @@ struct ConsumerOptions {
   // Commits what was handed out before the latest poll() or next() that often; 0: only on demand.
   std::chrono::milliseconds auto_commit{0};
 
+  // How the group's members share: whole partitions, or, in kShared and kKeyShared, each record by
+  // itself, leased to one member until it says what became of it (shared_record.h). What follows is
+  // for those two, and all from max_deliveries on the group's, as its latest member says. Without a
+  // position of the group they begin at StartFrom::earliest() or latest().
+  GroupKind kind = GroupKind::kPartitioned;
+  std::chrono::milliseconds ack_timeout{30'000};  // not settled for so long: again, to anyone
+  std::size_t prefetch_records = 1'000;  // delivered and not settled; as many as ack_timeout allows
+  bool auto_ack = false;                 // a record is acked when the caller comes for the next one
+  std::uint32_t max_deliveries = 0;      // then to the dead letter topic; 0: never
+  std::string dead_letter;               // empty: TOPIC.dlq
+  // Before a second delivery, doubled from one to the next up to the second; 0: at once.
+  std::chrono::milliseconds min_backoff{0}, max_backoff{0};
+
   std::uint32_t fetch_bytes = 1 << 20;    // a delivery brings at most so much, at least one batch
-  std::size_t prefetch_bytes = 16 << 20;  // held beyond what was handed out, all partitions
+  std::size_t prefetch_bytes = 16 << 20;  // held beyond what was handed out, all partitions; of
+                                          // leased records: not settled
   std::size_t decompressed_bytes = kMaxDecompressedBytes;  // more in one batch is an error
   std::chrono::milliseconds session_timeout{10'000};       // silent for so long: out of the group
   std::chrono::milliseconds rebalance_timeout{30'000};  // to come for more when asked to give back
@@ -83,6 +97,8 @@ struct ConsumerOptions {
 
   // Whether this is a member of the group.
   bool joins() const { return group && !by_hand && partitions.empty(); }
+  // Whether records are leased one by one.
+  bool leases() const { return kind == GroupKind::kShared || kind == GroupKind::kKeyShared; }
 };
 
 struct RequesterOptions {

@@ -1,6 +1,7 @@
 #include "client/consumer.h"
 
 #include "client/consumer_core.h"
+#include "client/delivery/delivery_core.h"
 
 namespace leat {
 namespace {
@@ -9,7 +10,19 @@ std::error_code code_of(const Result<>& result) {
 }
 }  // namespace
 
-Consumer::Consumer(State state) : state_(std::make_shared<State>(std::move(state))) {
+std::shared_ptr<ConsumerState> open_consumer(std::shared_ptr<Link> link, ConsumerOptions options) {
+  if (!options.leases()) {
+    auto core = std::make_shared<ConsumerCore>(*link, std::move(options));
+    return std::make_shared<ConsumerState>(std::move(link), std::move(core));
+  }
+  auto core = std::make_shared<DeliveryCore>(*link, std::move(options));
+  auto state = std::make_shared<ConsumerState>(std::move(link), core);
+  // Whoever settles a record keeps the link, too, for as long as that takes.
+  core->settles_through(std::shared_ptr<Settler>(state, core.get()));
+  return state;
+}
+
+Consumer::Consumer(std::shared_ptr<State> state) : state_(std::move(state)) {
   state_->core->start({});  // next() and poll() tell what goes wrong
 }
 

@@ -12,6 +12,14 @@
 // The broker pushes, within what the consumer has room for, and goes on so after a lost connection,
 // from the next position. Rebalance events of ConsumerOptions are told between records; whoever
 // asks for more has worked on what came before.
+//
+// In groups of kind kShared and kKeyShared records of any partition come, each leased to one
+// member, which settles it by itself (client/shared_record.h) instead of committing:
+//
+//   ConsumerOptions options{.topics = {"orders"}, .kind = GroupKind::kKeyShared};
+//   Consumer consumer = client.consumer(Group{"billing"}, options);
+//   SharedRecord record = co_await consumer.next();
+//   co_await record.ack();
 #pragma once
 
 #include <memory>
@@ -20,10 +28,18 @@
 
 #include "client/async.h"
 #include "client/config.h"
+#include "client/shared_record.h"
 
 namespace leat {
 
-class ConsumerCore;
+class Reader;
+
+// What a consumer consists of, behind either face.
+struct ConsumerState {
+  std::shared_ptr<Link> link;
+  std::shared_ptr<Reader> core;
+};
+std::shared_ptr<ConsumerState> open_consumer(std::shared_ptr<Link> link, ConsumerOptions options);
 
 class Consumer {
  public:
@@ -63,7 +79,8 @@ class Consumer {
   // Commits, for the group, the positions behind what next() and poll() gave so far, or offsets,
   // each of the next record to process. Done when durable; on a connection commits keep their
   // order, so there is no need to wait for one before the next.
-  // Errors: kInvalidRequest (no group), kUnknownPartition (not assigned), kUnknownMember and
+  // Errors: kInvalidRequest (no group, or one whose records are settled one by one),
+  // kUnknownPartition (not assigned), kUnknownMember and
   // kStaleEpoch (others have the partitions by now), kGroupNotEmpty (by hand, while the group has
   // members), kTimedOut.
   template <class Token = asio::use_awaitable_t<>>
@@ -82,7 +99,8 @@ class Consumer {
         std::move(offsets));
   }
 
-  // Commits what is to be committed by itself, leaves the group. What waits fails with kClosed.
+  // Sends what was settled, commits what is to be committed by itself, leaves the group. What waits
+  // fails with kClosed; what is leased and was not settled is delivered again at once.
   template <class Token = asio::use_awaitable_t<>>
   auto close(Token&& token = Token()) {
     return async::initiate<void>(
@@ -90,13 +108,15 @@ class Consumer {
         [state = state_](Completion<> done) { start_close(*state, std::move(done)); });
   }
 
-  // At once. Error of all: kUnknownPartition (not assigned). A paused partition stays assigned; its
-  // records wait.
+  // At once. Errors of all: kUnknownPartition (not assigned), kInvalidRequest (a shared or
+  // key_shared group, whose members have no partitions of their own). A paused partition stays
+  // assigned; its records wait.
   std::error_code seek(const TopicPartition& partition, Offset to);
   std::error_code pause(const TopicPartition& partition);
   std::error_code resume(const TopicPartition& partition);
 
-  // The offset of the next record, per assigned partition that knows it.
+  // The offset of the next record, per assigned partition that knows it. Empty, as are assignments,
+  // in shared and key_shared groups.
   std::vector<PartitionOffset> positions() const;
   std::vector<TopicPartition> assignment() const;
   // How many records were jumped over so far, because they were gone (retention, or somebody
@@ -106,10 +126,7 @@ class Consumer {
 
  private:
   friend class Client;
-  struct State {
-    std::shared_ptr<Link> link;
-    std::shared_ptr<ConsumerCore> core;
-  };
+  using State = ConsumerState;
   // One next() or poll(), known before it starts so that it can be cancelled from then on.
   struct Wait {
     std::weak_ptr<State> state;
@@ -118,7 +135,7 @@ class Consumer {
       return [wait = *this] { Consumer::cancel(wait); };
     }
   };
-  explicit Consumer(State state);
+  explicit Consumer(std::shared_ptr<State> state);
   static Wait prepare(const std::shared_ptr<State>& state);
   static void start_next(State& state, const Wait& wait, Completion<SharedRecord> done);
   static void start_poll(State& state, const Wait& wait, Completion<SharedRecords> done);

@@ -23,104 +23,10 @@ Error not_assigned(const TopicPartition& partition) {
 }  // namespace
 
 ConsumerCore::ConsumerCore(Link& link, ConsumerOptions options)
-    : link_(link),
+    : Reader(link),
       options_(std::move(options)),
       logic_(options_, [&link] { return link.next_subscription(); }) {
   if (options_.joins()) group_.emplace(options_.session_timeout, Random::from_system());
-}
-
-void ConsumerCore::post_pump() {
-  if (std::exchange(pump_posted_, true)) return;
-  link_.post([self = shared_from_this()] { self->pump(); });
-}
-
-// ---- records ----
-
-Result<SharedRecords> ConsumerCore::poll(std::chrono::milliseconds timeout) {
-  if (auto ok = link_.check_process(); !ok) return fail(ok.error());
-  if (link_.on_own_thread())
-    return fail(ErrorCode::kNotAllowed, "a handler cannot wait for what its own thread does");
-  const MonotonicTime deadline = clock_.now() + timeout;
-  std::unique_lock lock(mutex_);
-  logic_.came_for_more();
-  for (bool woken = true; woken;) {
-    tell_events(lock);
-    if (closed_) return fail(ErrorCode::kClosed);
-    if (logic_.holds_something() || error_) break;
-    woken = arrived_.wait_until(lock, deadline, [this] {
-      return logic_.holds_something() || error_ || closed_ || (group_ && group_->has_events());
-    });
-  }
-  auto taken = logic_.take();
-  if (taken && taken->records.empty() && error_) return fail(*error_);
-  if (logic_.made_room()) post_pump();
-  return taken;
-}
-
-ConsumerCore::WaitId ConsumerCore::new_wait() {
-  const std::lock_guard lock(mutex_);
-  return ++last_wait_;
-}
-
-void ConsumerCore::wait(WaitId id, Wait wait) {
-  std::unique_lock lock(mutex_);
-  const auto here = link_.check_process();
-  if (closed_ || wait_ || !here) {
-    const Error why = !here ? here.error()
-                      : closed_
-                          ? Error(ErrorCode::kClosed)
-                          : Error(ErrorCode::kInvalidRequest, "one poll() or next() at a time");
-    lock.unlock();
-    return std::visit([&](auto& done) { done(fail(why)); }, wait);
-  }
-  logic_.came_for_more();
-  wait_.emplace(id, std::move(wait));
-  const bool events = telling_ || (group_ && group_->has_events());
-  if (events || !give(lock)) link_.post([self = shared_from_this()] { self->serve(); });
-}
-
-void ConsumerCore::cancel(WaitId id) {
-  std::unique_lock lock(mutex_);
-  if (!wait_ || wait_->first != id) return;
-  Wait wait = std::move(wait_->second);
-  wait_.reset();
-  lock.unlock();
-  std::visit([](auto& done) { done(fail(ErrorCode::kClosed, "cancelled")); }, wait);
-}
-
-// Gives who waits what is there; false when nothing is, and the lock is still held.
-bool ConsumerCore::give(std::unique_lock<std::mutex>& lock) {
-  if (!wait_ || (!logic_.holds_something() && !error_)) return false;
-  Wait& wait = wait_->second;
-  Result<SharedRecords> records;
-  Result<std::optional<SharedRecord>> record;
-  const bool many = std::holds_alternative<Completion<SharedRecords>>(wait);
-  if (many)
-    records = logic_.take();
-  else
-    record = logic_.next();
-  const bool nothing = many ? records && records->records.empty() : record && !*record;
-  if (nothing && !error_) return false;
-  if (nothing && many) records = fail(*error_);
-  if (nothing && !many) record = fail(*error_);
-  if (logic_.made_room()) post_pump();
-  Wait done = std::move(wait);
-  wait_.reset();
-  lock.unlock();
-  if (many)
-    std::get<0>(done)(std::move(records));
-  else if (record)
-    std::get<1>(done)(std::move(**record));
-  else
-    std::get<1>(done)(fail(record.error()));
-  return true;
-}
-
-void ConsumerCore::serve() {
-  std::unique_lock lock(mutex_);
-  if (!wait_ || closed_) return;
-  tell_events(lock);
-  if (wait_ && !closed_) give(lock);
 }
 
 // ---- rebalance events ----
@@ -277,7 +183,7 @@ void ConsumerCore::close(Completion<> done) {
     return done(fail(ok.error()));
   }
   auto held = std::make_shared<Completion<>>(std::move(done));
-  link_.run([self = shared_from_this(), held] {
+  link_.run([self = shared(), held] {
     std::unique_lock lock(self->mutex_);
     if (std::exchange(self->closed_, true)) {
       lock.unlock();
@@ -294,7 +200,7 @@ void ConsumerCore::close(Completion<> done) {
     self->timer_.reset();
     self->arrived_.notify_all();
     const Error why(ErrorCode::kClosed, "the consumer was closed");
-    if (wait) std::visit([&](auto& waiting) { waiting(fail(why)); }, wait->second);
+    if (wait) fail_wait(wait->second, why);
     if (self->started_) self->started_(fail(why));
     if (!self->link_.up()) return (*held)(Result<>());
     self->ask(wanted);

@@ -1,65 +1,47 @@
-// What stands between a consumer's caller, its logic and the link. Any thread may call; completions
-// are called on the link's.
+// What stands between a consumer's caller, its logic and the link, where the group's members share
+// whole partitions, or partitions are chosen by hand.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
-#include <functional>
+#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "client/consumer_logic.h"
 #include "client/group_logic.h"
-#include "client/link.h"
+#include "client/reader.h"
 
 namespace leat {
 
-class ConsumerCore final : public Link::Listener,
-                           public std::enable_shared_from_this<ConsumerCore> {
+class ConsumerCore final : public Reader {
  public:
-  using WaitId = std::uint64_t;
-
   ConsumerCore(Link& link, ConsumerOptions options);
-  // Looks the topics up and begins: completes once every partition knows where it begins, or the
-  // group has been joined; or fails, which poll() and next() tell if `done` is empty. The consumer
-  // may be used before that.
-  void start(Completion<> done);
-  // Commits what is to be committed by itself, leaves the group, completes. What waits fails with
-  // kClosed. Before the link goes.
-  void close(Completion<> done);
+  void start(Completion<> done) override;
+  void close(Completion<> done) override;
 
-  // Records, and before them rebalance events on the calling thread. Empty at the timeout.
-  Result<SharedRecords> poll(std::chrono::milliseconds timeout);
-  // The same on the link's thread, however long it takes; one at a time, kInvalidRequest else.
-  void poll(WaitId id, Completion<SharedRecords> done) { wait(id, std::move(done)); }
-  void next(WaitId id, Completion<SharedRecord> done) { wait(id, std::move(done)); }
-  WaitId new_wait();
-  // Fails it with kClosed, if it still waits.
-  void cancel(WaitId id);
-
-  // For the group: the positions behind what was handed out, or those given.
-  // Errors: kInvalidRequest (no group), kUnknownMember and kStaleEpoch (others have them by now).
-  void commit(Completion<> done);
-  void commit(const std::vector<PartitionOffset>& offsets, Completion<> done);
-
-  // Error: kUnknownPartition (not assigned).
-  Result<> seek(const TopicPartition& partition, Offset to);
-  Result<> pause(const TopicPartition& partition, bool paused);
-  std::vector<PartitionOffset> positions() const;
-  std::vector<TopicPartition> assignment() const;
-  std::int64_t skipped() const;
-  bool joins() const { return group_.has_value(); }
+  void commit(Completion<> done) override;
+  void commit(const std::vector<PartitionOffset>& offsets, Completion<> done) override;
+  Result<> seek(const TopicPartition& partition, Offset to) override;
+  Result<> pause(const TopicPartition& partition, bool paused) override;
+  std::vector<PartitionOffset> positions() const override;
+  std::vector<TopicPartition> assignment() const override;
+  std::int64_t skipped() const override;
 
  private:
   using Position = ConsumerLogic::PartitionPosition;
-  using Wait = std::variant<Completion<SharedRecords>, Completion<SharedRecord>>;
 
-  void wait(WaitId id, Wait wait);
-  bool give(std::unique_lock<std::mutex>& lock);
+  std::shared_ptr<ConsumerCore> shared() {
+    return std::static_pointer_cast<ConsumerCore>(shared_from_this());
+  }
+
+  bool holds_something() const override { return logic_.holds_something(); }
+  Result<SharedRecords> take() override { return logic_.take(); }
+  Result<std::optional<SharedRecord>> take_one() override { return logic_.next(); }
+  void came_for_more() override { logic_.came_for_more(); }
+  bool made_room() override { return logic_.made_room(); }
+  bool has_events() const override { return group_ && group_->has_events(); }
+  void tell_events(std::unique_lock<std::mutex>& lock) override;
 
   // The link's thread.
   void on_up() override { pump(); }
@@ -69,7 +51,7 @@ class ConsumerCore final : public Link::Listener,
   void on_closed() override;
   void described(const Result<TopicDescription>& topic);
   Result<> assign_all(const TopicDescription& topic);
-  void pump();
+  void pump() override;
   void ask(const ConsumerLogic::Wanted& wanted);
   void ask_committed(const std::vector<PartitionKey>& keys);
   void ask_bounds(TopicId id, const TopicName& topic);
@@ -78,24 +60,19 @@ class ConsumerCore final : public Link::Listener,
   void fetch(const ConsumerLogic::Fetch& fetch);
   void ask_group(const GroupLogic::Request& request);
   void on_group(const Result<const native::Reply*>& reply);
-  void serve();
   void check_started();
   void arm_timer();
   void commit_by_itself();
   void part(const std::vector<Position>& positions, bool leave, Completion<> done);
 
   // With the lock held, which is let go of for the callbacks.
-  void tell_events(std::unique_lock<std::mutex>& lock);
   void apply(const GroupLogic::Event& event, std::unique_lock<std::mutex>& lock);
   void send_commit(const std::vector<Position>& positions, Completion<> done);
   std::vector<Position> take_uncommitted();
   template <class Take>
   void answered(const Result<const native::Reply*>& reply, Take take);
-  void post_pump();
 
-  Link& link_;
   const ConsumerOptions options_;
-  SystemClock clock_;
 
   // The link's thread.
   std::optional<asio::steady_timer> timer_;
@@ -103,15 +80,10 @@ class ConsumerCore final : public Link::Listener,
   std::size_t describing_ = 0;
   Completion<> started_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable arrived_;
+  // Guarded by the lock.
   ConsumerLogic logic_;
   std::optional<GroupLogic> group_;
-  std::optional<Error> error_;  // final
-  std::optional<std::pair<WaitId, Wait>> wait_;
-  WaitId last_wait_ = 0;
   std::map<PartitionKey, Offset> committed_;  // by itself
-  bool telling_ = false, pump_posted_ = false, closed_ = false;
 };
 
 }  // namespace leat

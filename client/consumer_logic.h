@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "client/config.h"
+#include "client/shared_record.h"
 #include "protocol/base/result.h"
 #include "protocol/record_batch.h"
 

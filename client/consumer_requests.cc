@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds kPartingTime{5'000};
 
 void ConsumerCore::start(Completion<> done) {
   auto held = std::make_shared<Completion<>>(std::move(done));
-  link_.post([self = shared_from_this(), held] {
+  link_.post([self = shared(), held] {
     self->started_ = std::move(*held);
     {
       const std::lock_guard lock(self->mutex_);
@@ -147,7 +147,7 @@ void ConsumerCore::ask_committed(const std::vector<PartitionKey>& keys) {
   native::FetchOffsets request{options_.group->name, {}};
   for (const PartitionKey& key : keys) request.partitions.push_back({key.topic, key.partition});
   link_.request(request, link_.options().request_timeout,
-                [self = shared_from_this(), keys](const Result<const native::Reply*>& reply) {
+                [self = shared(), keys](const Result<const native::Reply*>& reply) {
                   self->answered(reply, [&] {
                     const auto* found = as<native::FetchOffsetsReply>(reply);
                     if (!found) {
@@ -164,7 +164,7 @@ void ConsumerCore::ask_committed(const std::vector<PartitionKey>& keys) {
 
 void ConsumerCore::ask_bounds(TopicId id, const TopicName& topic) {
   link_.request(native::DescribeTopic{*topic}, link_.options().request_timeout,
-                [self = shared_from_this(), id, topic](const Result<const native::Reply*>& reply) {
+                [self = shared(), id, topic](const Result<const native::Reply*>& reply) {
                   self->answered(reply, [&] {
                     const auto* found = as<native::TopicReply>(reply);
                     if (found && found->topic.id == id) {
@@ -184,7 +184,7 @@ void ConsumerCore::ask_bounds(TopicId id, const TopicName& topic) {
 void ConsumerCore::ask_time(const ConsumerLogic::FindTime& time) {
   link_.request(native::FindOffset{{time.key.topic, time.key.partition}, time.timestamp_ms},
                 link_.options().request_timeout,
-                [self = shared_from_this(), key = time.key](const auto& reply) {
+                [self = shared(), key = time.key](const auto& reply) {
                   self->answered(reply, [&] {
                     if (const auto* found = as<native::FindOffsetReply>(reply))
                       self->logic_.found(key, found->offset);
@@ -203,7 +203,7 @@ void ConsumerCore::subscribe(const ConsumerLogic::Subscribe& one) {
                                   .bytes = one.bytes,
                                   .max_bytes = options_.fetch_bytes},
                 link_.options().request_timeout,
-                [self = shared_from_this(), number = one.subscription](const auto& reply) {
+                [self = shared(), number = one.subscription](const auto& reply) {
                   self->answered(reply, [&] {
                     if (const auto* begun = as<native::SubscribeReply>(reply))
                       self->logic_.subscribed(number, begun->high_watermark);
@@ -221,7 +221,7 @@ void ConsumerCore::fetch(const ConsumerLogic::Fetch& one) {
                               .max_wait_ms = static_cast<std::uint32_t>(kFetchWait.count()),
                               .leader_epoch = one.from.leader_epoch},
                 kFetchWait + link_.options().request_timeout,
-                [self = shared_from_this(), number = one.subscription](const auto& reply) {
+                [self = shared(), number = one.subscription](const auto& reply) {
                   self->answered(reply, [&] {
                     if (const auto* fetched = as<native::FetchReply>(reply))
                       self->logic_.fetched(number, fetched->batches, fetched->high_watermark);
@@ -272,14 +272,14 @@ void ConsumerCore::on_closed() {
   }
   arrived_.notify_all();
   timer_.reset();
-  if (wait) std::visit([](auto& done) { done(fail(ErrorCode::kClosed)); }, wait->second);
+  if (wait) fail_wait(wait->second, ErrorCode::kClosed);
   check_started();
 }
 
 // ---- the group ----
 
 void ConsumerCore::ask_group(const GroupLogic::Request& request) {
-  const auto answer = [self = shared_from_this()](const auto& reply) { self->on_group(reply); };
+  const auto answer = [self = shared()](const auto& reply) { self->on_group(reply); };
   const auto milliseconds = [](auto time) { return static_cast<std::uint32_t>(time.count()); };
   const auto patience = link_.options().request_timeout;
   if (request.kind == GroupLogic::Request::Kind::kJoin) {
@@ -329,7 +329,7 @@ void ConsumerCore::arm_timer() {
   }
   if (!next) return;
   timer_->expires_at(*next);
-  timer_->async_wait([weak = weak_from_this()](std::error_code error) {
+  timer_->async_wait([weak = std::weak_ptr(shared())](std::error_code error) {
     const auto self = weak.lock();
     if (error || !self) return;
     self->commit_by_itself();
@@ -362,9 +362,7 @@ void ConsumerCore::part(const std::vector<Position>& positions, bool leave, Comp
         return native::LeaveGroup{group, member};
       },
       patience,
-      [self = shared_from_this(), done = std::move(done)](const auto&) mutable {
-        done(Result<>());
-      },
+      [self = shared(), done = std::move(done)](const auto&) mutable { done(Result<>()); },
       Repeat::kOnce);
 }
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -87,19 +86,9 @@ struct ConsumedRecord {
   std::optional<Bytes> value;
   RecordHeaders headers;
   std::string_view topic;
-};
+  std::uint32_t attempts = 1;  // deliveries to a shared group so far, with this one
 
-// The same, sharing the batch it lies in: good for as long as it lives.
-struct SharedRecord : ConsumedRecord {
-  std::shared_ptr<const void> owner;
-};
-
-// Records of one partition, sharing what they lie in.
-struct SharedRecords {
-  std::vector<ConsumedRecord> records;
-  std::shared_ptr<const void> owner;
-  auto begin() const { return records.begin(); }
-  auto end() const { return records.end(); }
+  std::uint32_t attempt() const { return attempts; }
 };
 
 struct PartitionDescription {

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cstdio>
 
-#include "client/requester_core.h"
+#include "client/request_reply/requester_core.h"
 #include "client/requests.h"
 #include "protocol/names.h"
 #include "protocol/reserved_headers.h"

@@ -5,6 +5,7 @@
 
 #include "client/tool/progress.h"
 #include "client/tool/record_format.h"
+#include "client/tool/sharing.h"
 #include "client/tool/start.h"
 #include "client/tool/tool.h"
 #include "protocol/base/clock.h"
@@ -18,6 +19,7 @@ struct Arguments {
   std::string topic, group, partitions, from, since, format = "%v\\n", output;
   bool follow = false;
   std::uint64_t count = 0;
+  Sharing sharing;
 };
 
 class Printer {
@@ -50,13 +52,17 @@ class Printer {
 class Reading {
  public:
   Reading(blocking::Client& client, blocking::Consumer& consumer, const TopicDescription& topic,
-          const Arguments& arguments, std::chrono::milliseconds timeout)
+          const Arguments& arguments, const StartFrom& start, std::chrono::milliseconds timeout)
       : client_(client),
         consumer_(consumer),
         arguments_(arguments),
         timeout_(timeout),
         printer_(arguments, arguments.topic) {
-    for (const auto& partition : topic.partitions) ends_.push_back(partition.high_watermark);
+    for (const auto& partition : topic.partitions) {
+      ends_.push_back(partition.high_watermark);
+      starts_.push_back(start.kind == StartFrom::Kind::kLatest ? partition.high_watermark
+                                                               : partition.log_start);
+    }
   }
 
   int run() {
@@ -97,18 +103,24 @@ class Reading {
       if (!quiet)
         progress = now;
       else if (!arguments_.follow && now - progress >= timeout_)
-        return fail(ErrorCode::kTimedOut,
-                    "the broker holds more records, but none came; is it still up? "
-                    "(--timeout waits longer, --follow for ever)");
+        return fail(ErrorCode::kTimedOut, nothing_came());
       if (quiet) continue;
-      const Offset next = print(*records);
+      const auto shown_now = print(*records);
       if (!printer_.write()) {
         output_failed_ = true;  // and has been said
         return {};
       }
       shown.records(printed_, printed_);
-      if (auto ok = commit(records->front().partition, next); !ok) return ok;
+      if (auto ok = done_with(shown_now, records->size()); !ok) return ok;
     }
+  }
+
+  const char* nothing_came() const {
+    return arguments_.sharing.leases()
+               ? "records are not done, but none came: other members have them, or they wait to be "
+                 "delivered again (--timeout waits longer, --follow for ever)"
+               : "the broker holds more records, but none came; is it still up? "
+                 "(--timeout waits longer, --follow for ever)";
   }
 
   void tell_skipped() {
@@ -119,7 +131,25 @@ class Reading {
     skipped_ = skipped;
   }
 
-  // Written out first, committed then: what was not shown is shown again.
+  // Written out first, acked or committed then: what was not shown is shown again.
+  Result<> done_with(std::span<const ConsumedRecord> shown, std::size_t polled) {
+    if (!arguments_.sharing.leases())
+      return commit(shown.back().partition, shown.back().offset + 1);
+    if (arguments_.sharing.manual()) return {};
+    doing_ = "ack";
+    auto ok = shown.size() == polled ? consumer_.ack_all() : ack(shown);
+    // Delivered again by now, to whomever.
+    if (!ok && ok.error() != ErrorCode::kLeaseLost) return ok;
+    doing_ = "consume";
+    return {};
+  }
+
+  Result<> ack(std::span<const ConsumedRecord> shown) {
+    for (const ConsumedRecord& record : shown.first(shown.size() - 1))
+      if (auto ok = consumer_.ack_async(record); !ok) return ok;
+    return consumer_.ack(shown.back());  // confirmed behind the others
+  }
+
   Result<> commit(PartitionIndex partition, Offset next) {
     if (arguments_.group.empty()) return {};
     doing_ = "commit";
@@ -133,27 +163,39 @@ class Reading {
     return {};
   }
 
-  // One poll's records are of one partition. Returns the offset behind the last one printed.
-  Offset print(std::span<const ConsumedRecord> records) {
-    Offset next = records.front().offset;
-    for (const ConsumedRecord& record : records) {
-      if (arguments_.count > 0 && printed_ == arguments_.count) break;
-      printer_.add(record);
-      ++printed_;
-      next = record.offset + 1;
-    }
-    return next;
+  // One poll's records are of one partition. Returns those printed, at least one.
+  std::span<const ConsumedRecord> print(std::span<const ConsumedRecord> records) {
+    if (arguments_.count > 0)
+      records = records.first(std::min<std::size_t>(records.size(), arguments_.count - printed_));
+    for (const ConsumedRecord& record : records) printer_.add(record);
+    printed_ += records.size();
+    return records;
   }
 
   Result<bool> finished(bool quiet) const {
     if (interrupted() || (arguments_.count > 0 && printed_ >= arguments_.count)) return true;
     if (arguments_.follow) return false;
+    if (arguments_.sharing.leases()) return quiet ? all_done() : Result<bool>(false);
     const auto positions = consumer_.positions();
     for (const auto& position : positions)
       if (left_behind(position) > 0) return false;
     if (arguments_.group.empty() || positions.size() == ends_.size()) return true;
     return quiet && positions.size() == consumer_.assignment().size() ? others_have_the_rest()
                                                                       : Result<bool>(false);
+  }
+
+  // By this member or others; where it acks nothing, what came once is all it shows.
+  Result<bool> all_done() const {
+    if (arguments_.sharing.manual() && printed_ > 0) return true;
+    auto group = client_.describe_group(arguments_.group);
+    if (!group) return fail(group.error());
+    std::vector<Offset> done = starts_;
+    for (const auto& partition : group->partitions) {
+      const auto index = static_cast<std::size_t>(partition.partition.value);
+      if (partition.topic == arguments_.topic && index < done.size() && partition.committed)
+        done[index] = *partition.committed;
+    }
+    return std::ranges::equal(done, ends_, std::ranges::greater_equal());
   }
 
   // Of what this member does not hold, nothing is on its way to it.
@@ -168,7 +210,7 @@ class Reading {
   const Arguments& arguments_;
   const std::chrono::milliseconds timeout_;
   Printer printer_;
-  std::vector<Offset> ends_;
+  std::vector<Offset> starts_, ends_;  // what is to be read, as it was at first
   std::uint64_t printed_ = 0;
   std::int64_t skipped_ = 0;  // as told
   const char* doing_ = "consume";
@@ -184,15 +226,39 @@ int consume(const Context& context, const Arguments& arguments) {
                    ? parse_start(arguments.from, "--from")
                    : parse_since(arguments.since, "--since", SystemClock().wall_now());
   if (!start) return usage_failed(start.error().detail);
+  ConsumerOptions options{.topics = {arguments.topic}, .partitions = *partitions, .start = *start};
+  if (!arguments.group.empty()) options.group = Group{arguments.group};
+  if (auto ok = apply(arguments.sharing, options); !ok) return usage_failed(ok.error().detail);
   auto client = context.connect();
   if (!client) return failed("consume", client.error());
   auto topic = client->describe_topic(arguments.topic, true);
   if (!topic) return failed("consume", topic.error());
-  ConsumerOptions options{.topics = {arguments.topic}, .partitions = *partitions, .start = *start};
-  if (!arguments.group.empty()) options.group = Group{arguments.group};
   auto consumer = client->consumer(options);
   if (!consumer) return failed("consume", consumer.error());
-  return Reading(*client, **consumer, *topic, arguments, context.timeout).run();
+  return Reading(*client, **consumer, *topic, arguments, *start, context.timeout).run();
+}
+
+void add_sharing(CLI::App& verb, Sharing& sharing) {
+  verb.add_flag(
+      "--shared", sharing.shared,
+      "with --group: its members share the records, whichever partition they are in; each "
+      "is with one member until it is acked");
+  verb.add_flag("--key-shared", sharing.key_shared,
+                "the same, but the records of one key go to one member at a time, in order");
+  verb.add_option(
+          "--ack", sharing.ack,
+          "of shared records. auto: once written out (default); manual: never, so that they "
+          "come again after --ack-timeout")
+      ->check(CLI::IsMember({"auto", "manual"}));
+  verb.add_option("--ack-timeout", sharing.ack_timeout,
+                  "of shared records: not acked for so long, they come again (default: 30s)");
+  verb.add_option(
+      "--max-deliveries", sharing.max_deliveries,
+      "for the group: delivered so often in vain, a record goes to the dead letter topic");
+  verb.add_option("--dead-letter", sharing.dead_letter,
+                  "for the group: the topic for what is given up (default: TOPIC.dlq)");
+  verb.add_option("--backoff", sharing.backoff,
+                  "for the group: wait before a record comes again, 1s, or doubling 1s..1m");
 }
 
 }  // namespace
@@ -215,8 +281,9 @@ void add_consume(CLI::App& app, Context& context, Run& run) {
   verb->add_flag("--follow", arguments->follow, "go on waiting at the end");
   verb->add_option("-n,--count", arguments->count, "stop after so many records");
   verb->add_option("--format", arguments->format,
-                   "%t topic %p partition %o offset %k key %v value %h headers %T timestamp "
-                   "(default: '%v\\n')");
+                   "%t topic %p partition %o offset %k key %v value %h headers %T timestamp %a "
+                   "attempt (default: '%v\\n')");
+  add_sharing(*verb, arguments->sharing);
   verb->add_option("-o,--output", arguments->output,
                    "json: an object a line; raw: the values and nothing between")
       ->check(CLI::IsMember({"json", "raw"}));

@@ -7,7 +7,7 @@
 namespace leat::tool {
 namespace {
 
-constexpr std::string_view kPlaceholders = "tpokvhT%";
+constexpr std::string_view kPlaceholders = "tpokvhTa%";
 constexpr std::string_view kEscapes = "ntr\\0";
 
 void append_bytes(std::string& out, const std::optional<Bytes>& bytes) {
@@ -46,6 +46,9 @@ void append_placeholder(std::string& out, char what, std::string_view topic,
       break;
     case 'T':
       out += std::to_string(record.timestamp_ms);
+      break;
+    case 'a':
+      out += std::to_string(record.attempts);
       break;
     default:
       out += what;
@@ -109,7 +112,7 @@ Result<> check_format(std::string_view format) {
     if (i + 1 == format.size() || known.find(format[i + 1]) == std::string_view::npos)
       return fail(ErrorCode::kUsage, "'" + std::string(format.substr(i, 2)) +
                                          "' in --format is unknown; known are %t %p %o %k %v %h %T "
-                                         "%% \\n \\t \\r \\\\ \\0");
+                                         "%a %% \\n \\t \\r \\\\ \\0");
     ++i;
   }
   return {};

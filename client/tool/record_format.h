@@ -10,8 +10,8 @@
 namespace leat::tool {
 
 // %t topic, %p partition, %o offset, %k key, %v value, %h headers (k=v,k=v), %T timestamp in ms,
-// %% a percent sign; \n, \t, \r, \\ and \0 as in C. Null keys and values are empty.
-// Error: kUsage, with what is wrong.
+// %a the attempt to deliver it to a shared group, from 1, %% a percent sign; \n, \t, \r, \\ and \0
+// as in C. Null keys and values are empty. Error: kUsage, with what is wrong.
 Result<> check_format(std::string_view format);
 void append_formatted(std::string& out, std::string_view format, std::string_view topic,
                       const ConsumedRecord& record);

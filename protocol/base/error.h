@@ -66,7 +66,8 @@ namespace leat {
   X(kInconsistentGroup, 49, 23, 7, false, "group is of another kind")                             \
   X(kLogTruncated, 50, 1, 1, false, "log was cut below the offset")                               \
   X(kInvalidSnapshotName, 51, 42, 2, false, "invalid snapshot name")                              \
-  X(kSnapshotExists, 52, 42, 7, false, "snapshot already exists")
+  X(kSnapshotExists, 52, 42, 7, false, "snapshot already exists")                                 \
+  X(kLeaseLost, 53, 22, 7, false, "the record is no longer this member's")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,

@@ -1,5 +1,5 @@
 // Which reply answers which request, and for how long one waits; and what a reply looks like.
-#include "client/requester_logic.h"
+#include "client/request_reply/requester_logic.h"
 
 #include <gtest/gtest.h>
 

@@ -8,6 +8,7 @@
 #include "client/tool/color.h"
 #include "client/tool/progress.h"
 #include "client/tool/record_format.h"
+#include "client/tool/sharing.h"
 #include "client/tool/start.h"
 #include "client/tool/topic_settings.h"
 
@@ -70,6 +71,11 @@ TEST(RecordFormat, FormatsAndRefuses) {
   std::string out;
   tool::append_formatted(out, "%t/%p/%o %k=%v%%\\n", "orders", record);
   EXPECT_EQ(out, "orders/3/9 k=%\n");
+  ConsumedRecord again = record;
+  again.attempts = 4;
+  out.clear();
+  tool::append_formatted(out, "%a", "orders", again);
+  EXPECT_EQ(out, "4");
 }
 
 TEST(RecordFormat, JsonIsEscapedAndHonestAboutBytes) {
@@ -116,6 +122,60 @@ TEST(Partitions, AreRangesAndNumbers) {
   EXPECT_TRUE(tool::parse_partitions("")->empty());
   for (const char* bad : {"a", "3-1", "-1", "1-", "0-99999999"})
     EXPECT_FALSE(tool::parse_partitions(bad)) << bad;
+}
+
+TEST(Sharing, IsWhatTheFlagsSay) {
+  ConsumerOptions options{.topics = {"orders"}, .group = Group{"g"}};
+  EXPECT_TRUE(tool::apply({}, options));
+  EXPECT_EQ(options.kind, GroupKind::kPartitioned);
+  tool::Sharing sharing{.shared = true,
+                        .ack = "manual",
+                        .ack_timeout = "5s",
+                        .dead_letter = "dead",
+                        .backoff = "1s..1m",
+                        .max_deliveries = 3};
+  ASSERT_TRUE(tool::apply(sharing, options));
+  EXPECT_EQ(options.kind, GroupKind::kShared);
+  EXPECT_EQ(options.ack_timeout, 5s);
+  EXPECT_EQ(options.max_deliveries, 3u);
+  EXPECT_EQ(options.dead_letter, "dead");
+  EXPECT_EQ(options.min_backoff, 1s);
+  EXPECT_EQ(options.max_backoff, 60s);
+  options.start = StartFrom::latest();
+  ASSERT_TRUE(tool::apply({.key_shared = true, .backoff = "200ms"}, options));
+  EXPECT_EQ(options.kind, GroupKind::kKeyShared);
+  EXPECT_EQ(options.min_backoff, 200ms);
+  EXPECT_EQ(options.max_backoff, 200ms);
+}
+
+TEST(Sharing, SaysWhatToDoAboutMistakes) {
+  const auto refusal = [](const tool::Sharing& sharing, auto change) {
+    ConsumerOptions options{.topics = {"orders"}, .group = Group{"g"}};
+    change(options);
+    const auto ok = tool::apply(sharing, options);
+    if (ok) return std::string();
+    EXPECT_EQ(ok.error(), ErrorCode::kUsage);
+    return ok.error().detail;
+  };
+  const auto nothing = [](ConsumerOptions&) {};
+  const auto says = [&](const tool::Sharing& sharing, const char* what, auto change) {
+    EXPECT_NE(refusal(sharing, change).find(what), std::string::npos) << refusal(sharing, change);
+  };
+  const tool::Sharing shared{.shared = true};
+  says(shared, "--group", [](ConsumerOptions& options) { options.group.reset(); });
+  says(shared, "--partitions",
+       [](ConsumerOptions& options) { options.partitions = {PartitionIndex(0)}; });
+  says(shared, "leat group seek",
+       [](ConsumerOptions& options) { options.start = StartFrom::last(3); });
+  says({.shared = true, .key_shared = true}, "choose one", nothing);
+  says({.ack = "manual"}, "--ack goes with --shared or --key-shared", nothing);
+  says({.ack_timeout = "5s"}, "--ack-timeout", nothing);
+  says({.dead_letter = "dead"}, "--dead-letter", nothing);
+  says({.backoff = "5s"}, "--backoff", nothing);
+  says({.max_deliveries = 3}, "--max-deliveries", nothing);
+  says({.shared = true, .ack_timeout = "5"}, "--ack-timeout takes a duration", nothing);
+  for (const char* bad : {"5", "1s..", "..1s", "1s..x", "2s..1s", "1s...2s"})
+    says({.shared = true, .backoff = bad}, "--backoff takes", nothing);
 }
 
 TEST(TopicSettings, AreReadAsTheyAreWritten) {

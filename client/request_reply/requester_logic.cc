@@ -1,4 +1,4 @@
-#include "client/requester_logic.h"
+#include "client/request_reply/requester_logic.h"
 
 #include <charconv>
 

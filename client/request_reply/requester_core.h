@@ -10,7 +10,7 @@
 
 #include "client/consumer_core.h"
 #include "client/producer_core.h"
-#include "client/requester_logic.h"
+#include "client/request_reply/requester_logic.h"
 
 namespace leat {
 
