@@ -199,7 +199,10 @@ Result<> DeliveryLogic::decode(Held& held) {
   std::size_t decompressed = 0;
   do {
     const auto bytes = decode_batch(held, current);
-    if (!bytes && current.records.empty()) return fail(bytes.error());
+    if (!bytes && current.records.empty()) {
+      release(0, owner.lease.bytes);
+      return fail(bytes.error());
+    }
     if (!bytes) break;  // told once what comes before it was handed out
     decompressed += *bytes;
   } while (!held.rest.empty() && decompressed < options_.prefetch_bytes &&
