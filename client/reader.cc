@@ -28,8 +28,8 @@ Result<SharedRecords> Reader::poll(std::chrono::milliseconds timeout) {
         lock, deadline, [this] { return holds_something() || error_ || closed_ || has_events(); });
   }
   auto taken = take();
-  if (taken && taken->records.empty() && error_) return fail(*error_);
   if (made_room()) post_pump();
+  if (taken && taken->records.empty() && error_) return fail(*error_);
   return taken;
 }
 
@@ -75,11 +75,11 @@ bool Reader::give(std::unique_lock<std::mutex>& lock) {
     records = take();
   else
     record = take_one();
+  if (made_room()) post_pump();
   const bool nothing = many ? records && records->records.empty() : record && !*record;
   if (nothing && !error_) return false;
   if (nothing && many) records = fail(*error_);
   if (nothing && !many) record = fail(*error_);
-  if (made_room()) post_pump();
   Wait done = std::move(wait);
   wait_.reset();
   lock.unlock();

@@ -48,8 +48,7 @@ class DeliveryCore final : public Reader, public Settler {
   Result<SharedRecords> take() override { return logic_.take(); }
   Result<std::optional<SharedRecord>> take_one() override { return logic_.next(); }
   void came_for_more() override { logic_.came_for_more(); }
-  // auto_ack and gaps leave something to send.
-  bool made_room() override { return logic_.has_settlements() && !logic_.awaits_answer(); }
+  bool made_room() override { return logic_.made_room(); }
 
   // The link's thread.
   void on_up() override { pump(); }

@@ -147,6 +147,7 @@ Result<> DeliveryLogic::delivered(const native::Delivery& delivery) {
             {delivery.ranges.begin(), delivery.ranges.end()}};
   if (!spans) {
     report(held, spans.error());
+    made_room_ = true;
     return {};
   }
   outstanding_ = {outstanding_.records + size.records, outstanding_.bytes + size.bytes};
@@ -179,6 +180,7 @@ bool DeliveryLogic::refill() {
     if (auto ok = decode(held); !ok) {
       report(held, ok.error());
       release(offsets_in(held.ranges), held.rest.size());
+      made_room_ = true;
       held.rest = {};
     }
     if (held.rest.empty()) held_.pop_front();
@@ -199,16 +201,21 @@ Result<> DeliveryLogic::decode(Held& held) {
   std::size_t decompressed = 0;
   do {
     const auto bytes = decode_batch(held, current);
-    if (!bytes && current.records.empty()) return fail(bytes.error());
+    if (!bytes && current.records.empty()) {
+      release(0, owner.lease.bytes);
+      return fail(bytes.error());
+    }
     if (!bytes) break;  // told once what comes before it was handed out
     decompressed += *bytes;
   } while (!held.rest.empty() && decompressed < options_.prefetch_bytes &&
            current.records.size() < kMostAtOnce);
   owner.lease.unsettled = static_cast<std::uint32_t>(owner.lease.records.size());
-  if (owner.lease.unsettled == 0)
-    release(0, owner.lease.bytes);
-  else
+  if (owner.lease.unsettled > 0) {
     current_ = std::move(current);
+  } else {
+    release(0, owner.lease.bytes);
+    made_room_ = true;
+  }
   return {};
 }
 

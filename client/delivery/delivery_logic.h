@@ -50,6 +50,10 @@ class DeliveryLogic {
   std::optional<Parcel> wanted_settlements();
   void answered() { answering_ = false; }
   bool awaits_answer() const { return answering_; }
+  // Whether there may be more to want, and no answer awaited that would be the time for it.
+  bool made_room() {
+    return std::exchange(made_room_, false) || (!answering_ && !gathered_.empty());
+  }
 
   // Copies the batches. Error: kMalformedFrame, when the broker cannot be understood. Batches that
   // are damaged are told of by take() and next().
@@ -68,7 +72,6 @@ class DeliveryLogic {
                                  const Settlement& settlement, Completion<>& done);
   // Nobody has so many records of a lease of that generation any more, nor the bytes they lie in.
   void dropped(std::uint64_t generation, std::uint32_t records, std::size_t bytes);
-  bool has_settlements() const { return !gathered_.empty(); }
 
  private:
   // One delivery, from the first batch that was not decoded.
@@ -117,7 +120,7 @@ class DeliveryLogic {
   std::deque<Error> errors_;
   std::optional<Given> given_;
   Settlements gathered_;
-  bool answering_ = false;
+  bool answering_ = false, made_room_ = false;
   std::vector<Offset> offsets_;  // settle()'s, reused
 };
 

@@ -167,6 +167,25 @@ TEST_F(DeliveryLogicTest, ADamagedBatchIsToldOnceAndTheRestGoesOn) {
   EXPECT_EQ(values(), "");
 }
 
+TEST_F(DeliveryLogicTest, WhatCannotBeDecompressedLeavesNothingOutstanding) {
+  make({.prefetch_records = 3, .prefetch_bytes = 1, .decompressed_bytes = 1'000});
+  RecordBatchBuilder builder;
+  const std::string large(10'000, 'x');
+  for (int i = 0; i < 3; ++i) builder.append({{}, as_bytes(large), {}}, 1);
+  auto compressed = builder.take(Compression::kGzip);
+  assign_offset(compressed, Offset(5), LeaderEpoch(0));
+  auto batches = batch_at(0, 3);
+  batches.insert(batches.end(), compressed.begin(), compressed.end());
+  ASSERT_TRUE(deliver(batches, {range(1, 1), range(5, 7)}));
+  EXPECT_EQ(values(), "1 ");
+  EXPECT_EQ(values(), "error BatchTooLarge");
+  ASSERT_TRUE(deliver(batches, {range(5, 7)}));
+  EXPECT_EQ(values(), "error BatchTooLarge");
+  EXPECT_EQ(values(), "");
+  EXPECT_EQ(grant(), 4u + 3u + 3u);
+  EXPECT_EQ(granted.bytes, 2 * batches.size() + 1);
+}
+
 // Compaction took 11 and 14: nobody would ever settle them.
 TEST_F(DeliveryLogicTest, WhatHoldsNoRecordIsAckedByItself) {
   make({.prefetch_records = 5});

@@ -69,7 +69,8 @@ class DeliveryTest : public ::testing::Test {
   }
   void deliver(std::uint32_t subscription, std::int64_t first, std::int64_t last) {
     last_subscription = subscription;
-    const auto batch = test::batch_at(first, static_cast<int>(last - first + 1));
+    auto batch = test::batch_at(first, static_cast<int>(last - first + 1));
+    if (damage) batch.back() ^= std::byte{1};
     broker.answer(CorrelationId(), native::Delivery{subscription,
                                                     {TopicId{{1}}, PartitionIndex(1)},
                                                     "orders",
@@ -108,7 +109,7 @@ class DeliveryTest : public ::testing::Test {
   std::string group;
   std::uint32_t attachments = 0, last_subscription = 0;
   std::optional<ErrorCode> attach_error, end_with;
-  bool refuse = false;
+  bool refuse = false, damage = false;
   int hang_ups = 0;
   test::ScriptedBroker broker;
   Client client;
@@ -254,6 +255,18 @@ TEST_F(DeliveryTest, WhatIsDroppedMakesRoomToo) {
   Consumer consumer = client.consumer(some);
   get(consumer.poll(asio::use_future));
   auto waiting = consumer.next(asio::use_future);
+  const auto deadline = std::chrono::steady_clock::now() + kHang;
+  while (noted().empty() && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(noted(), std::vector<std::string>{"grant"});
+}
+
+TEST_F(DeliveryTest, WhatIsDamagedIsToldAndTakesNoRoom) {
+  damage = true;
+  ConsumerOptions some = options();
+  some.prefetch_records = 10;
+  Consumer consumer = client.consumer(some);
+  EXPECT_EQ(code_of(consumer.next(asio::use_future)), ErrorCode::kCorruptBatch);
   const auto deadline = std::chrono::steady_clock::now() + kHang;
   while (noted().empty() && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(1ms);

@@ -81,6 +81,9 @@ exits 1 "holds 0 to 0" leat consume orders --from 7
 exits 2 "%q" leat consume orders --format %q
 exits 2 "--from" leat consume orders --from yesterday
 exits 2 "" leat consume orders -o yaml
+exits 2 "--shared needs a group" leat consume orders --shared
+exits 2 "--ack goes with --shared" leat consume orders -g g --ack manual
+exits 2 "--ack-timeout takes" leat consume orders -g g --shared --ack-timeout 5
 exits 2 "" leat frobnicate
 exits 2 "KEY=VALUE" leat produce orders x --header nonsense
 exits 4 "cannot read" leat produce orders --file "$directory/none"
