@@ -159,8 +159,7 @@ Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& ba
   if (!wants(Family::kRecords, entry.position)) return {};
   const auto key = keys::record(segment_, records->partition, last);
   std::optional<LargeRef> large;
-  if (records->batch.size() >= options_.large_batch_bytes)
-    large = large_.keep(entry, records->batch.size(), segment_);
+  if (records->batch.size() >= options_.large_batch_bytes) large = large_.keep(entry, segment_);
   const std::string row = large ? large->encode() : std::string();
   const std::string_view value = large ? std::string_view(row) : as_text(records->batch);
   const auto status =

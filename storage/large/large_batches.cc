@@ -61,13 +61,13 @@ std::uint32_t LargeRef::batch_bytes() const {
 
 // ---- the store's thread ----
 
-std::optional<LargeRef> LargeBatches::keep(const JournalEntry& entry, std::size_t batch_bytes,
-                                           std::uint32_t segment) {
-  if (directory_.empty() || entry.place.incarnation == 0) return std::nullopt;
-  const LargeRef ref{
-      .file = {entry.place.incarnation, entry.place.segment},
-      .at = entry.place.at,
-      .bytes = static_cast<std::uint32_t>(RecordsAppended::kHeadBytes + batch_bytes)};
+std::optional<LargeRef> LargeBatches::keep(const JournalEntry& entry, std::uint32_t segment) {
+  const auto records = RecordsAppended::decode(entry.body);
+  if (directory_.empty() || entry.place.incarnation == 0 || !records) return std::nullopt;
+  const std::size_t bytes = RecordsAppended::kHeadBytes + records->batch.size();
+  const LargeRef ref{.file = {entry.place.incarnation, entry.place.segment},
+                     .at = entry.place.at,
+                     .bytes = static_cast<std::uint32_t>(bytes)};
   const std::lock_guard lock(mutex_);
   if (!linked_.contains(ref.file) && !link(ref.file)) return std::nullopt;
   const auto [share, fresh] = segments_[segment].try_emplace(ref.file, LargeShare{ref.file});

@@ -63,8 +63,7 @@ class LargeBatches {
 
   // ---- the store's thread ----
   // Where the entry can stay; nullopt: it must be copied.
-  std::optional<LargeRef> keep(const JournalEntry& entry, std::size_t batch_bytes,
-                               std::uint32_t segment);
+  std::optional<LargeRef> keep(const JournalEntry& entry, std::uint32_t segment);
   // Names given so far are durable. Before rows that need them are.
   Result<> sync();
   std::vector<LargeShare> shares_of(std::uint32_t segment) const;  // of the store
