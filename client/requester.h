@@ -22,6 +22,7 @@
 
 #include "client/async.h"
 #include "client/config.h"
+#include "client/shared_record.h"
 
 namespace leat {
 

@@ -13,6 +13,7 @@
 #include "client/completion.h"
 #include "client/owned_record.h"
 #include "client/records.h"
+#include "client/shared_record.h"
 #include "protocol/base/clock.h"
 
 namespace leat {
