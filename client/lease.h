@@ -57,6 +57,7 @@ class Lease {
   };
   std::weak_ptr<Settler> settler;
   std::uint64_t generation = 0;  // of the membership; it ends with the connection
+  std::uint64_t delivery = 0;    // the broker's number of it
   TopicId topic;
   PartitionIndex partition;
   std::vector<Part> records;

@@ -144,7 +144,8 @@ Result<> DeliveryLogic::delivered(const native::Delivery& delivery) {
             {},
             delivery.partition,
             std::make_shared<const std::string>(delivery.topic),
-            {delivery.ranges.begin(), delivery.ranges.end()}};
+            {delivery.ranges.begin(), delivery.ranges.end()},
+            delivery.number};
   if (!spans) {
     report(held, spans.error());
     made_room_ = true;
@@ -196,6 +197,7 @@ Result<> DeliveryLogic::decode(Held& held) {
   owner.topic = held.topic;
   owner.lease.settler = settler_;
   owner.lease.generation = generation_;
+  owner.lease.delivery = held.number;
   owner.lease.topic = held.partition.topic;
   owner.lease.partition = held.partition.partition;
   std::size_t decompressed = 0;
@@ -252,7 +254,7 @@ void DeliveryLogic::ack_gaps(Held& held, Offset end) {
   while (!held.ranges.empty() && held.ranges.front().first < end) {
     native::DeliveredRange& range = held.ranges.front();
     const Offset last = std::min(range.last, end + -1);
-    gathered_.add_gap(held.partition, range.first, last);
+    gathered_.add_gap(held.partition, held.number, range.first, last);
     release(static_cast<std::uint64_t>(last - range.first) + 1, 0);
     if (last == range.last)
       held.ranges.pop_front();
@@ -327,7 +329,7 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
     if (!lease.records[i].settled) offsets_.push_back(lease.records[i].offset);
   if (offsets_.empty() && count == 1) return fail(ErrorCode::kLeaseLost, "it was settled before");
   if (offsets_.empty()) return Result<>();
-  gathered_.add({lease.topic, lease.partition}, settlement, offsets_, std::move(done));
+  gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, offsets_, std::move(done));
   if (settlement.outcome == native::Outcome::kExtend) return std::nullopt;
   for (std::uint32_t i = first; i < first + count; ++i) lease.records[i].settled = true;
   lease.unsettled -= static_cast<std::uint32_t>(offsets_.size());

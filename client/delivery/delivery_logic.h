@@ -81,6 +81,7 @@ class DeliveryLogic {
     native::PartitionRef partition;
     std::shared_ptr<const std::string> topic;
     std::deque<native::DeliveredRange> ranges;
+    std::uint64_t number = 0;  // the broker's, of the delivery
   };
   // What records share.
   struct Decoded {

@@ -12,7 +12,7 @@ using native::SettledRange;
 
 auto kind_of(const SettledRange& range) {
   return std::tuple(range.outcome != Outcome::kExtend, range.partition.topic,
-                    range.partition.partition, range.outcome, range.delay_ms);
+                    range.partition.partition, range.outcome, range.delay_ms, range.delivery);
 }
 
 bool follows(const SettledRange& range, const SettledRange& before) {
@@ -35,7 +35,8 @@ std::size_t runs_in(std::span<const Offset> offsets) {
 
 // What a refusal names; delays do not matter.
 auto subject_of(const SettledRange& range) {
-  return std::tuple(range.partition.topic, range.partition.partition, range.outcome);
+  return std::tuple(range.partition.topic, range.partition.partition, range.outcome,
+                    range.delivery);
 }
 
 }  // namespace
@@ -113,14 +114,15 @@ Parcel& Settlements::parcel_for(const Settlement& settlement, std::size_t runs) 
   return parcels_.back();
 }
 
-void Settlements::add(native::PartitionRef partition, const Settlement& settlement,
-                      std::span<const Offset> offsets, Completion<> done) {
+void Settlements::add(native::PartitionRef partition, std::uint64_t delivery,
+                      const Settlement& settlement, std::span<const Offset> offsets, Completion<> done) {
   Parcel& parcel = parcel_for(settlement, runs_in(offsets));
   SettledRange range{.partition = partition,
                      .outcome = settlement.outcome,
                      .delay_ms = delay_of(settlement),
                      .first = offsets.front(),
-                     .last = offsets.front()};
+                     .last = offsets.front(),
+                     .delivery = delivery};
   parcel.append(range);
   const std::size_t first_run = parcel.runs_.size() - 1;
   for (const Offset offset : offsets.subspan(1)) {
@@ -132,8 +134,10 @@ void Settlements::add(native::PartitionRef partition, const Settlement& settleme
         {first_run, parcel.runs_.size() - 1, offsets.front(), offsets.back(), std::move(done)});
 }
 
-void Settlements::add_gap(native::PartitionRef partition, Offset first, Offset last) {
-  parcel_for({}, 1).append({.partition = partition, .first = first, .last = last});
+void Settlements::add_gap(native::PartitionRef partition, std::uint64_t delivery, Offset first,
+                          Offset last) {
+  parcel_for({}, 1).append(
+      {.partition = partition, .first = first, .last = last, .delivery = delivery});
 }
 
 std::optional<Parcel> Settlements::take() {

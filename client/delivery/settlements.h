@@ -18,7 +18,7 @@ namespace leat {
 // finished.
 class Parcel {
  public:
-  static constexpr std::size_t kMostRanges = 10'000;  // the protocol's limit of a list
+  static constexpr std::size_t kMostRanges = 4'000;  // what an envelope has room for
 
   // Sorted and merged; extensions first, for what was settled cannot be extended.
   std::vector<native::SettledRange> ranges() const;
@@ -46,10 +46,10 @@ class Parcel {
 class Settlements {
  public:
   // Offsets, at least one, ascending; at most Parcel::kMostRanges. `done` may be empty.
-  void add(native::PartitionRef partition, const Settlement& settlement,
+  void add(native::PartitionRef partition, std::uint64_t delivery, const Settlement& settlement,
            std::span<const Offset> offsets, Completion<> done);
   // Acks what holds no record.
-  void add_gap(native::PartitionRef partition, Offset first, Offset last);
+  void add_gap(native::PartitionRef partition, std::uint64_t delivery, Offset first, Offset last);
   bool empty() const { return parcels_.empty(); }
   // The oldest; nothing when there is none.
   std::optional<Parcel> take();

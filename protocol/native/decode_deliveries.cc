@@ -15,7 +15,8 @@ Result<std::vector<SettledRange>> settled(
                    .outcome = static_cast<Outcome>(range.outcome()),
                    .delay_ms = range.delay_ms(),
                    .first = Offset(range.first()),
-                   .last = Offset(range.last())});
+                   .last = Offset(range.last()),
+                   .delivery = range.delivery()});
   }
   return out;
 }
@@ -65,7 +66,8 @@ Result<Reply> read(const wire::Delivery& in) {
                .partition = partition_ref(*in.partition()),
                .topic = text(in.topic()),
                .ranges = {},
-               .batches = {}};
+               .batches = {},
+               .number = in.number()};
   out.ranges.reserve(in.ranges()->size());
   for (flatbuffers::uoffset_t i = 0; i < in.ranges()->size(); ++i) {
     const wire::DeliveredRange range = element(*in.ranges(), i);

@@ -51,7 +51,8 @@ struct SettledRange {
   PartitionRef partition;
   Outcome outcome = Outcome::kAck;
   std::uint32_t delay_ms = 0;
-  Offset first, last;  // inclusive; offsets in between that are not leased are left out
+  Offset first, last;          // inclusive
+  std::uint64_t delivery = 0;  // that brought them: Delivery::number
 };
 
 struct Settle {
@@ -65,8 +66,9 @@ struct Settle {
 struct AttachReply {};
 
 // When it is durable: what was acked is never delivered again. `refused` are the parts of the
-// ranges that were another member's, or settled, by then; an ack also counts after the lease ended,
-// as long as nobody else has one.
+// ranges whose lease by that delivery had ended. In a shared group an ack counts all the same, as
+// long as nobody else has the record; by key it does not, for it could overtake. What is done stays
+// done: an ack of it is not refused.
 struct SettleReply {
   std::vector<SettledRange> refused;
 };
@@ -84,6 +86,7 @@ struct Delivery {
   std::string_view topic;
   std::vector<DeliveredRange> ranges;
   Bytes batches;
+  std::uint64_t number = 0;  // counted from 1 since Attach
 };
 
 }  // namespace leat::native

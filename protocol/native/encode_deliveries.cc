@@ -10,7 +10,7 @@ auto settled(FlatBufferBuilder& to, const std::vector<SettledRange>& ranges) {
   for (const SettledRange& range : ranges)
     all.emplace_back(partition_ref(range.partition.topic, range.partition.partition),
                      static_cast<std::uint8_t>(range.outcome), range.delay_ms, range.first.value,
-                     range.last.value);
+                     range.last.value, range.delivery);
   return to.CreateVectorOfStructs(all);
 }
 
@@ -50,7 +50,7 @@ Body write(FlatBufferBuilder& to, const Delivery& in) {
     ranges.emplace_back(range.first.value, range.last.value, range.attempt);
   const auto delivered = to.CreateVectorOfStructs(ranges);
   const auto ref = partition_ref(in.partition.topic, in.partition.partition);
-  return body(wire::CreateDelivery(to, in.subscription, &ref, topic, delivered));
+  return body(wire::CreateDelivery(to, in.subscription, &ref, topic, delivered, in.number));
 }
 
 }  // namespace leat::native

@@ -117,6 +117,7 @@ struct Settlement {
   storage::OffsetRange range;
   Outcome outcome = Outcome::kAck;
   std::optional<std::chrono::milliseconds> delay;  // of kNack; none: the group's back-off
+  std::uint64_t delivery = 0;                      // that brought them
 };
 struct Attached {};
 struct Settled {

@@ -104,7 +104,8 @@ struct ToNative {
            static_cast<native::Outcome>(refused.outcome),
            static_cast<std::uint32_t>(refused.delay.value_or(std::chrono::milliseconds(0)).count()),
            refused.range.first,
-           refused.range.last});
+           refused.range.last,
+                             refused.delivery});
     return all;
   }
 };

@@ -115,6 +115,7 @@ class CarryOut {
       broker::Settlement& settlement = request.settlements.emplace_back();
       settlement.partition = {range.partition.topic, range.partition.partition};
       settlement.range = {range.first, range.last};
+      settlement.delivery = range.delivery;
       settlement.outcome = static_cast<broker::Outcome>(range.outcome);
       if (range.delay_ms != native::SettledRange::kBackoff)
         settlement.delay = std::chrono::milliseconds(range.delay_ms);

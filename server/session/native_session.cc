@@ -206,7 +206,8 @@ bool NativeSession::deliver() {
                         .partition = {next->partition.topic, next->partition.partition},
                         .topic = next->topic,
                         .ranges = {},
-                        .batches = {}};
+                        .batches = {},
+                        .number = next->number};
   head.ranges.reserve(next->ranges.size());
   for (const auto& [range, attempt] : next->ranges)
     head.ranges.push_back({range.first, range.last, attempt});

@@ -326,7 +326,7 @@ TEST(Codec, AttachingComesThrough) {
 }
 
 TEST(Codec, SettlingComesThrough) {
-  const SettledRange range{{kTopic, PartitionIndex(1)}, Outcome::kNack, 500, Offset(5), Offset(9)};
+  const SettledRange range{{kTopic, PartitionIndex(1)}, Outcome::kNack, 500, Offset(5), Offset(9), 6};
   const auto check = [](const std::vector<SettledRange>& ranges) {
     ASSERT_EQ(ranges.size(), 2u);
     EXPECT_EQ(ranges[1].partition.topic, kTopic);
@@ -335,6 +335,7 @@ TEST(Codec, SettlingComesThrough) {
     EXPECT_EQ(ranges[1].delay_ms, 500u);
     EXPECT_EQ(ranges[1].first, Offset(5));
     EXPECT_EQ(ranges[1].last, Offset(9));
+    EXPECT_EQ(ranges[1].delivery, 6u);
   };
   const auto settle = through(Request(Settle{3, {SettledRange{}, range}, "poison"}));
   EXPECT_EQ(only<Settle>(settle).subscription, 3u);
@@ -351,11 +352,12 @@ TEST(Codec, DeliveriesComeThrough) {
                              {kTopic, PartitionIndex(1)},
                              "orders",
                              {{Offset(1), Offset(2), 1}, {Offset(5), Offset(5), 4}},
-                             as_bytes(batches)}));
+                             as_bytes(batches), 12}));
   const Delivery& delivery = only<Delivery>(received);
   EXPECT_EQ(delivery.subscription, 3u);
   EXPECT_EQ(delivery.partition.topic, kTopic);
   EXPECT_EQ(delivery.topic, "orders");
+  EXPECT_EQ(delivery.number, 12u);
   ASSERT_EQ(delivery.ranges.size(), 2u);
   EXPECT_EQ(delivery.ranges[0].last, Offset(2));
   EXPECT_EQ(delivery.ranges[1].first, Offset(5));

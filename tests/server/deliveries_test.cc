@@ -42,6 +42,7 @@ class DeliveriesTest : public BrokerFixture {
     settlement.range = {Offset(first), Offset(last)};
     settlement.outcome = outcome;
     settlement.delay = delay;
+    settlement.delivery = number[connection][first];
     broker.deliveries().settle(next(connection), request, when());
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
@@ -77,6 +78,7 @@ class DeliveriesTest : public BrokerFixture {
       for (const auto& [range, attempt] : delivered->ranges)
         for (Offset at = range.first; at <= range.last; at = at + 1) {
           EXPECT_TRUE(held.contains(at)) << at.value;
+          number[connection][at.value] = delivered->number;
           got.push_back({at.value, attempt});
         }
       broker.deliveries().dispatch(when());
@@ -90,6 +92,7 @@ class DeliveriesTest : public BrokerFixture {
   }
 
   std::chrono::milliseconds wall{0};
+  std::map<std::uint64_t, std::map<std::int64_t, std::uint64_t>> number;  // of whose delivery
   TopicId orders = create("orders", 1);
 };
 
@@ -321,6 +324,23 @@ TEST_F(DeliveriesTest, ARetryStopsItsKeyAndNothingElse) {
   EXPECT_THAT(take(1), testing::ElementsAre(Got{2, 1}, Got{4, 1}));
 }
 
+TEST_F(DeliveriesTest, ByKeyAnAckOfAnEarlierDeliveryDoesNotOvertake) {
+  attach(1, request(GroupKind::kKeyShared));
+  write({"a", "a"});
+  EXPECT_EQ(take(1), firsts(0, 1));
+  const std::uint64_t first = number[1][1];
+  settle(1, 0, 0, Outcome::kNack, 0ms);
+  EXPECT_THAT(take(1), testing::ElementsAre(Got{0, 2}));
+  settle(1, 0, 0, Outcome::kAck);
+  EXPECT_EQ(take(1), firsts(1, 1));
+  const std::uint64_t second = std::exchange(number[1][1], first);
+  settle(1, 1, 1, Outcome::kAck);
+  EXPECT_EQ(last<Settled>()->refused.size(), 1u);
+  number[1][1] = second;
+  settle(1, 1, 1, Outcome::kAck);
+  EXPECT_TRUE(last<Settled>()->refused.empty());
+}
+
 TEST_F(DeliveriesTest, BadRequestsAreToldWhatIsWrong) {
   const auto refused = [&](auto change) {
     AttachRequest one = request();
@@ -371,7 +391,8 @@ TEST_F(DeliveriesTest, RetentionAndDeletedTopicsEndWhatWaits) {
   write({"a"});
   write({"b"});
   take(1);
-  settle(1, 0, 1, Outcome::kNack, 1s);
+  settle(1, 0, 0, Outcome::kNack, 1s);
+  settle(1, 1, 1, Outcome::kNack, 1s);
   ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(1)));
   pass(1s);
   EXPECT_THAT(take(1), testing::ElementsAre(Got{1, 2}));

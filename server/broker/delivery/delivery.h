@@ -63,7 +63,8 @@ struct DeliveredBatches {
   std::string topic;
   std::vector<DeliveredRange> ranges;  // ascending
   std::vector<storage::StoredBatches> batches;
-  std::size_t bytes = 0;  // of the batches
+  std::size_t bytes = 0;     // of the batches
+  std::uint64_t number = 0;  // of the member's, from 1
 };
 
 }  // namespace leat::broker

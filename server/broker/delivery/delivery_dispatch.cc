@@ -84,40 +84,59 @@ bool DeliveryGroup::anybody_may_have_more() const {
                              [this](const auto& entry) { return may_have_more(entry.second); });
 }
 
-// Whoever has least, and of those who waited longest.
-DeliveryGroup::Choice DeliveryGroup::choose(const Queue& queue) {
-  Choice choice;
-  std::uint64_t could = 0;
-  for (auto& [key, member] : members_) {
-    if (!may_have_more(member) || !member.topics.contains(queue.records.place().topic)) continue;
-    ++could;
-    if (!choice.member || std::pair(member.leased, member.served) <
-                              std::pair(choice.member->leased, choice.member->served))
-      choice = {&key, &member};
+// By key all who read the topic; else whoever has least, and of those who waited longest. Empty:
+// nobody may have more.
+Takers DeliveryGroup::takers(const Queue& queue, Now now) const {
+  std::vector<Taker> all;
+  bool any = false;
+  for (const auto& [key, member] : members_) {
+    if (!member.topics.contains(queue.records.place().topic)) continue;
+    const bool may = may_have_more(member);
+    any = any || may;
+    if (!may && kind_ != GroupKind::kKeyShared) continue;
+    all.push_back({.member = key,
+                   .most_records = may ? std::min(member.granted.records - member.sent.records,
+                                                  house_.options.leases_per_member - member.leased)
+                                       : 0,
+                   .delivery = member.deliveries + 1,
+                   .deadline = now.monotonic + member.ack_timeout});
   }
-  if (!choice.member) return choice;
-  const Member& member = *choice.member;
-  choice.most_records = std::min(member.granted.records - member.sent.records,
-                                 house_.options.leases_per_member - member.leased);
+  if (!any) return Takers({});
+  if (kind_ == GroupKind::kKeyShared) return Takers(std::move(all));
+  return choose(queue, std::move(all));
+}
+
+Takers DeliveryGroup::choose(const Queue& queue, std::vector<Taker> could) const {
+  const auto has = [this](const Taker& taker) {
+    const Member& member = members_.at(taker.member);
+    return std::pair(member.leased, member.served);
+  };
+  Taker chosen = *std::ranges::min_element(could, {}, has);
   const auto high_watermark = house_.storage.bounds(queue.records.place().id).high_watermark;
-  const std::uint64_t share = queue.records.available(high_watermark) / could + 1;
-  if (could > 1) choice.most_records = std::min(choice.most_records, std::max(share, kLeastShare));
-  return choice;
+  const std::uint64_t share = queue.records.available(high_watermark) / could.size() + 1;
+  if (could.size() > 1)
+    chosen.most_records = std::min(chosen.most_records, std::max(share, kLeastShare));
+  return Takers({chosen});
+}
+
+std::size_t DeliveryGroup::bytes_for(Takers& takers) const {
+  std::uint64_t most = 1;
+  for (std::size_t i = 0; i < takers.size(); ++i) {
+    const Member& member = members_.at(takers[i].member);
+    if (takers[i].most_records > 0)
+      most = std::max(most, std::min<std::uint64_t>(member.max_bytes,
+                                                    member.granted.bytes - member.sent.bytes));
+  }
+  return static_cast<std::size_t>(most);
 }
 
 // False: nothing came of it.
 bool DeliveryGroup::serve(Queue& queue, Now now) {
-  const Choice choice = choose(queue);
-  if (!choice.member || !read(queue, *choice.member)) return false;
-  Member& member = *choice.member;
+  Takers takers = this->takers(queue, now);
+  if (takers.size() == 0 || !read(queue, bytes_for(takers))) return false;
   const Offset from = queue.records.read_from(acks(queue));
-  auto taken = queue.records.take(*queue.fetched,
-                                  {.member = *choice.key,
-                                   .most_records = choice.most_records,
-                                   .deadline = now.monotonic + member.ack_timeout,
-                                   .max_deliveries = settings_.max_deliveries,
-                                   .now = now},
-                                  acks(queue));
+  auto taken =
+      queue.records.take({*queue.fetched, acks(queue), settings_.max_deliveries, now}, takers);
   list(queue);
   if (!taken) {
     queue.stopped = true;
@@ -127,24 +146,36 @@ bool DeliveryGroup::serve(Queue& queue, Now now) {
   if (!taken->gone.empty())
     if (auto ok = make(queue, {.done = std::move(taken->gone), .retries = {}}); !ok) return false;
   bury(queue, now);
-  DeliveredBatches& delivered = taken->delivered;
-  if (delivered.ranges.empty()) return queue.records.read_from(acks(queue)) != from;
+  bool any = false;
+  for (std::size_t i = 0; i < takers.size(); ++i) {
+    DeliveredBatches& delivered = taken->delivered[i];
+    if (delivered.ranges.empty()) continue;
+    any = true;
+    delivered.partition = queue.records.place().partition;
+    delivered.topic = queue.records.place().topic;
+    deliver(takers[i], std::move(delivered));
+  }
+  return any || queue.records.read_from(acks(queue)) != from;
+}
+
+void DeliveryGroup::deliver(const Taker& taker, DeliveredBatches delivered) {
+  Member& member = members_.at(taker.member);
   const std::uint64_t records = records_in(delivered.ranges);
   for (const auto& [range, attempt] : delivered.ranges)
     if (attempt > 1) redelivered_ += static_cast<std::uint64_t>(range.last - range.first) + 1;
-  delivered.subscription = choice.key->subscription;
+  delivered.subscription = taker.member.subscription;
+  delivered.number = member.deliveries = taker.delivery;
   member.sent.records += records;
   member.sent.bytes += delivered.bytes;
   member.leased += records;
   member.served = ++servings_;
   member.outbox_bytes += delivered.bytes;
   member.outbox.push_back(std::move(delivered));
-  house_.sink.on_push_ready(choice.key->connection);
-  return true;
+  house_.sink.on_push_ready(taker.member.connection);
 }
 
 // What comes next, at hand; false: later, or not.
-bool DeliveryGroup::read(Queue& queue, const Member& member) {
+bool DeliveryGroup::read(Queue& queue, std::size_t bytes) {
   const PartitionId id = queue.records.place().id;
   const Offset from = queue.records.read_from(acks(queue));
   if (queue.fetched && first_offset_of(*queue.fetched) <= from &&
@@ -152,10 +183,8 @@ bool DeliveryGroup::read(Queue& queue, const Member& member) {
     return true;
   queue.fetched.reset();
   if (from >= house_.storage.bounds(id).high_watermark) return false;
-  const auto bytes =
-      std::min<std::uint64_t>(member.max_bytes, member.granted.bytes - member.sent.bytes);
   const storage::ReadToken token = new_token(id);
-  auto outcome = house_.storage.read(id, from, static_cast<std::size_t>(bytes), token);
+  auto outcome = house_.storage.read(id, from, bytes, token);
   if (auto* result = std::get_if<storage::ReadResult>(&outcome)) {
     house_.reads.erase(token);
     queue.fetched = std::move(*result);

@@ -198,7 +198,8 @@ void DeliveryGroup::settle_one(const Settlement& settlement, const MemberKey& ke
                                std::vector<Settlement>& refused) {
   Queue& queue = *find(settlement.partition);
   Member& member = members_.at(key);
-  const Pieces pieces = queue.records.leased(settlement.range, key);
+  const Pieces pieces = queue.records.leased(settlement.range, key, settlement.delivery,
+                                             settlement.outcome == Outcome::kAck);
   if (settlement.outcome == Outcome::kExtend)
     queue.records.extend(pieces, now.monotonic + member.ack_timeout);
   else

@@ -92,6 +92,7 @@ class DeliveryGroup {
     std::uint64_t served = 0;  // when, of all servings
     std::deque<DeliveredBatches> outbox;
     std::size_t outbox_bytes = 0;
+    std::uint64_t deliveries = 0;
   };
   struct Queue {
     Queue(DeliveryQueue::Place place, bool by_key, std::size_t most_held)
@@ -131,14 +132,12 @@ class DeliveryGroup {
 
   bool serve(Queue& queue, Now now);
   bool ready_to_read(Queue& queue);
-  bool read(Queue& queue, const Member& member);
-  struct Choice {
-    const MemberKey* key = nullptr;
-    Member* member = nullptr;
-    std::uint64_t most_records = 0;
-  };
-  Choice choose(const Queue& queue);
+  bool read(Queue& queue, std::size_t bytes);
+  Takers takers(const Queue& queue, Now now) const;
+  Takers choose(const Queue& queue, std::vector<Taker> could) const;
+  std::size_t bytes_for(Takers& takers) const;
   bool may_have_more(const Member& member) const;
+  void deliver(const Taker& taker, DeliveredBatches delivered);
   bool anybody_may_have_more() const;
   void bury(Queue& queue, Now now);
   bool bury_one(Queue& queue, Offset offset, const std::string& reason,

@@ -4,7 +4,6 @@
 // restart.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,9 +23,38 @@ inline constexpr std::uint32_t kDeadAttempts = 0xffffffff;
 std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
                                              const storage::PartitionAcks* acks);
 
+// When, by this clock, it may be tried again; min(): now.
+MonotonicTime due_of(const storage::Retry& retry, Now now);
+
 struct Lease {
   MemberKey member;
   KeyHash key;
+  std::uint64_t delivery = 0;  // that brought it
+};
+
+// A member that may take records.
+struct Taker {
+  MemberKey member;
+  std::uint64_t most_records = 0;  // as yet
+  std::uint64_t delivery = 0;      // what is taken comes by
+  MonotonicTime deadline;
+};
+
+// All that read a topic, whether they may take more or not: so that a key, as long as nobody comes
+// or goes, has the same member.
+class Takers {
+ public:
+  explicit Takers(std::vector<Taker> by_member) : all_(std::move(by_member)) {}
+  std::size_t size() const { return all_.size(); }
+  Taker& operator[](std::size_t i) { return all_[i]; }
+  // Who may take the record of a key that nobody has; nullopt: nobody may.
+  std::optional<std::size_t> for_key(KeyHash key);
+  // If it may.
+  std::optional<std::size_t> find(const MemberKey& member) const;
+
+ private:
+  std::vector<Taker> all_;  // by member
+  std::size_t turn_ = 0;    // of records without a key
 };
 
 class DeliveryQueue {
@@ -55,25 +83,24 @@ class DeliveryQueue {
   // An estimate: what is done above the next new one counts.
   std::uint64_t available(Offset high_watermark) const;
 
-  struct Taker {
-    MemberKey member;
-    std::uint64_t most_records = 0;
-    MonotonicTime deadline;
-    std::uint32_t max_deliveries = 0;
+  struct Asked {
+    const storage::ReadResult& read;  // begins at read_from()
+    const storage::PartitionAcks* acks;
+    std::uint32_t max_deliveries;
     Now now;
   };
   struct Taken {
-    DeliveredBatches delivered;
-    std::vector<OffsetRange> gone;  // offsets without a record, to be counted as done
+    std::vector<DeliveredBatches> delivered;  // to each of the takers
+    std::vector<OffsetRange> gone;            // offsets without a record, to be counted as done
   };
-  // Leases to the taker what it may have of `read`, which begins at read_from(), in order, up to
-  // most_records. A record that has failed too often dies instead. Errors: kInvalidBatch.
-  Result<Taken> take(const storage::ReadResult& read, const Taker& taker,
-                     const storage::PartitionAcks* acks);
+  // Leases to the takers, of whom there is one unless it is by key, what they may have, in order. A
+  // record that has failed too often dies instead. Errors: kInvalidBatch.
+  Result<Taken> take(const Asked& asked, Takers& takers);
 
   using Pieces = std::vector<TimedRanges<Lease>::Piece>;
-  // Takes the member's leases out of the range.
-  Pieces leased(OffsetRange range, const MemberKey& member);
+  // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
+  // key, all.
+  Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
   Pieces leased_by(const MemberKey& member);
   Pieces expired(MonotonicTime now) { return leases_.take_due(now); }
   // Gives them back to the table, with a new deadline.
@@ -115,9 +142,9 @@ class DeliveryQueue {
   std::vector<OffsetRange> open_in(OffsetRange batch, const storage::PartitionAcks* acks) const;
   void take_batch(const RecordBatchView& batch, Cut& cut);
   Result<> take_by_key(const RecordBatchView& batch, Cut& cut);
-  bool take_record(const RecordView& record, Cut& cut);
+  std::optional<std::size_t> taker_of(const RecordView& record, Cut& cut);
   void skip(OffsetRange gap, Cut& cut);
-  bool lease(OffsetRange range, KeyHash key, Cut& cut);
+  bool lease(OffsetRange range, KeyHash key, std::size_t taker, Cut& cut);
 
   Place place_;
   const bool by_key_;

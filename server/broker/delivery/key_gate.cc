@@ -13,14 +13,16 @@ KeyHash hash_of(const std::optional<Bytes>& key) {
   return std::hash<std::string_view>{}(as_text(*key));
 }
 
-bool KeyGate::passes(KeyHash key, Offset offset, const MemberKey& member) const {
-  if (!key) return true;
+KeyGate::Turn KeyGate::turn(KeyHash key, Offset offset) const {
+  if (!key) return {};
   const auto it = keys_.find(*key);
-  if (it == keys_.end()) return true;
+  if (it == keys_.end()) return {};
   const State& state = it->second;
-  if (!state.leased.empty() && state.member != member) return false;
-  if (!state.failed.empty() && *state.failed.begin() < offset) return false;
-  return state.held.empty() || *state.held.begin() >= offset;
+  const auto before = [&](const std::set<Offset>& others) {
+    return !others.empty() && *others.begin() < offset;
+  };
+  if (before(state.failed) || before(state.held)) return {.blocked = true};
+  return {.holder = state.leased.empty() ? nullptr : &state.member};
 }
 
 void KeyGate::lease(KeyHash key, Offset offset, const MemberKey& member) {

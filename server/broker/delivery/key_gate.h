@@ -22,8 +22,12 @@ KeyHash hash_of(const std::optional<Bytes>& key);
 
 class KeyGate {
  public:
-  // Whether the record at `offset` may go to `member` now.
-  bool passes(KeyHash key, Offset offset, const MemberKey& member) const;
+  struct Turn {
+    bool blocked = false;             // others come first
+    const MemberKey* holder = nullptr;  // it may go to this one alone
+  };
+  // Of the record at `offset`, now.
+  Turn turn(KeyHash key, Offset offset) const;
 
   void lease(KeyHash key, Offset offset, const MemberKey& member);
   // The record will be tried again: until then its key stands still.
