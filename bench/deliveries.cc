@@ -27,22 +27,21 @@ void complain(LogLevel level, std::string_view line) {
 class Deliveries {
  public:
   Deliveries(const std::string& directory, std::uint64_t records)
-      : server_(must(Server::open({.data_dir = directory + "/data",
-                                   .listen = {"leat://127.0.0.1:0"},
-                                   .log = complain}))),
+      : server_(must(Server::open(
+            {.data_dir = directory + "/data", .listen = {"leat://127.0.0.1:0"}, .log = complain}))),
         url_(server_->listeners().front()),
         records_(records) {
-    std::printf("file system %s, %llu records of %zu B in 8 partitions, load of the machine %.2f\n\n",
-                file_system(directory), static_cast<unsigned long long>(records_),
-                kValueBytes, load_average());
+    std::printf(
+        "file system %s, %llu records of %zu B in 8 partitions, load of the machine %.2f\n\n",
+        file_system(directory), static_cast<unsigned long long>(records_), kValueBytes,
+        load_average());
     produce();
   }
 
   void run() {
     const double plain = timed("partitioned, committed at the end", [&] { consume_plain(); });
-    const double shared = timed("shared, 1 member, each record acked", [&] {
-      consume(GroupKind::kShared, 1, "one");
-    });
+    const double shared = timed("shared, 1 member, each record acked",
+                                [&] { consume(GroupKind::kShared, 1, "one"); });
     timed("shared, 16 members, each record acked",
           [&] { consume(GroupKind::kShared, 16, "sixteen"); });
     const double keyed = timed("key_shared, 16 members, each record acked",

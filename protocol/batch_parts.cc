@@ -25,8 +25,7 @@ void BatchParts::add(std::size_t index, const Records::Iterator& record) {
 std::vector<std::byte> BatchParts::take(std::size_t index) {
   Part part = std::exchange(parts_[index], {});
   std::byte* const to = part.bytes.data();
-  store_be(to + kBatchLength,
-           static_cast<std::int32_t>(part.bytes.size() - kLengthPrefixBytes));
+  store_be(to + kBatchLength, static_cast<std::int32_t>(part.bytes.size() - kLengthPrefixBytes));
   store_be(to + kAttributes, static_cast<std::int16_t>(batch_.attributes() & ~kCompressionMask));
   store_be(to + kMaxTimestamp, part.max_timestamp_ms);
   store_be(to + kRecordCount, part.count);

@@ -329,7 +329,8 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
     if (!lease.records[i].settled) offsets_.push_back(lease.records[i].offset);
   if (offsets_.empty() && count == 1) return fail(ErrorCode::kLeaseLost, "it was settled before");
   if (offsets_.empty()) return Result<>();
-  gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, offsets_, std::move(done));
+  gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, offsets_,
+                std::move(done));
   if (settlement.outcome == native::Outcome::kExtend) return std::nullopt;
   for (std::uint32_t i = first; i < first + count; ++i) lease.records[i].settled = true;
   lease.unsettled -= static_cast<std::uint32_t>(offsets_.size());

@@ -115,7 +115,8 @@ Parcel& Settlements::parcel_for(const Settlement& settlement, std::size_t runs) 
 }
 
 void Settlements::add(native::PartitionRef partition, std::uint64_t delivery,
-                      const Settlement& settlement, std::span<const Offset> offsets, Completion<> done) {
+                      const Settlement& settlement, std::span<const Offset> offsets,
+                      Completion<> done) {
   Parcel& parcel = parcel_for(settlement, runs_in(offsets));
   SettledRange range{.partition = partition,
                      .outcome = settlement.outcome,

@@ -99,7 +99,8 @@ Takers DeliveryGroup::takers(const Queue& queue, Now now) const {
                                                   house_.options.leases_per_member - member.leased)
                                        : 0,
                    .delivery = member.deliveries + 1,
-                   .deadline = now.monotonic + member.ack_timeout});
+                   .deadline = now.monotonic + member.ack_timeout,
+                   .idle = member.leased == 0});
   }
   if (!any) return Takers({});
   if (kind_ == GroupKind::kKeyShared) return Takers(std::move(all));

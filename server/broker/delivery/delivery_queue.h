@@ -38,6 +38,7 @@ struct Taker {
   std::uint64_t most_records = 0;  // as yet
   std::uint64_t delivery = 0;      // what is taken comes by
   MonotonicTime deadline;
+  bool idle = false;  // has nothing at all
 };
 
 // All that read a topic, whether they may take more or not: so that a key, as long as nobody comes
@@ -51,6 +52,8 @@ class Takers {
   std::optional<std::size_t> for_key(KeyHash key);
   // If it may.
   std::optional<std::size_t> find(const MemberKey& member) const;
+  // Somebody may take records, and has none.
+  bool anybody_idle() const;
 
  private:
   std::vector<Taker> all_;  // by member
@@ -136,6 +139,7 @@ class DeliveryQueue {
  private:
   struct Cut;
   bool is_full() const { return gate_.held() >= most_held_; }
+  bool holds_enough(const Takers& takers) const;
   void make_ready(OffsetRange range, KeyHash key);
   void let_go(const std::vector<Offset>& offsets, KeyHash key);
   void end(OffsetRange range, KeyHash key);

@@ -8,6 +8,8 @@ namespace leat::broker {
 namespace {
 
 constexpr MonotonicTime kNow = MonotonicTime::min();
+// By key, reading goes no further ahead of what is held back, unless somebody would stand idle.
+constexpr std::size_t kHeldInPassing = 1'000;
 constexpr std::size_t kMostRanges = 4'000;  // of a delivery: they stand in its envelope
 
 std::uint64_t count(OffsetRange range) {
@@ -52,7 +54,16 @@ std::optional<std::size_t> Takers::find(const MemberKey& member) const {
   return static_cast<std::size_t>(it - all_.begin());
 }
 
+bool Takers::anybody_idle() const {
+  return std::ranges::any_of(
+      all_, [](const Taker& taker) { return taker.idle && taker.most_records > 0; });
+}
+
 // ---- taking ----
+
+bool DeliveryQueue::holds_enough(const Takers& takers) const {
+  return gate_.held() >= most_held_ || (gate_.held() >= kHeldInPassing && !takers.anybody_idle());
+}
 
 struct DeliveryQueue::Cut {
   const Asked& asked;
@@ -164,7 +175,7 @@ std::optional<std::size_t> DeliveryQueue::taker_of(const RecordView& record, Cut
   else if (!turn.blocked)
     taker = cut.takers.for_key(key);
   const bool nobody_takes = !turn.holder && !turn.blocked && !taker;
-  if (nobody_takes || (fresh && !taker && is_full())) {
+  if (nobody_takes || (fresh && !taker && holds_enough(cut.takers))) {
     cut.ends = true;
     return std::nullopt;
   }

@@ -4,8 +4,8 @@
 
 namespace leat::broker {
 namespace {
-// Let go at a time: each member's look at them costs.
-constexpr std::size_t kLetGo = 64;
+// Let go at a time: who is held back again costs, and the others wait for these anyway.
+constexpr std::size_t kLetGo = 4;
 }  // namespace
 
 KeyHash hash_of(const std::optional<Bytes>& key) {

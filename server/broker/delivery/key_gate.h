@@ -23,7 +23,7 @@ KeyHash hash_of(const std::optional<Bytes>& key);
 class KeyGate {
  public:
   struct Turn {
-    bool blocked = false;             // others come first
+    bool blocked = false;               // others come first
     const MemberKey* holder = nullptr;  // it may go to this one alone
   };
   // Of the record at `offset`, now.
