@@ -13,6 +13,8 @@ constexpr auto kPollTime = std::chrono::milliseconds(200);  // how soon a signal
 // Records are held for the whole of the reading, however slow that is: the broker's longest.
 constexpr auto kAckTimeout = std::chrono::hours(1);
 
+constexpr std::size_t kMostMembers = 100;  // 100,000 records each, unless the broker was told else
+
 std::int64_t open_below(const GroupPartition& partition, Offset end) {
   const Offset from = std::max(partition.committed.value_or(Offset(0)), partition.log_start);
   return std::max<std::int64_t>(end - from - static_cast<std::int64_t>(partition.done), 0);
@@ -35,10 +37,14 @@ Result<> LetterReader::begin() {
   auto group = client_.describe_group(kRedriveGroup);
   if (!group && group.error() != ErrorCode::kUnknownGroup) return fail(group.error());
   count(group && what_ != What::kAll ? group->partitions : std::vector<GroupPartition>());
-  if (expected_ == 0) return {};
+  return expected_ == 0 ? Result<>() : add_consumer();
+}
+
+Result<> LetterReader::add_consumer() {
   auto consumer = client_.consumer(options());
   if (!consumer) return fail(consumer.error());
-  consumer_ = std::move(*consumer);
+  consumers_.push_back(std::move(*consumer));
+  newest_gave_ = false;
   return {};
 }
 
@@ -75,11 +81,13 @@ Offset LetterReader::end_of(PartitionIndex partition) const {
 Result<std::span<const ConsumedRecord>> LetterReader::next() {
   given_.clear();
   auto progress = std::chrono::steady_clock::now();
-  for (bool quiet = false; consumer_ && !interrupted();) {
+  for (bool quiet = false; !consumers_.empty() && !interrupted();) {
     auto ended = at_end(quiet);
     if (!ended) return fail(ended.error());
     if (*ended) break;
-    auto records = consumer_->poll(kPollTime);
+    if (quiet && joins_ && newest_gave_ && consumers_.size() < kMostMembers)
+      if (auto ok = add_consumer(); !ok) return fail(ok.error());
+    auto records = poll();
     if (!records) return fail(records.error());
     quiet = records->empty();
     keep(*records);
@@ -93,6 +101,19 @@ Result<std::span<const ConsumedRecord>> LetterReader::next() {
                   "(--timeout waits longer)");
   }
   return std::span<const ConsumedRecord>(given_);
+}
+
+Result<std::span<const ConsumedRecord>> LetterReader::poll() {
+  for (auto it = consumers_.rbegin(); it != consumers_.rend(); ++it) {
+    const bool newest = it == consumers_.rbegin();
+    auto records = (*it)->poll(newest ? kPollTime : std::chrono::milliseconds(0));
+    if (!records) return records;
+    if (records->empty()) continue;
+    newest_gave_ = newest_gave_ || newest;
+    giver_ = it->get();
+    return records;
+  }
+  return std::span<const ConsumedRecord>();
 }
 
 // What died meanwhile is left for another time: a redriven record may die again, and again.
@@ -110,7 +131,7 @@ Result<bool> LetterReader::at_end(bool quiet) const {
     if (looked_ + with_others_ >= expected_) return true;
     return quiet ? everything_is_leased() : Result<bool>(false);
   }
-  const auto positions = consumer_->positions();
+  const auto positions = consumers_.back()->positions();
   if (positions.size() < topic_.partitions.size()) return false;
   return std::ranges::all_of(positions, [this](const PartitionOffset& position) {
     return position.offset >= end_of(position.partition);
@@ -127,7 +148,7 @@ Result<bool> LetterReader::everything_is_leased() const {
     lag += static_cast<std::uint64_t>(partition.lag());
     leased += partition.leased;
   }
-  const bool alone = group->group.members <= 1;
+  const bool alone = group->group.members <= consumers_.size();
   return lag <= (alone ? seen_.size() - acked_ : leased);
 }
 
@@ -148,8 +169,8 @@ Result<std::uint64_t> LetterReader::ack(std::span<const ConsumedRecord* const> r
   const auto outcome = std::make_shared<Outcome>();
   const auto take = [outcome](const Result<>& acked) { outcome->take(acked); };
   for (const ConsumedRecord* record : records.first(records.size() - 1))
-    if (auto ok = consumer_->ack_async(*record, take); !ok) take(ok);
-  take(consumer_->ack(*records.back()));  // confirmed behind the others
+    if (auto ok = giver_->ack_async(*record, take); !ok) take(ok);
+  take(giver_->ack(*records.back()));  // confirmed behind the others
   const std::lock_guard lock(outcome->mutex);
   if (outcome->error) return fail(*outcome->error);
   acked_ += records.size() - outcome->lost;

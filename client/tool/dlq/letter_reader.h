@@ -47,6 +47,8 @@ class LetterReader {
                std::chrono::milliseconds timeout)
       : client_(client), topic_(std::move(topic)), what_(what), timeout_(timeout) {}
   Result<> begin();
+  Result<> add_consumer();
+  Result<std::span<const ConsumedRecord>> poll();
   void count(const std::vector<GroupPartition>& partitions);
   ConsumerOptions options() const;
   Offset end_of(PartitionIndex partition) const;
@@ -60,7 +62,10 @@ class LetterReader {
   const std::chrono::milliseconds timeout_;
   std::uint64_t expected_ = 0, with_others_ = 0;
   bool joins_ = false;
-  std::unique_ptr<blocking::Consumer> consumer_;
+  // A broker leases so many records to one member; where more are held, more members hold them.
+  std::vector<std::unique_ptr<blocking::Consumer>> consumers_;
+  blocking::Consumer* giver_ = nullptr;  // of what next() gave
+  bool newest_gave_ = false;
   std::vector<ConsumedRecord> given_;
   OffsetSet seen_;
   std::uint64_t looked_ = 0;  // of those that were there at first

@@ -206,7 +206,10 @@ class Redrive {
 
   void tell() {
     std::fflush(stdout);
-    std::fprintf(stderr, "leat: %llu redriven", printable(redriven_));
+    if (options_.dry_run)
+      std::fprintf(stderr, "leat: %llu would be redriven", printable(chosen_));
+    else
+      std::fprintf(stderr, "leat: %llu redriven", printable(redriven_));
     if (failures_ > 0) std::fprintf(stderr, ", %llu failed", printable(failures_));
     std::fprintf(stderr, "\n");
     for (const auto& [name, source] : sources_) {
