@@ -23,11 +23,12 @@ struct Arguments {
 
 // ---- ls ----
 
+using Kind = std::tuple<std::string, std::string, std::string>;  // source, group, reason
+
 struct Tally {
   std::string topic;
   std::uint64_t records = 0, looked_at = 0;
-  std::map<std::tuple<std::string, std::string, std::string>, std::uint64_t> by;  // reason, group,
-                                                                                  // source
+  std::map<Kind, std::uint64_t> by;
   bool cut() const { return looked_at < records; }
 };
 
@@ -43,8 +44,7 @@ Result<Tally> tally(blocking::Client& client, const std::string& topic, std::uin
     if (records->empty()) break;
     for (const ConsumedRecord& record : records->first(std::min(records->size(), most))) {
       const DeadLetter letter = dead_letter(record);
-      ++tally
-            .by[{std::string(letter.reason), std::string(letter.group), std::string(letter.topic)}];
+      ++tally.by[Kind(letter.topic, letter.group, letter.reason)];
       ++tally.looked_at;
       --most;
     }
@@ -59,7 +59,7 @@ void append_tally(std::string& out, const Tally& tally) {
          ",\"looked_at\":" + std::to_string(tally.looked_at) + ",\"by\":[";
   bool first = true;
   for (const auto& [kind, records] : tally.by) {
-    const auto& [reason, group, source] = kind;
+    const auto& [source, group, reason] = kind;
     out += std::exchange(first, false) ? "{\"reason\":" : ",{\"reason\":";
     append_value(out, as_bytes(reason));
     out += ",\"group\":";
@@ -75,7 +75,7 @@ void print(const Tally& tally) {
   std::printf("%s\t%llu records\n", colored(stdout, Color::kBold, tally.topic).c_str(),
               static_cast<unsigned long long>(tally.records));
   for (const auto& [kind, records] : tally.by) {
-    const auto& [reason, group, source] = kind;
+    const auto& [source, group, reason] = kind;
     std::printf("  %s\t%s\t%s\t%llu records\n", as_column(source).c_str(), as_column(group).c_str(),
                 as_column(reason).c_str(), static_cast<unsigned long long>(records));
   }

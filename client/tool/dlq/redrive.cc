@@ -54,7 +54,7 @@ class Redrive {
     if (!result) return failed("dlq redrive", result.error());
     if (interrupted()) return interrupted();
     if (error_) return failed("dlq redrive: " + failed_, *error_);
-    return foreign_ > 0 ? 1 : 0;
+    return foreign_ > 0 || output_failed_ ? 1 : 0;
   }
 
  private:
@@ -67,8 +67,8 @@ class Redrive {
         const auto now = rest.first(std::min(rest.size(), chunk()));
         rest = rest.subspan(now.size());
         if (auto ok = send_back(now); !ok) return ok;
+        if (!flush_output()) return output_failed_ = true, Result<>();
       }
-      if (!flush_output()) return {};
     }
     return {};
   }
@@ -241,6 +241,7 @@ class Redrive {
   std::uint64_t chosen_ = 0, redriven_ = 0, failures_ = 0, foreign_ = 0, late_ = 0;
   std::optional<Error> error_;  // the first, of `failed_`
   std::string failed_;
+  bool output_failed_ = false;  // and has been said
 };
 
 }  // namespace

@@ -206,6 +206,7 @@ completes() {  # completes EXPECTED WORD...: the last word is what stands before
 completes "topic" leat to
 completes "ls info seek reset rm" leat group ""
 completes "create ls info edit trim purge rm" leat topic ""
+completes "ls show redrive" leat dlq ""
 completes "create" leat snapshot ""
 completes "--retention --retention-bytes --retention-records" leat topic edit --ret
 completes "--partitions" leat topic create --part
