@@ -1,6 +1,7 @@
 // What goes in and comes out of the client library: names, records, descriptions.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -110,6 +111,9 @@ struct GroupListing {
   std::int32_t epoch = 0;
   std::size_t members = 0;
   bool settled = true;  // every partition is with the member it is meant for
+  // With acknowledgements, since the group has members: deliveries that were not the first, and
+  // dead letters.
+  std::uint64_t redelivered = 0, dead = 0;
 };
 
 struct GroupMember {
@@ -124,10 +128,14 @@ struct GroupPartition {
   std::string member;               // empty: nobody's
   std::optional<Offset> committed;  // nothing yet
   Offset log_start, high_watermark;
-  // Records behind what was committed, or all where nothing was.
+  // With acknowledgements, of the records behind what was committed: acked already, with a member,
+  // and those that wait to be delivered again.
+  std::uint64_t done = 0, leased = 0, waiting = 0;
+  // Records behind what was committed, or all where nothing was, but for those that are done.
   std::int64_t lag() const {
     const Offset from = committed && *committed > log_start ? *committed : log_start;
-    return from < high_watermark ? high_watermark - from : 0;
+    const std::int64_t behind = from < high_watermark ? high_watermark - from : 0;
+    return std::max<std::int64_t>(behind - static_cast<std::int64_t>(done), 0);
   }
 };
 

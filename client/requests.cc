@@ -17,7 +17,8 @@ TopicDescription description_of(const TopicState& state) {
 }
 
 GroupListing listing_of(const GroupState& state) {
-  return {std::string(state.name), state.kind, state.epoch, state.members, state.settled};
+  return {std::string(state.name), state.kind,        state.epoch, state.members,
+          state.settled,           state.redelivered, state.dead};
 }
 
 GroupDescription description_of(const DescribeGroupReply& reply) {
@@ -27,10 +28,16 @@ GroupDescription description_of(const DescribeGroupReply& reply) {
                                    std::string(member.client_name),
                                    {member.topics.begin(), member.topics.end()}});
   for (const auto& row : reply.partitions) {
-    leat::GroupPartition partition{
-        std::string(row.topic),  row.partition.topic, row.partition.partition,
-        std::string(row.member), std::nullopt,        row.log_start,
-        row.high_watermark};
+    leat::GroupPartition partition{std::string(row.topic),
+                                   row.partition.topic,
+                                   row.partition.partition,
+                                   std::string(row.member),
+                                   std::nullopt,
+                                   row.log_start,
+                                   row.high_watermark,
+                                   row.done,
+                                   row.leased,
+                                   row.waiting};
     if (row.committed.value >= 0) partition.committed = row.committed;
     description.partitions.push_back(std::move(partition));
   }

@@ -28,7 +28,20 @@ void append_listing(std::string& out, const GroupListing& group) {
   out += ",\"kind\":\"" + std::string(name_of(group.kind)) +
          "\",\"epoch\":" + std::to_string(group.epoch) +
          ",\"members\":" + std::to_string(group.members) +
-         ",\"settled\":" + (group.settled ? "true" : "false");
+         ",\"settled\":" + (group.settled ? "true" : "false") +
+         ",\"redelivered\":" + std::to_string(group.redelivered) +
+         ",\"dead\":" + std::to_string(group.dead);
+}
+
+bool leases(GroupKind kind) {
+  return kind == GroupKind::kShared || kind == GroupKind::kKeyShared;
+}
+
+// Of a group with acknowledgements.
+std::string failures(const GroupListing& group) {
+  if (!leases(group.kind)) return "";
+  return "\tredelivered " + std::to_string(group.redelivered) + "\tdead " +
+         std::to_string(group.dead);
 }
 
 int list(const Context& context, const Arguments& arguments) {
@@ -39,9 +52,9 @@ int list(const Context& context, const Arguments& arguments) {
   std::string all = "[";
   for (const GroupListing& group : *groups) {
     if (!arguments.json) {
-      std::printf("%s\t%s\t%zu members%s\n", colored(stdout, Color::kBold, group.name).c_str(),
+      std::printf("%s\t%s\t%zu members%s%s\n", colored(stdout, Color::kBold, group.name).c_str(),
                   std::string(name_of(group.kind)).c_str(), group.members,
-                  group.settled ? "" : "\trebalancing");
+                  group.settled ? "" : "\trebalancing", failures(group).c_str());
       continue;
     }
     if (all.size() > 1) all += ",";
@@ -76,7 +89,10 @@ void append_partition(std::string& out, const GroupPartition& partition) {
          (partition.committed ? std::to_string(partition.committed->value) : "null") +
          ",\"log_start\":" + std::to_string(partition.log_start.value) +
          ",\"high_watermark\":" + std::to_string(partition.high_watermark.value) +
-         ",\"lag\":" + std::to_string(partition.lag()) + "}";
+         ",\"lag\":" + std::to_string(partition.lag()) +
+         ",\"leased\":" + std::to_string(partition.leased) +
+         ",\"waiting\":" + std::to_string(partition.waiting) +
+         ",\"done\":" + std::to_string(partition.done) + "}";
 }
 
 int info_json(const GroupDescription& group) {
@@ -95,6 +111,22 @@ int info_json(const GroupDescription& group) {
   return print_json("group", out + "]}");
 }
 
+// What is known of each record, where records are acked one by one; what is done outlives members.
+std::string settled(const GroupPartition& partition, GroupKind kind) {
+  if (!leases(kind) && partition.done == 0) return "";
+  return "\tleased " + std::to_string(partition.leased) + "\twaiting " +
+         std::to_string(partition.waiting) + "\tdone " + std::to_string(partition.done);
+}
+
+void print_partition(const GroupPartition& partition, GroupKind kind) {
+  std::printf("%s %d\tcommitted %s\tend %lld\tlag %lld%s\t%s\n", partition.topic.c_str(),
+              partition.partition.value,
+              partition.committed ? std::to_string(partition.committed->value).c_str() : "-",
+              printable(partition.high_watermark.value), printable(partition.lag()),
+              settled(partition, kind).c_str(),
+              partition.member.empty() ? "-" : partition.member.c_str());
+}
+
 int info(const Context& context, const Arguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("group info", client.error());
@@ -107,14 +139,14 @@ int info(const Context& context, const Arguments& arguments) {
               group->group.name.c_str(), std::string(name_of(group->group.kind)).c_str(),
               group->group.epoch, group->members.size(),
               group->group.settled ? "" : "\trebalancing", printable(lag));
+  if (leases(group->group.kind))
+    std::printf("redelivered\t%llu\ndead\t%llu\n",
+                static_cast<unsigned long long>(group->group.redelivered),
+                static_cast<unsigned long long>(group->group.dead));
   for (const GroupMember& member : group->members)
     std::printf("member %s\t%s\n", member.id.c_str(), member.client_name.c_str());
   for (const GroupPartition& partition : group->partitions)
-    std::printf("%s %d\tcommitted %s\tend %lld\tlag %lld\t%s\n", partition.topic.c_str(),
-                partition.partition.value,
-                partition.committed ? std::to_string(partition.committed->value).c_str() : "-",
-                printable(partition.high_watermark.value), printable(partition.lag()),
-                partition.member.empty() ? "-" : partition.member.c_str());
+    print_partition(partition, group->group.kind);
   return 0;
 }
 

@@ -71,22 +71,6 @@ char unescaped(char c) {
   }
 }
 
-void append_value(std::string& out, const std::optional<Bytes>& bytes) {
-  if (!bytes) {
-    out += "null";
-  } else if (is_utf8(as_text(*bytes))) {
-    append_string(out, as_text(*bytes));
-  } else {
-    out += "{\"hex\":\"";
-    for (const std::byte b : *bytes) {
-      char code[4];
-      std::snprintf(code, sizeof code, "%02x", static_cast<unsigned>(b));
-      out += code;
-    }
-    out += "\"}";
-  }
-}
-
 }  // namespace
 
 void append_string(std::string& out, std::string_view text) {
@@ -103,6 +87,22 @@ void append_string(std::string& out, std::string_view text) {
     }
   }
   out += '"';
+}
+
+void append_value(std::string& out, const std::optional<Bytes>& bytes) {
+  if (!bytes) {
+    out += "null";
+  } else if (is_utf8(as_text(*bytes))) {
+    append_string(out, as_text(*bytes));
+  } else {
+    out += "{\"hex\":\"";
+    for (const std::byte b : *bytes) {
+      char code[4];
+      std::snprintf(code, sizeof code, "%02x", static_cast<unsigned>(b));
+      out += code;
+    }
+    out += "\"}";
+  }
 }
 
 Result<> check_format(std::string_view format) {

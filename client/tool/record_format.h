@@ -19,7 +19,10 @@ void append_formatted(std::string& out, std::string_view format, std::string_vie
 // A JSON string. `text` is UTF-8.
 void append_string(std::string& out, std::string_view text);
 
-// One JSON object and a newline. A key or value that is not UTF-8 is {"hex":"…"}; null is null.
+// A JSON string; {"hex":"…"} of what is not UTF-8; null is null.
+void append_value(std::string& out, const std::optional<Bytes>& bytes);
+
+// One JSON object and a newline.
 void append_json(std::string& out, std::string_view topic, const ConsumedRecord& record);
 
 }  // namespace leat::tool

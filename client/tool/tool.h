@@ -33,6 +33,7 @@ void add_trim(CLI::App& topic, Context& context, Run& run);
 void add_produce(CLI::App& app, Context& context, Run& run);
 void add_consume(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
+void add_dlq(CLI::App& app, Context& context, Run& run);
 void add_group(CLI::App& app, Context& context, Run& run);
 void add_snapshot(CLI::App& app, Context& context, Run& run);
 void add_completion(CLI::App& app, Run& run);

@@ -2,15 +2,19 @@
 #include "client/tool/tool.h"
 
 #include <cstdlib>
+#include <set>
 
 #include <gtest/gtest.h>
 
 #include "client/tool/color.h"
+#include "client/tool/dlq/dead_letter.h"
+#include "client/tool/dlq/offset_set.h"
 #include "client/tool/progress.h"
 #include "client/tool/record_format.h"
 #include "client/tool/sharing.h"
 #include "client/tool/start.h"
 #include "client/tool/topic_settings.h"
+#include "protocol/record_batch.h"
 
 namespace leat {
 namespace {
@@ -220,6 +224,97 @@ TEST(TopicSettings, WhatIsNotGivenStays) {
   const auto refused = tool::with_settings(before, {{"on-full", "block"}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().detail, "--on-full takes reject or drop-oldest; not 'block'");
+}
+
+// ---- dead letters ----
+
+struct Letters {
+  // One record that died as the headers say.
+  explicit Letters(std::vector<RecordHeader> headers) {
+    RecordBatchBuilder builder;
+    builder.append({.key = bytes("k"), .value = bytes("v"), .headers = headers}, 5);
+    batch = builder.take();
+    const RecordView view = *RecordBatchView::parse(batch)->records().begin();
+    record.timestamp_ms = view.timestamp_ms;
+    record.key = view.key;
+    record.value = view.value;
+    record.headers = view.headers;
+  }
+  std::vector<std::byte> batch;
+  ConsumedRecord record;
+};
+
+TEST(DeadLetter, IsToldByTheLastHeadersAndWasWhatTheOthersSay) {
+  const Letters letters({{"a", bytes("1")},
+                         {"leat-dead-topic", bytes("first")},
+                         {"leat-dead-reason", bytes("boom")},
+                         {"leat-dead-group", bytes("g")},
+                         {"leat-dead-topic", bytes("orders")},
+                         {"leat-dead-partition", bytes("3")},
+                         {"leat-dead-offset", bytes("17")},
+                         {"leat-dead-attempts", bytes("many")},
+                         {"leat-dead-at", bytes("0")}});
+  const tool::DeadLetter letter = tool::dead_letter(letters.record);
+  EXPECT_EQ(letter.reason, "boom");
+  EXPECT_EQ(letter.topic, "orders");
+  EXPECT_EQ(letter.partition, 3);
+  EXPECT_EQ(letter.attempts, std::nullopt);
+  const OutgoingRecord was = tool::as_it_was(letters.record, letter);
+  ASSERT_EQ(was.headers.size(), 2u);
+  EXPECT_EQ(was.headers[0].key, "a");
+  EXPECT_EQ(as_text(*was.headers[1].value), "first");
+  EXPECT_EQ(was.timestamp_ms, 5);
+  EXPECT_EQ(was.partition, std::nullopt);
+  std::string front;
+  tool::append_front(front, letters.record, letter);
+  EXPECT_EQ(front, "0/0\t1970-01-01T00:00:00Z\torders 3/17\tg\t- attempts\tboom\t");
+}
+
+TEST(DeadLetter, IsChosenByAllThatIsGiven) {
+  const Letters letters({{"leat-dead-reason", bytes("card\tdeclined")},
+                         {"leat-dead-group", bytes("billing")},
+                         {"leat-dead-topic", bytes("orders")}});
+  const tool::DeadLetter letter = tool::dead_letter(letters.record);
+  using Filter = tool::LetterFilter;
+  const auto matches = [&](const Filter& filter) { return filter.matches(letters.record, letter); };
+  const std::pair<PartitionIndex, Offset> here{PartitionIndex(0), Offset(0)},
+      there{PartitionIndex(0), Offset(1)};
+  EXPECT_TRUE(matches({}));
+  EXPECT_TRUE(matches({"declined", "billing", "orders", "k", here}));
+  EXPECT_FALSE(matches({"lost", "", "", {}, {}}));
+  EXPECT_FALSE(matches({"", "bill", "", {}, {}}));
+  EXPECT_FALSE(matches({"", "", "order", {}, {}}));
+  EXPECT_FALSE(matches({"", "", "", "kk", {}}));
+  EXPECT_FALSE(matches({"", "", "", {}, there}));
+  EXPECT_EQ(tool::as_column(letter.reason), "card declined");
+}
+
+TEST(DeadLetter, PlacesAndRatesAreReadOrRefused) {
+  EXPECT_EQ(*tool::parse_place("2/17"), std::pair(PartitionIndex(2), Offset(17)));
+  for (const char* bad : {"", "7", "/", "1/", "/1", "-1/0", "0/-1", "0/1/2", "9999999999/0"})
+    EXPECT_FALSE(tool::parse_place(bad)) << bad;
+  EXPECT_EQ(*tool::parse_rate("100/s"), 100.0);
+  EXPECT_EQ(*tool::parse_rate("0.5"), 0.5);
+  for (const char* bad : {"", "/s", "0", "-1/s", "nan", "inf", "1e3", "1/m", "1/s/s"})
+    EXPECT_FALSE(tool::parse_rate(bad)) << bad;
+}
+
+TEST(OffsetSet, IsWhatASetWouldBe) {
+  tool::OffsetSet set;
+  std::set<std::pair<int, int>> model;
+  std::uint32_t state = 1;
+  for (int i = 0; i < 2'000; ++i) {
+    state = state * 1664525 + 1013904223;
+    const int partition = static_cast<int>(state >> 16) % 2,
+              offset = static_cast<int>(state >> 20) % 500;
+    EXPECT_EQ(set.add(PartitionIndex(partition), Offset(offset)),
+              model.emplace(partition, offset).second);
+  }
+  EXPECT_EQ(set.size(), model.size());
+  for (int partition = 0; partition < 3; ++partition)
+    for (int offset = 0; offset < 502; ++offset)
+      EXPECT_EQ(set.contains(PartitionIndex(partition), Offset(offset)),
+                model.contains({partition, offset}));
 }
 
 }  // namespace

@@ -206,6 +206,7 @@ completes() {  # completes EXPECTED WORD...: the last word is what stands before
 completes "topic" leat to
 completes "ls info seek reset rm" leat group ""
 completes "create ls info edit trim purge rm" leat topic ""
+completes "ls show redrive" leat dlq ""
 completes "create" leat snapshot ""
 completes "--retention --retention-bytes --retention-records" leat topic edit --ret
 completes "--partitions" leat topic create --part
@@ -233,7 +234,7 @@ check "since a time" 5000 "$(leat consume lines --since 1h | wc -l)"
 # ---- groups ----
 check "its lag" $'lines 0\tcommitted 4\tend 5000\tlag 4996\t-' "$(leat group info g | tail -n 1)"
 check "groups" $'g\tnone\t0 members' "$(leat group ls)"
-check "groups as json" '{"version":1,"groups":[{"name":"g","kind":"none","epoch":E,"members":0,"settled":true}]}' \
+check "groups as json" '{"version":1,"groups":[{"name":"g","kind":"none","epoch":E,"members":0,"settled":true,"redelivered":0,"dead":0}]}' \
   "$(leat group ls --json | sed -E 's/"epoch":[0-9]+/"epoch":E/')"
 check "a dry run" $'lines 0\t4 -> 2\t(dry run)' "$(leat group seek g lines --to 2 --dry-run)"
 check "after a dry run" 5 "$(leat consume lines -g g -n 1)"
