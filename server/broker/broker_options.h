@@ -30,7 +30,8 @@ struct BrokerOptions {
   std::size_t waiting_fetches_per_connection = 4'096;
   std::size_t subscriptions_per_connection = 1'024;
   std::size_t leases_per_member = 100'000;   // records it may have un-acked
-  std::size_t held_per_partition = 100'000;  // of a key_shared group, behind others of their key
+  // Records of a partition that wait to be tried again, or behind others of their key, in a group.
+  std::size_t held_per_partition = 100'000;
   std::size_t commits_per_request = 10'000;
   std::size_t metadata_bytes = 4'096;
 };

@@ -341,6 +341,34 @@ TEST_F(DeliveriesTest, ByKeyAnAckOfAnEarlierDeliveryDoesNotOvertake) {
   EXPECT_TRUE(last<Settled>()->refused.empty());
 }
 
+TEST_F(DeliveriesTest, WhatWaitsAndWhatIsLeasedIsBounded) {
+  AttachRequest one = request();
+  one.grants = {1 << 20, 1 << 30};
+  attach(1, one);
+  for (int i = 0; i < 300; ++i) write({"a"});
+  EXPECT_EQ(take(1), firsts(0, 199)) << "leases_per_member";
+  // Every other one, so that each is a range of its own.
+  for (int i = 0; i < 100; i += 2) settle(1, i, i, Outcome::kNack, 1s);
+  EXPECT_EQ(take(1), firsts(200, 248)) << "one for each, up to held_per_partition";
+  settle(1, 1, 1, Outcome::kAck);
+  EXPECT_TRUE(take(1).empty());
+  pass(1s);
+  EXPECT_THAT(take(1), testing::ElementsAre(Got{0, 2}, Got{2, 2}));
+}
+
+TEST_F(DeliveriesTest, ByKeyReadingAheadIsBounded) {
+  AttachRequest slow = request(GroupKind::kKeyShared);
+  slow.grants = {1, 1 << 20};
+  attach(1, slow);
+  for (int i = 0; i < 100; ++i) write({"a"});
+  write({"b"});
+  attach(2, request(GroupKind::kKeyShared));
+  EXPECT_EQ(take(1), firsts(0, 0));
+  EXPECT_TRUE(take(2).empty()) << "b lies behind more than may be held back";
+  settle(1, 0, 0, Outcome::kAck);
+  EXPECT_FALSE(take(2).empty());
+}
+
 TEST_F(DeliveriesTest, BadRequestsAreToldWhatIsWrong) {
   const auto refused = [&](auto change) {
     AttachRequest one = request();

@@ -67,7 +67,7 @@ class DeliveryQueue {
     PartitionId id;
     std::string topic;
   };
-  // Of a key_shared group: holds at most `most_held` records back.
+  // Takes no new records while `most_held` wait for their time or, by key, for others.
   DeliveryQueue(Place place, bool by_key, std::size_t most_held)
       : place_(std::move(place)), by_key_(by_key), most_held_(most_held) {}
 
@@ -138,7 +138,7 @@ class DeliveryQueue {
 
  private:
   struct Cut;
-  bool is_full() const { return gate_.held() >= most_held_; }
+  bool is_full() const { return gate_.held() + waiting_.size() >= most_held_; }
   bool holds_enough(const Takers& takers) const;
   void make_ready(OffsetRange range, KeyHash key);
   void let_go(const std::vector<Offset>& offsets, KeyHash key);

@@ -62,7 +62,7 @@ bool Takers::anybody_idle() const {
 // ---- taking ----
 
 bool DeliveryQueue::holds_enough(const Takers& takers) const {
-  return gate_.held() >= most_held_ || (gate_.held() >= kHeldInPassing && !takers.anybody_idle());
+  return is_full() || (gate_.held() >= kHeldInPassing && !takers.anybody_idle());
 }
 
 struct DeliveryQueue::Cut {

@@ -23,6 +23,7 @@ class TimedRanges {
   };
 
   bool empty() const { return ranges_.empty(); }
+  std::size_t size() const { return ranges_.size(); }
   std::uint64_t offsets() const { return offsets_; }
   std::optional<Offset> first() const {
     if (ranges_.empty()) return std::nullopt;
