@@ -293,6 +293,27 @@ TEST_F(DeliveriesTest, ARejectedRecordDiesAtOnceEvenIfStorageMustReadIt) {
   EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(2));
 }
 
+TEST_F(DeliveriesTest, EachDeadRecordHasItsLetterInWhateverOrderTheyAreRead) {
+  attach(1, request());
+  for (int i = 0; i < 4; ++i) write({"a"});
+  take(1);
+  storage.reads_later = true;
+  settle(1, 3, 3, Outcome::kReject);
+  settle(1, 1, 1, Outcome::kReject);
+  for (std::size_t i = 0; i < storage.waiting_reads.size(); ++i) {
+    broker.on_read(storage.waiting_reads[i], storage.answer(storage.waiting_reads[i]));
+    broker.deliveries().dispatch(when());
+  }
+  storage.make_durable(broker);
+  const storage::Topic* dead = storage.find_topic("orders.dlq");
+  ASSERT_TRUE(dead);
+  EXPECT_EQ(storage.bounds(dead->partitions[0]).high_watermark, Offset(2));
+  EXPECT_TRUE(storage.acks("g", orders, PartitionIndex(0))->is_done(Offset(3)));
+  settle(1, 0, 0, Outcome::kAck);
+  settle(1, 2, 2, Outcome::kAck);
+  EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(4));
+}
+
 TEST_F(DeliveriesTest, TheRecordsOfAKeyAreWithOneMember) {
   attach(1, request(GroupKind::kKeyShared));
   attach(2, request(GroupKind::kKeyShared));

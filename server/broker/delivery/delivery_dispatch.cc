@@ -37,6 +37,11 @@ Offset first_offset_of(const storage::ReadResult& read) {
   return batch ? batch->base_offset() : Offset(INT64_MAX);
 }
 
+// Batches adjoin.
+bool covers(const storage::ReadResult& read, Offset offset) {
+  return first_offset_of(read) <= offset && offset <= last_offset_of(read);
+}
+
 }  // namespace
 
 void DeliveryGroup::mark(Queue& queue) {
@@ -242,25 +247,32 @@ void DeliveryGroup::bury(Queue& queue, Now now) {
     const auto dying = queue.records.first_dying();
     if (!dying) return;
     const auto& [offset, reason] = *dying;
-    const PartitionId id = queue.records.place().id;
-    const bool gone = offset < house_.storage.bounds(id).log_start;
-    auto result = std::exchange(queue.fetched_dead, std::nullopt);
-    if (!gone && !result) {
-      const storage::ReadToken token = new_token(id);
-      auto outcome = house_.storage.read(id, offset, 1, token);
-      if (std::holds_alternative<storage::ReadLater>(outcome)) {
-        queue.reading_dead = token;
-        return;
-      }
-      house_.reads.erase(token);
-      result = std::get<storage::ReadResult>(std::move(outcome));
-    }
-    const bool buried = (gone || *result) && bury_one(queue, offset, reason,
-                                                      gone ? storage::ReadResult() : **result, now);
-    if (buried) continue;
+    const auto read = read_dead(queue, offset);
+    if (queue.reading_dead) return;
+    if (read && bury_one(queue, offset, reason, *read, now)) continue;
     queue.bury_at = now.monotonic + kBuryAgain;
     list(queue);
   }
+}
+
+// The batch of the record, or nothing where retention has it; nullopt also when it comes later.
+std::optional<storage::ReadResult> DeliveryGroup::read_dead(Queue& queue, Offset offset) {
+  const PartitionId id = queue.records.place().id;
+  auto fetched = std::exchange(queue.fetched_dead, std::nullopt);
+  if (offset < house_.storage.bounds(id).log_start) return storage::ReadResult();
+  if (fetched && !*fetched) return std::nullopt;
+  // Another, before it, may have begun to die meanwhile.
+  if (fetched && covers(**fetched, offset)) return std::move(**fetched);
+  const storage::ReadToken token = new_token(id);
+  auto outcome = house_.storage.read(id, offset, 1, token);
+  if (std::holds_alternative<storage::ReadLater>(outcome)) {
+    queue.reading_dead = token;
+    return std::nullopt;
+  }
+  house_.reads.erase(token);
+  auto& result = std::get<storage::ReadResult>(outcome);
+  if (!covers(result, offset)) return std::nullopt;
+  return std::move(result);
 }
 
 // A record that compaction or retention has taken needs no letter.
@@ -268,18 +280,20 @@ bool DeliveryGroup::bury_one(Queue& queue, Offset offset, const std::string& rea
                              const storage::ReadResult& read, Now now) {
   const storage::AcksChange change{name_, queue.records.place().partition, {{offset, offset}}, {}};
   bool made = false;
-  for (const storage::StoredBatches& stored : read.batches) {
-    const auto batch = RecordBatchView::parse(stored.bytes);
-    if (!batch || batch->base_offset() > offset || batch->last_offset() < offset) continue;
-    const auto reader = RecordReader::open(*batch);
-    if (!reader) return false;
-    for (const RecordView& record : *reader) {
-      if (record.offset != offset) continue;
-      if (!write_letter(queue, record, reason, change, now)) return false;
-      made = true;
+  for (const storage::StoredBatches& stored : read.batches)
+    for (Bytes rest = stored.bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::parse(rest);
+      if (!batch) return false;
+      rest = rest.subspan(batch->bytes().size());
+      if (batch->base_offset() > offset || batch->last_offset() < offset) continue;
+      const auto reader = RecordReader::open(*batch);
+      if (!reader) return false;
+      for (const RecordView& record : *reader) {
+        if (record.offset != offset) continue;
+        if (!write_letter(queue, record, reason, change, now)) return false;
+        made = true;
+      }
     }
-    break;
-  }
   if (!made && !house_.storage.change_acks(change)) return false;
   queue.records.died(offset);
   return true;

@@ -140,6 +140,7 @@ class DeliveryGroup {
   void deliver(const Taker& taker, DeliveredBatches delivered);
   bool anybody_may_have_more() const;
   void bury(Queue& queue, Now now);
+  std::optional<storage::ReadResult> read_dead(Queue& queue, Offset offset);
   bool bury_one(Queue& queue, Offset offset, const std::string& reason,
                 const storage::ReadResult& read, Now now);
   Result<> write_letter(Queue& queue, const RecordView& record, const std::string& reason,
