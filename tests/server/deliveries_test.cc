@@ -390,6 +390,36 @@ TEST_F(DeliveriesTest, ByKeyReadingAheadIsBounded) {
   EXPECT_FALSE(take(2).empty());
 }
 
+TEST_F(DeliveriesTest, TheFloorPassesWhatRetentionTook) {
+  attach(1, request());
+  for (int i = 0; i < 4; ++i) write({"a"});
+  take(1);
+  settle(1, 1, 1, Outcome::kAck);
+  ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(3)));
+  write({"a"});
+  take(1);
+  EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(3));
+  settle(1, 2, 2, Outcome::kAck);
+  EXPECT_TRUE(last<Settled>()->refused.empty());
+  settle(1, 3, 3, Outcome::kAck);
+  EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(4));
+}
+
+TEST_F(DeliveriesTest, WhatCannotBeAPositionBecomesTheNearestOne) {
+  for (int i = 0; i < 4; ++i) write({"a"});
+  ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(1)));
+  for (const auto& [committed, begins] :
+       {std::pair(Offset(-1), Offset(1)), {Offset(0), Offset(1)}, {Offset(99), Offset(4)}}) {
+    const storage::OffsetCommit commit{orders, PartitionIndex(0), committed, {}};
+    ASSERT_TRUE(storage.commit_offsets("g", {&commit, 1}));
+    attach(1, request());
+    EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, begins);
+    const auto got = take(1);
+    EXPECT_EQ(got.size(), static_cast<std::size_t>(4 - begins.value));
+    broker.deliveries().detach(next(1), 1, when());
+  }
+}
+
 TEST_F(DeliveriesTest, BadRequestsAreToldWhatIsWrong) {
   const auto refused = [&](auto change) {
     AttachRequest one = request();

@@ -75,8 +75,18 @@ void DeliveryGroup::dispatch(Now now) {
 
 bool DeliveryGroup::ready_to_read(Queue& queue) {
   const auto bounds = house_.storage.bounds(queue.records.place().id);
-  queue.records.trim(bounds.log_start);
+  if (bounds.log_start > queue.trimmed) trim(queue, bounds.log_start);
   return queue.records.has_something(bounds.high_watermark, acks(queue));
+}
+
+// Below the log start nobody can ack: it counts as done, or the floor would stay there.
+void DeliveryGroup::trim(Queue& queue, Offset log_start) {
+  queue.records.trim(log_start);
+  const auto& partition = queue.records.place().partition;
+  const auto committed = house_.storage.committed(name_, partition.topic, partition.partition);
+  const Offset floor = committed ? committed->offset : Offset(0);
+  const storage::AcksChange change{name_, partition, {{floor, log_start + -1}}, {}};
+  if (floor >= log_start || house_.storage.change_acks(change)) queue.trimmed = log_start;
 }
 
 bool DeliveryGroup::may_have_more(const Member& member) const {

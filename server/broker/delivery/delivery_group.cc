@@ -73,9 +73,10 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
   const PartitionIndex partition(static_cast<std::int32_t>(index));
   const auto bounds = house_.storage.bounds(id);
   Offset floor = latest ? bounds.high_watermark : bounds.log_start;
-  if (const auto committed = house_.storage.committed(name_, topic.id, partition))
-    floor = std::clamp(committed->offset, Offset(0), bounds.high_watermark);
-  else
+  // Anything may have been committed (rule 6), and retention may have been ahead.
+  const auto committed = house_.storage.committed(name_, topic.id, partition);
+  if (committed) floor = std::clamp(committed->offset, bounds.log_start, bounds.high_watermark);
+  if (!committed || committed->offset != floor)
     begins.push_back({topic.id, partition, floor, {}});
   const storage::TopicPartition name{topic.id, partition};
   Queue& queue = queues_

@@ -101,6 +101,7 @@ class DeliveryGroup {
     std::optional<storage::ReadToken> reading, reading_dead;
     std::optional<storage::ReadResult> fetched;
     std::optional<Result<storage::ReadResult>> fetched_dead;
+    Offset trimmed;  // up to this log start
     bool in_turn = false;
     bool stopped = false;                       // cannot be read: until somebody attaches anew
     std::optional<MonotonicTime> bury_at;       // dead letters could not be written
@@ -132,6 +133,7 @@ class DeliveryGroup {
 
   bool serve(Queue& queue, Now now);
   bool ready_to_read(Queue& queue);
+  void trim(Queue& queue, Offset log_start);
   bool read(Queue& queue, std::size_t bytes);
   Takers takers(const Queue& queue, Now now) const;
   Takers choose(const Queue& queue, std::vector<Taker> could) const;
