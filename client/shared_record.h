@@ -98,7 +98,7 @@ struct SharedRecord : ConsumedRecord {
     return leased().settle({.outcome = native::Outcome::kExtend, .delay = {}, .reason = {}},
                            std::forward<Token>(token));
   }
-  // Hopeless: to the dead letter topic at once, with the reason.
+  // Hopeless: to the dead letter topic at once, with the reason, of at most 1,024 bytes.
   template <class Token = asio::use_awaitable_t<>>
   auto reject(std::string reason, Token&& token = Token()) const {
     return leased().settle(

@@ -324,6 +324,11 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
                                               Completion<>& done) {
   if (lease.generation != generation_)
     return fail(ErrorCode::kLeaseLost, "the connection it came over was lost");
+  // By itself: the broker would refuse it together with what others settle.
+  if (settlement.reason.size() > native::Settle::kMostReasonBytes)
+    return fail(ErrorCode::kInvalidRequest,
+                "a reason of " + std::to_string(settlement.reason.size()) + " bytes; use at most " +
+                    std::to_string(native::Settle::kMostReasonBytes));
   offsets_.clear();
   for (std::uint32_t i = first; i < first + count; ++i)
     if (!lease.records[i].settled) offsets_.push_back(lease.records[i].offset);

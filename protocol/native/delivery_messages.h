@@ -56,6 +56,7 @@ struct SettledRange {
 };
 
 struct Settle {
+  static constexpr std::size_t kMostReasonBytes = 1'024;
   std::uint32_t subscription = 0;
   std::vector<SettledRange> ranges;
   std::string_view reason;  // of kReject, for people

@@ -375,6 +375,18 @@ TEST_F(DeliveryLogicTest, WhatIsRejectedForAnotherReasonGoesByItself) {
   }
 }
 
+TEST_F(DeliveryLogicTest, ATooLongReasonIsRefusedByItself) {
+  deliver(0, 2);
+  const SharedRecords records = take();
+  settle("0", records[0], {Outcome::kReject, {}, std::string(1'025, 'x')});
+  settle("1", records[1]);
+  EXPECT_EQ(became["0"], "InvalidRequest");
+  EXPECT_EQ(wanted(), "ack 0:1-1");
+  settle("again", records[0], {Outcome::kReject, {}, std::string(1'024, 'x')});
+  answer();
+  EXPECT_EQ(wanted(), "reject 0:0-0");
+}
+
 TEST_F(DeliveryLogicTest, DelaysAreWhatTheProtocolCanSay) {
   deliver(0, 3);
   const SharedRecords records = take();

@@ -357,6 +357,8 @@ TEST_F(DeliveriesTest, BadRequestsAreToldWhatIsWrong) {
   EXPECT_EQ(last_error(), ErrorCode::kInvalidRequest) << "the number is in use";
   attach(2, request(GroupKind::kKeyShared));
   EXPECT_EQ(last_error(), ErrorCode::kInconsistentGroup);
+  settle(1, 0, 0, Outcome::kReject, {}, std::string(1'025, 'x'));
+  EXPECT_EQ(last_error(), ErrorCode::kInvalidRequest);
   settle(1, 0, 0, static_cast<Outcome>(9));
   EXPECT_EQ(last_error(), ErrorCode::kInvalidRequest);
 }

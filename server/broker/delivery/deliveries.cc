@@ -14,6 +14,7 @@ constexpr auto kShortestAckTimeout = 10ms;
 constexpr auto kLongestAckTimeout = std::chrono::milliseconds(12h);
 constexpr auto kLongestBackoff = std::chrono::milliseconds(24h);
 constexpr std::size_t kClientNameBytes = 255;
+constexpr std::size_t kReasonBytes = 1'024;
 
 Result<> invalid(std::string why) {
   return fail(ErrorCode::kInvalidRequest, std::move(why));
@@ -100,6 +101,10 @@ void Deliveries::settle(const RequestId& id, const SettleRequest& request, Now n
     return replies_.reply(
         id, Error(ErrorCode::kUnknownMember, "subscription " + std::to_string(key.subscription) +
                                                  " of this connection; attach first"));
+  if (request.reason.size() > kReasonBytes)
+    return replies_.reply(id, Error(ErrorCode::kInvalidRequest,
+                                    "a reason of " + std::to_string(request.reason.size()) +
+                                        " bytes; use at most " + std::to_string(kReasonBytes)));
   for (const Settlement& settlement : request.settlements)
     if (settlement.outcome < Outcome::kAck || settlement.outcome > Outcome::kReject)
       return replies_.reply(

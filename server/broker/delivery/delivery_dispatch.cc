@@ -259,7 +259,7 @@ void DeliveryGroup::bury(Queue& queue, Now now) {
     const auto& [offset, reason] = *dying;
     const auto read = read_dead(queue, offset);
     if (queue.reading_dead) return;
-    if (read && bury_one(queue, offset, reason, *read, now)) continue;
+    if (read && bury_one(queue, offset, *reason, *read, now)) continue;
     queue.bury_at = now.monotonic + kBuryAgain;
     list(queue);
   }

@@ -76,8 +76,7 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
   // Anything may have been committed (rule 6), and retention may have been ahead.
   const auto committed = house_.storage.committed(name_, topic.id, partition);
   if (committed) floor = std::clamp(committed->offset, bounds.log_start, bounds.high_watermark);
-  if (!committed || committed->offset != floor)
-    begins.push_back({topic.id, partition, floor, {}});
+  if (!committed || committed->offset != floor) begins.push_back({topic.id, partition, floor, {}});
   const storage::TopicPartition name{topic.id, partition};
   Queue& queue = queues_
                      .try_emplace(id, DeliveryQueue::Place{name, id, topic.name},
@@ -176,12 +175,14 @@ Result<std::vector<Settlement>> DeliveryGroup::settle(const MemberKey& key,
                                                       const SettleRequest& request, Now now) {
   std::vector<Settlement> refused;
   std::map<PartitionId, Change> changes;
+  const auto reason = std::make_shared<const std::string>(
+      request.reason.empty() ? std::string_view("rejected") : request.reason);
   for (const Settlement& settlement : request.settlements) {
     const auto id = ids_.find(settlement.partition);
     if (id == ids_.end() || settlement.range.first > settlement.range.last)
       refused.push_back(settlement);
     else
-      settle_one(settlement, key, request.reason, now, changes[id->second], refused);
+      settle_one(settlement, key, reason, now, changes[id->second], refused);
   }
   Result<> all;
   for (auto& [id, change] : changes) {
@@ -195,7 +196,7 @@ Result<std::vector<Settlement>> DeliveryGroup::settle(const MemberKey& key,
 }
 
 void DeliveryGroup::settle_one(const Settlement& settlement, const MemberKey& key,
-                               std::string_view reason, Now now, Change& change,
+                               const Reason& reason, Now now, Change& change,
                                std::vector<Settlement>& refused) {
   Queue& queue = *find(settlement.partition);
   Member& member = members_.at(key);
@@ -212,7 +213,7 @@ void DeliveryGroup::settle_one(const Settlement& settlement, const MemberKey& ke
     if (settlement.outcome == Outcome::kNack)
       fail_piece(queue, piece, settlement.delay, now, change);
     if (settlement.outcome != Outcome::kReject) continue;
-    queue.records.dying(piece, reason.empty() ? "rejected" : reason);
+    queue.records.dying(piece, reason);
     change.retries.push_back({piece.range, {.attempts = kDeadAttempts}});
   }
   for (const OffsetRange part : without(settlement.range, covered)) {
@@ -249,7 +250,8 @@ void DeliveryGroup::fail_piece(Queue& queue, const TimedRanges<Lease>::Piece& pi
     const std::uint32_t attempts = before + 1;
     if (settings_.max_deliveries > 0 && attempts >= settings_.max_deliveries) {
       change.retries.push_back({part, {.attempts = attempts}});
-      queue.records.dying({part, piece.due, piece.value}, "max_deliveries");
+      queue.records.dying({part, piece.due, piece.value},
+                          std::make_shared<const std::string>("max_deliveries"));
       continue;
     }
     const milliseconds wait = delay.value_or(backoff(attempts));

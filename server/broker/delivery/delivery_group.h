@@ -120,8 +120,8 @@ class DeliveryGroup {
                       std::vector<storage::OffsetCommit>& begins);
   Queue* find(PartitionId partition);
   Queue* find(const storage::TopicPartition& partition);
-  void settle_one(const Settlement& settlement, const MemberKey& key, std::string_view reason,
-                  Now now, Change& change, std::vector<Settlement>& refused);
+  void settle_one(const Settlement& settlement, const MemberKey& key, const Reason& reason, Now now,
+                  Change& change, std::vector<Settlement>& refused);
   void ack(Queue& queue, const Settlement& settlement, const Pieces& pieces, Change& change,
            std::vector<Settlement>& refused);
   void fail_piece(Queue& queue, const TimedRanges<Lease>::Piece& piece,

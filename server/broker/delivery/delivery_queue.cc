@@ -120,12 +120,12 @@ void DeliveryQueue::give_back(const TimedRanges<Lease>::Piece& piece) {
   make_ready(piece.range, piece.value.key);
 }
 
-void DeliveryQueue::dying(const TimedRanges<Lease>::Piece& piece, std::string_view reason) {
+void DeliveryQueue::dying(const TimedRanges<Lease>::Piece& piece, Reason reason) {
   for (Offset at = piece.range.first; at <= piece.range.last; at = at + 1)
-    dying_[at] = {piece.value.key, std::string(reason)};
+    dying_[at] = {piece.value.key, reason};
 }
 
-std::optional<std::pair<Offset, std::string>> DeliveryQueue::first_dying() const {
+std::optional<std::pair<Offset, Reason>> DeliveryQueue::first_dying() const {
   if (dying_.empty()) return std::nullopt;
   return std::pair(dying_.begin()->first, dying_.begin()->second.second);
 }

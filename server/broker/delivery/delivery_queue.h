@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
 
 // When, by this clock, it may be tried again; min(): now.
 MonotonicTime due_of(const storage::Retry& retry, Now now);
+
+// Why records die, for people; shared by all that die together.
+using Reason = std::shared_ptr<const std::string>;
 
 struct Lease {
   MemberKey member;
@@ -118,14 +122,14 @@ class DeliveryQueue {
                        MonotonicTime now);
   void give_back(const TimedRanges<Lease>::Piece& piece);
   // It dies: neither delivered nor done until the dead letter is written.
-  void dying(const TimedRanges<Lease>::Piece& piece, std::string_view reason);
+  void dying(const TimedRanges<Lease>::Piece& piece, Reason reason);
 
   // The parts of the range that do not wait for a taker.
   std::vector<OffsetRange> not_ready(OffsetRange range) const { return ready_.missing(range); }
 
   bool has_dying() const { return !dying_.empty(); }
   // The first that dies, and why.
-  std::optional<std::pair<Offset, std::string>> first_dying() const;
+  std::optional<std::pair<Offset, Reason>> first_dying() const;
   void died(Offset offset);
 
   // What waits and is due becomes ready.
@@ -157,7 +161,7 @@ class DeliveryQueue {
   TimedRanges<Lease> leases_;     // due: their deadlines
   TimedRanges<KeyHash> ready_;    // came back, nobody has it; the time means nothing
   TimedRanges<KeyHash> waiting_;  // came back, not to be given before its time
-  std::map<Offset, std::pair<KeyHash, std::string>> dying_;
+  std::map<Offset, std::pair<KeyHash, Reason>> dying_;
   KeyGate gate_;
 };
 

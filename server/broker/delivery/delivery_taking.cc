@@ -218,7 +218,7 @@ bool DeliveryQueue::lease(OffsetRange range, KeyHash key, std::size_t index, Cut
     gate_.lease(key, part.first, taker.member);
     if (attempts >= most) {
       const char* why = attempts == kDeadAttempts ? "rejected" : "max_deliveries";
-      dying({part, kNow, {taker.member, key}}, why);
+      dying({part, kNow, {taker.member, key}}, std::make_shared<const std::string>(why));
       continue;
     }
     leases_.add(part, taker.deadline, {taker.member, key, taker.delivery});
