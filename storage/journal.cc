@@ -290,9 +290,9 @@ class Journal::Writer {
     used_ += bytes;
     groups_ += 1;
     bytes_written_ += bytes;
-    ++groups_in_segment_;
+    if (!entries.empty()) ++groups_in_segment_;  // markers say nothing of what comes
     if (used_ >= segment_.bytes / 2)
-      segments_->prepare_next(used_ / groups_in_segment_ >= kLargeGroupBytes);
+      segments_->prepare_next(used_ >= kLargeGroupBytes * groups_in_segment_);
     return {};
   }
 
