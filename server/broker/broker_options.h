@@ -29,7 +29,7 @@ struct BrokerOptions {
   std::chrono::milliseconds fetch_wait{60'000};
   std::size_t waiting_fetches_per_connection = 4'096;
   std::size_t subscriptions_per_connection = 1'024;
-  std::size_t leases_per_member = 100'000;   // records it may have un-acked
+  std::size_t leases_per_member = 100'000;  // records it may have un-acked
   // Records of a partition that wait to be tried again, or behind others of their key, in a group.
   std::size_t held_per_partition = 100'000;
   std::size_t commits_per_request = 10'000;

@@ -105,7 +105,7 @@ struct ToNative {
            static_cast<std::uint32_t>(refused.delay.value_or(std::chrono::milliseconds(0)).count()),
            refused.range.first,
            refused.range.last,
-                             refused.delivery});
+           refused.delivery});
     return all;
   }
 };

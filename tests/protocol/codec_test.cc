@@ -326,7 +326,8 @@ TEST(Codec, AttachingComesThrough) {
 }
 
 TEST(Codec, SettlingComesThrough) {
-  const SettledRange range{{kTopic, PartitionIndex(1)}, Outcome::kNack, 500, Offset(5), Offset(9), 6};
+  const SettledRange range{
+      {kTopic, PartitionIndex(1)}, Outcome::kNack, 500, Offset(5), Offset(9), 6};
   const auto check = [](const std::vector<SettledRange>& ranges) {
     ASSERT_EQ(ranges.size(), 2u);
     EXPECT_EQ(ranges[1].partition.topic, kTopic);
@@ -352,7 +353,8 @@ TEST(Codec, DeliveriesComeThrough) {
                              {kTopic, PartitionIndex(1)},
                              "orders",
                              {{Offset(1), Offset(2), 1}, {Offset(5), Offset(5), 4}},
-                             as_bytes(batches), 12}));
+                             as_bytes(batches),
+                             12}));
   const Delivery& delivery = only<Delivery>(received);
   EXPECT_EQ(delivery.subscription, 3u);
   EXPECT_EQ(delivery.partition.topic, kTopic);
