@@ -19,6 +19,10 @@ namespace leat::broker {
 
 using storage::OffsetRange;
 
+inline std::uint64_t count(OffsetRange range) {
+  return static_cast<std::uint64_t>(range.last - range.first) + 1;
+}
+
 // A member is a subscription of a connection.
 struct MemberKey {
   ConnectionId connection;

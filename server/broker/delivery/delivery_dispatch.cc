@@ -14,8 +14,7 @@ constexpr auto kBuryAgain = std::chrono::seconds(1);
 
 std::uint64_t records_in(const std::vector<DeliveredRange>& ranges) {
   std::uint64_t records = 0;
-  for (const auto& [range, attempt] : ranges)
-    records += static_cast<std::uint64_t>(range.last - range.first) + 1;
+  for (const auto& [range, attempt] : ranges) records += count(range);
   return records;
 }
 
@@ -178,7 +177,7 @@ void DeliveryGroup::deliver(const Taker& taker, DeliveredBatches delivered) {
   Member& member = members_.at(taker.member);
   const std::uint64_t records = records_in(delivered.ranges);
   for (const auto& [range, attempt] : delivered.ranges)
-    if (attempt > 1) redelivered_ += static_cast<std::uint64_t>(range.last - range.first) + 1;
+    if (attempt > 1) redelivered_ += count(range);
   delivered.subscription = taker.member.subscription;
   delivered.number = member.deliveries = taker.delivery;
   member.sent.records += records;
@@ -233,11 +232,6 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
 }
 
 // ---- what a connection takes ----
-
-bool DeliveryGroup::has_next(const MemberKey& key) const {
-  const auto it = members_.find(key);
-  return it != members_.end() && !it->second.outbox.empty();
-}
 
 std::optional<DeliveredBatches> DeliveryGroup::next(const MemberKey& key) {
   const auto it = members_.find(key);

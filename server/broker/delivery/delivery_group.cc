@@ -2,16 +2,10 @@
 
 #include <algorithm>
 
-#include "protocol/base/assert.h"
-
 namespace leat::broker {
 namespace {
 
 using std::chrono::milliseconds;
-
-std::uint64_t count(OffsetRange range) {
-  return static_cast<std::uint64_t>(range.last - range.first) + 1;
-}
 
 // The parts of `range` that `covered`, ascending, leaves out.
 std::vector<OffsetRange> without(OffsetRange range, std::vector<OffsetRange> covered) {

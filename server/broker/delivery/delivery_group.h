@@ -73,7 +73,6 @@ class DeliveryGroup {
   void dispatch(Now now);
   // The member's next delivery.
   std::optional<DeliveredBatches> next(const MemberKey& key);
-  bool has_next(const MemberKey& key) const;
 
   // Records of a partition that are leased, and that wait.
   std::pair<std::uint64_t, std::uint64_t> counts(PartitionId partition) const;

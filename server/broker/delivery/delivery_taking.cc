@@ -12,10 +12,6 @@ constexpr MonotonicTime kNow = MonotonicTime::min();
 constexpr std::size_t kHeldInPassing = 1'000;
 constexpr std::size_t kMostRanges = 4'000;  // of a delivery: they stand in its envelope
 
-std::uint64_t count(OffsetRange range) {
-  return static_cast<std::uint64_t>(range.last - range.first) + 1;
-}
-
 void add(DeliveredBatches& to, std::shared_ptr<const void> owner, Bytes bytes) {
   to.bytes += bytes.size();
   auto& all = to.batches;
