@@ -84,11 +84,13 @@ tl::unexpected<Error> invalid_record(std::int32_t index, std::string_view what) 
 
 }  // namespace
 
-Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_offset_delta,
-                          std::int64_t base_timestamp_ms) {
+Result<std::size_t> validate_records(Bytes encoded, std::int32_t count,
+                                     std::int32_t last_offset_delta,
+                                     std::int64_t base_timestamp_ms) {
   Bytes rest = encoded;
   RawRecord record;
   std::int64_t least = 0;
+  std::size_t headers = 0;
   for (std::int32_t i = 0; i < count; ++i) {
     if (!read_record(rest, record)) return invalid_record(i, "has lengths that do not fit");
     if (record.offset_delta < least || record.offset_delta > last_offset_delta)
@@ -98,12 +100,13 @@ Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_o
     if (__builtin_add_overflow(base_timestamp_ms, record.timestamp_delta, &timestamp))
       return invalid_record(i, "has a timestamp that overflows");
     if (!headers_fill(record)) return invalid_record(i, "has headers that do not fit");
+    headers += record.header_count;
   }
   if (!rest.empty())
     return fail(ErrorCode::kInvalidBatch, std::to_string(rest.size()) +
                                               " bytes behind the last of " + std::to_string(count) +
                                               " records");
-  return {};
+  return headers;
 }
 
 // ---- headers of a record ----

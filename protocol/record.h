@@ -116,9 +116,10 @@ class Records {
 
 // Whether `encoded` is `count` records and nothing else: every record's lengths, its offset delta
 // (ascending, up to `last_offset_delta`; compaction leaves gaps), its timestamp (no overflow) and
-// its headers. Errors: kInvalidBatch.
-Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_offset_delta,
-                          std::int64_t base_timestamp_ms);
+// its headers. How many headers there are in all. Errors: kInvalidBatch.
+Result<std::size_t> validate_records(Bytes encoded, std::int32_t count,
+                                     std::int32_t last_offset_delta,
+                                     std::int64_t base_timestamp_ms);
 
 // What `a + b` is where it overflows: of damaged bytes nothing better can be said.
 constexpr std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {

@@ -106,19 +106,24 @@ Result<> RecordBatchView::check() const {
 }
 
 Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes, bool keys) const {
-  if (auto ok = check(); !ok) return ok;
+  if (auto reader = validated(max_decompressed_bytes, keys); !reader) return fail(reader.error());
+  return {};
+}
+
+Result<RecordReader> RecordBatchView::validated(std::size_t max_decompressed_bytes,
+                                                bool keys) const {
+  if (auto ok = check(); !ok) return fail(ok.error());
   if (record_count() == 0) return invalid("record count 0");
   if (last_offset_delta() != record_count() - 1)
     return invalid("last offset delta " + std::to_string(last_offset_delta()) + " with " +
                    std::to_string(record_count()) + " records");
   auto reader = RecordReader::open(*this, max_decompressed_bytes);
-  if (!reader) return fail(reader.error());
-  if (!keys) return {};
+  if (!reader || !keys) return reader;
   for (const RecordView& record : *reader)
     if (!record.key)
       return invalid("record " + std::to_string(record.offset - base_offset()) +
                      " has no key; a topic that compacts needs one");
-  return {};
+  return reader;
 }
 
 Offset RecordBatchView::base_offset() const {
@@ -188,6 +193,7 @@ Result<RecordReader> RecordReader::open(const RecordBatchView& batch,
   auto ok = validate_records(encoded, batch.record_count(), batch.last_offset_delta(),
                              batch.base_timestamp_ms());
   if (!ok) return fail(ok.error());
+  reader.has_headers_ = *ok > 0;
   reader.records_ = Records(encoded, batch.record_count(), batch.records_base());
   return reader;
 }

@@ -44,6 +44,8 @@ inline constexpr std::size_t kHeaderBytes = 61;
 inline constexpr std::size_t kLengthPrefixBytes = 12;  // base offset and length
 }  // namespace batch_layout
 
+class RecordReader;
+
 // One batch, borrowing its bytes: the holder keeps them alive and unchanged. No allocation.
 class RecordBatchView {
  public:
@@ -63,6 +65,9 @@ class RecordBatchView {
   // Errors: those of check(), and kBatchTooLarge for more than `max_decompressed_bytes`.
   Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes,
                     bool keys = false) const;
+  // The same, for who goes on to look at the records.
+  Result<RecordReader> validated(std::size_t max_decompressed_bytes = kMaxDecompressedBytes,
+                                 bool keys = false) const;
 
   Bytes bytes() const { return bytes_; }
   Offset base_offset() const;
@@ -109,12 +114,14 @@ class RecordReader {
 
   Records::Iterator begin() const { return records_.begin(); }
   Records::Iterator end() const { return records_.end(); }
+  bool has_headers() const { return has_headers_; }  // some record
   // What the buffer has beside the batch's own bytes.
   std::size_t decompressed_bytes() const { return decompressed_.bytes().size(); }
 
  private:
   DecompressedBytes decompressed_;
   Records records_;
+  bool has_headers_ = false;
 };
 
 // Writes base offset and leader epoch into the batch at `batch`, as the broker does on append.

@@ -11,6 +11,10 @@ inline constexpr std::string_view kId = "leat-id";                 // of the mes
 inline constexpr std::string_view kDeliverAt = "leat-deliver-at";  // not before
 inline constexpr std::string_view kExpiresAt = "leat-expires-at";  // not after
 
+// On a record that was sent again from a dead letter topic: which letter it was. It belongs to the
+// id, which is known already.
+inline constexpr std::string_view kRedriven = "leat-redriven";
+
 // Request and reply (client/requester.h): where the reply goes, and which request it answers.
 inline constexpr std::string_view kReplyTo = "leat-reply-to";  // a topic
 inline constexpr std::string_view kReplyPartition = "leat-reply-partition";

@@ -35,6 +35,16 @@ Result<> check_limit(const char* name, std::int64_t value) {
                  "; use 0 or more, or -1 (no limit)");
 }
 
+Result<> check_dedup(const DedupWindow& dedup) {
+  if (dedup.time.count() < 0)
+    return invalid("dedup_window_ms " + std::to_string(dedup.time.count()) +
+                   "; use 0 (off) or more");
+  if (dedup.ids < 1 || dedup.ids > DedupWindow::kMostIds)
+    return invalid("dedup_ids " + std::to_string(dedup.ids) + "; use 1 to " +
+                   std::to_string(DedupWindow::kMostIds));
+  return {};
+}
+
 }  // namespace
 
 Result<> check_config(const TopicConfig& config) {
@@ -51,7 +61,9 @@ Result<> check_config(const TopicConfig& config) {
         "record of each key; use cleanup 1 or 3, or on_full 0 (reject)");
   if (auto ok = check_limit("retention_ms", config.retention.time.count()); !ok) return ok;
   if (auto ok = check_limit("retention_bytes", config.retention.bytes); !ok) return ok;
-  return check_limit("retention_records", config.retention.records);
+  if (auto ok = check_limit("retention_records", config.retention.records); !ok) return ok;
+  if (auto ok = check_limit("ttl_ms", config.ttl.count()); !ok) return ok;
+  return check_dedup(config.dedup);
 }
 
 }  // namespace leat

@@ -48,12 +48,29 @@ struct Retention {
   friend bool operator==(const Retention&, const Retention&) = default;
 };
 
+// How long the message ids of a partition are known (rule 9): each for this time, and the newest so
+// many. A record whose id is known is not stored again.
+struct DedupWindow {
+  static constexpr std::int64_t kMostIds = 12'000'000;
+  std::chrono::milliseconds time = std::chrono::minutes(10);  // 0: ids mean nothing
+  std::int64_t ids = 1'000'000;
+
+  friend bool operator==(const DedupWindow&, const DedupWindow&) = default;
+};
+
 struct TopicConfig {
   Durability durability = Durability::kSync;
   std::chrono::milliseconds interval{0};  // of kInterval: 1 ms to an hour; else 0
   Cleanup cleanup = Cleanup::kDelete;
   OnFull on_full = OnFull::kReject;
   Retention retention;  // applies where `cleanup` deletes
+  // Older records, by their timestamps, are not delivered to shared and key_shared groups, but
+  // count as done; -1: however old.
+  std::chrono::milliseconds ttl{-1};
+  DedupWindow dedup;
+  // Not a setting: some record says when it is to be delivered, or until when. The broker writes it
+  // down with the first of them.
+  bool timed_records = false;
 
   // Whether there is anything to do about old records, without being asked.
   bool ages() const { return compacts(cleanup) || (deletes(cleanup) && retention.limited()); }

@@ -26,7 +26,7 @@ void CheckThread::check(broker::CheckTicket ticket, std::weak_ptr<const broker::
 }
 
 void CheckThread::poll(broker::Broker& broker) {
-  std::vector<std::pair<broker::CheckTicket, Result<>>> results;
+  std::vector<std::pair<broker::CheckTicket, Result<broker::BatchContents>>> results;
   {
     const std::lock_guard lock(mutex_);
     results.swap(results_);
@@ -42,7 +42,7 @@ void CheckThread::run() {
     const Job job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    Result<> result;
+    Result<broker::BatchContents> result;
     // Held no longer than it is looked at: once told, the bytes are the broker's alone.
     if (const auto batch = job.batch.lock()) result = broker::check_records(*batch, job.rules);
     lock.lock();

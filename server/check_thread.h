@@ -41,7 +41,7 @@ class CheckThread final : public broker::BatchChecker {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;
-  std::vector<std::pair<broker::CheckTicket, Result<>>> results_;
+  std::vector<std::pair<broker::CheckTicket, Result<broker::BatchContents>>> results_;
   bool stopping_ = false;
 
   std::thread thread_;

@@ -19,7 +19,7 @@ class FakeChecker final : public broker::BatchChecker {
   void tell(broker::Broker& broker, std::size_t at = 0) {
     const Job job = std::move(jobs_.at(at));
     jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(at));
-    Result<> result;
+    Result<broker::BatchContents> result;
     if (const auto batch = job.batch.lock()) result = broker::check_records(*batch, job.rules);
     broker.on_checked(job.ticket, std::move(result));
   }

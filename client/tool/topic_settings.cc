@@ -77,6 +77,27 @@ bool set_retention_records(string_view text, TopicConfig& config) {
   return set_limit(text == "unlimited" ? kNoLimit : whole_number(text), config.retention.records);
 }
 
+bool set_ttl(string_view text, TopicConfig& config) {
+  std::int64_t ms = kNoLimit;
+  if (text != "forever" && !set_limit(parse_duration_ms(text), ms)) return false;
+  config.ttl = milliseconds(ms);
+  return true;
+}
+
+bool set_dedup_window(string_view text, TopicConfig& config) {
+  std::int64_t ms = 0;
+  if (text != "off" && !set_limit(parse_duration_ms(text), ms)) return false;
+  config.dedup.time = milliseconds(ms);
+  return true;
+}
+
+bool set_dedup_ids(string_view text, TopicConfig& config) {
+  const auto ids = whole_number(text);
+  if (!ids || *ids < 1 || *ids > DedupWindow::kMostIds) return false;
+  config.dedup.ids = *ids;
+  return true;
+}
+
 // ---- to text; what a newer broker may have is unknown ----
 
 std::string durability_text(const TopicConfig& config) {
@@ -124,6 +145,18 @@ std::string retention_records_text(const TopicConfig& config) {
   return config.retention.records < 0 ? "unlimited" : std::to_string(config.retention.records);
 }
 
+std::string ttl_text(const TopicConfig& config) {
+  const auto ms = config.ttl.count();
+  return ms < 0 ? "forever" : duration_text(ms);
+}
+std::string dedup_window_text(const TopicConfig& config) {
+  const auto ms = config.dedup.time.count();
+  return ms == 0 ? "off" : duration_text(ms);
+}
+std::string dedup_ids_text(const TopicConfig& config) {
+  return std::to_string(config.dedup.ids);
+}
+
 std::string or_null(std::int64_t limit) {
   return limit < 0 ? "null" : std::to_string(limit);
 }
@@ -148,7 +181,17 @@ constexpr TopicSetting kSettings[] = {
      set_cleanup, cleanup_text},
     {"on-full", "reject or drop-oldest",
      "when the broker's space is used up: reject (default) new records; drop-oldest of the topic's",
-     set_on_full, on_full_text}};
+     set_on_full, on_full_text},
+    {"ttl", "a duration such as 500ms, 12h or 7d, or forever",
+     "older records, by their timestamps, are not delivered to shared groups; forever (default)",
+     set_ttl, ttl_text},
+    {"dedup-window", "a duration such as 30s, 10m or 7d, or off",
+     "how long a record's id (header leat-id) is known, so that it is not stored twice: 30s, 7d; "
+     "10m (default); off",
+     set_dedup_window, dedup_window_text},
+    {"dedup-ids", "a number from 1 to 12000000",
+     "how many ids of each partition are known at most; 1000000 (default)", set_dedup_ids,
+     dedup_ids_text}};
 
 }  // namespace
 
@@ -172,7 +215,9 @@ std::string settings_json(const TopicConfig& config) {
          cleanup_text(config) + "\",\"retention_ms\":" + or_null(retention.time.count()) +
          ",\"retention_bytes\":" + or_null(retention.bytes) +
          ",\"retention_records\":" + or_null(retention.records) + ",\"on_full\":\"" +
-         on_full_text(config) + "\"";
+         on_full_text(config) + "\",\"ttl_ms\":" + or_null(config.ttl.count()) +
+         ",\"dedup_window_ms\":" + std::to_string(config.dedup.time.count()) +
+         ",\"dedup_ids\":" + std::to_string(config.dedup.ids);
 }
 
 }  // namespace leat::tool

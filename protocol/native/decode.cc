@@ -61,13 +61,16 @@ Result<std::vector<CommittedOffset>> committed_offsets(const CommittedOffsets& i
 // uses them checks (check_config).
 template <class Table>
 TopicConfig topic_config(const Table& in) {
-  return {.durability = static_cast<Durability>(in.durability()),
-          .interval = std::chrono::milliseconds(in.interval_ms()),
-          .cleanup = static_cast<Cleanup>(in.cleanup()),
-          .on_full = static_cast<OnFull>(in.on_full()),
-          .retention = {.time = std::chrono::milliseconds(in.retention_ms()),
-                        .bytes = in.retention_bytes(),
-                        .records = in.retention_records()}};
+  return {
+      .durability = static_cast<Durability>(in.durability()),
+      .interval = std::chrono::milliseconds(in.interval_ms()),
+      .cleanup = static_cast<Cleanup>(in.cleanup()),
+      .on_full = static_cast<OnFull>(in.on_full()),
+      .retention = {.time = std::chrono::milliseconds(in.retention_ms()),
+                    .bytes = in.retention_bytes(),
+                    .records = in.retention_records()},
+      .ttl = std::chrono::milliseconds(in.ttl_ms()),
+      .dedup = {.time = std::chrono::milliseconds(in.dedup_window_ms()), .ids = in.dedup_ids()}};
 }
 
 Result<TopicState> topic_state(const wire::TopicState& in) {

@@ -53,6 +53,9 @@ void add_config(Builder& table, const TopicConfig& config) {
   table.add_retention_ms(config.retention.time.count());
   table.add_retention_bytes(config.retention.bytes);
   table.add_retention_records(config.retention.records);
+  table.add_ttl_ms(config.ttl.count());
+  table.add_dedup_window_ms(config.dedup.time.count());
+  table.add_dedup_ids(config.dedup.ids);
 }
 
 auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {

@@ -20,6 +20,11 @@ struct BatchRules {
   bool keys = false;  // of every record, as where a topic compacts
 };
 
+// What a checked batch has beside records (rule 9).
+struct BatchContents {
+  bool timed = false;  // some record is to be delivered at a time, or until one
+};
+
 class BatchChecker {
  public:
   virtual ~BatchChecker() = default;
@@ -31,7 +36,7 @@ class BatchChecker {
 };
 
 // What a broker must know of a batch before it stores it, without what is in force elsewhere.
-// Errors: those of RecordBatchView::parse() and validate().
-Result<> check_records(Bytes batch, BatchRules rules);
+// Errors: those of RecordBatchView::parse() and validate(), and of read_extras().
+Result<BatchContents> check_records(Bytes batch, BatchRules rules);
 
 }  // namespace leat::broker

@@ -92,8 +92,10 @@ void Broker::configure_topic(const RequestId& id, std::string_view name, const T
   auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
   if (auto ok = check_config(config); !ok) return reply(id, ok.error());
-  if (config != (*topic)->config) {
-    auto position = storage_.configure_topic((*topic)->id, config);
+  TopicConfig changed = config;
+  changed.timed_records = (*topic)->config.timed_records;
+  if (changed != (*topic)->config) {
+    auto position = storage_.configure_topic((*topic)->id, changed);
     if (!position) return reply(id, position.error());
     retention_.on_topics_changed(now);
   }

@@ -83,7 +83,7 @@ class Broker final : public storage::StorageEvents {
   void on_time(Now now);
 
   // A batch that the checker was given.
-  void on_checked(CheckTicket ticket, Result<> result) {
+  void on_checked(CheckTicket ticket, Result<BatchContents> result) {
     produces_.on_checked(ticket, std::move(result));
   }
 

@@ -5,6 +5,7 @@
 
 #include "protocol/base/assert.h"
 #include "protocol/record_batch.h"
+#include "protocol/record_extras.h"
 #include "server/broker/partitions.h"
 
 namespace leat::broker {
@@ -20,12 +21,21 @@ bool is_compressed(Bytes bytes) {
 
 }  // namespace
 
-Result<> check_records(Bytes bytes, BatchRules rules) {
+Result<BatchContents> check_records(Bytes bytes, BatchRules rules) {
   auto batch = RecordBatchView::parse(bytes);
   if (!batch) return fail(batch.error());
   if (batch->bytes().size() != bytes.size())
     return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
-  return batch->validate(rules.max_decompressed_bytes, rules.keys);
+  const auto reader = batch->validated(rules.max_decompressed_bytes, rules.keys);
+  if (!reader) return fail(reader.error());
+  BatchContents contents;
+  if (!reader->has_headers()) return contents;
+  for (const RecordView& record : *reader) {
+    const auto extras = read_extras(record.headers);
+    if (!extras) return fail(extras.error());
+    contents.timed = contents.timed || extras->timed();
+  }
+  return contents;
 }
 
 // ---- in ----
@@ -47,7 +57,7 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
   auto checked = check_in_place(batch, rules);
   if (checked && !*checked) return answer(id, checked->error());
   if (checked && !partitions_.contains(found->id)) {
-    auto [reply, visible] = append(topic, partition, batch);
+    auto [reply, visible] = append(topic, partition, batch, **checked);
     answer(id, std::move(reply));
     if (visible) visible_(found->id);
     return;
@@ -69,7 +79,7 @@ BatchRules Produces::rules_for(const TopicConfig& config) const {
 
 // None: that would take too long here. What a header declares counts only where it is too much;
 // what comes out is counted.
-std::optional<Result<>> Produces::check_in_place(Bytes batch, BatchRules rules) const {
+std::optional<Result<BatchContents>> Produces::check_in_place(Bytes batch, BatchRules rules) const {
   if (batch.size() > options_.batch_bytes)
     return fail(ErrorCode::kBatchTooLarge, std::to_string(batch.size()) + " bytes; at most " +
                                                std::to_string(options_.batch_bytes));
@@ -99,7 +109,8 @@ void Produces::wait(Slot slot, std::shared_ptr<Waiting> waiting) {
 
 // ---- out ----
 
-Produces::Outcome Produces::append(const TopicId& topic, PartitionIndex partition, Bytes bytes) {
+Produces::Outcome Produces::append(const TopicId& topic, PartitionIndex partition, Bytes bytes,
+                                   const BatchContents& contents) {
   const auto found = find_partition(storage_, topic, partition);
   if (!found) return {found.error()};  // deleted while the batch was being checked
   const TopicConfig& config = found->topic->config;
@@ -111,10 +122,21 @@ Produces::Outcome Produces::append(const TopicId& topic, PartitionIndex partitio
     if (*stored) return {Produced{**stored, config.durability, true}};
   }
   if (auto ok = make_room(config, bytes.size()); !ok) return {ok.error()};
+  if (auto ok = note_timed(*found->topic, contents); !ok) return {ok.error()};
   auto appended = storage_.append(found->id, config, bytes);
   if (!appended) return {appended.error()};
   return {Produced{appended->base, config.durability, false},
           config.durability != Durability::kSync};
+}
+
+// Once in the life of a topic, and in the journal before the record.
+Result<> Produces::note_timed(const storage::Topic& topic, const BatchContents& contents) {
+  if (!contents.timed || topic.config.timed_records) return {};
+  TopicConfig config = topic.config;
+  config.timed_records = true;
+  const auto position = storage_.configure_topic(topic.id, config);
+  if (!position) return fail(position.error());
+  return {};
 }
 
 // What is stored already needs no room, so this comes behind check_sequence().
@@ -133,11 +155,12 @@ Result<> Produces::make_room(const TopicConfig& config, std::size_t bytes) {
 // By the rules of the topic as it is now: it may have been told to compact meanwhile.
 Produces::Outcome Produces::append_checked(const Waiting& waiting) {
   const auto found = find_partition(storage_, waiting.topic, waiting.index);
-  if (found && *waiting.checked && !waiting.rules.keys && compacts(found->topic->config.cleanup))
+  const Result<BatchContents>& checked = *waiting.checked;
+  if (!checked) return {checked.error()};
+  if (found && !waiting.rules.keys && compacts(found->topic->config.cleanup))
     if (auto ok = check_records(*waiting.batch, rules_for(found->topic->config)); !ok)
       return {ok.error()};
-  if (!*waiting.checked) return {waiting.checked->error()};
-  return append(waiting.topic, waiting.index, *waiting.batch);
+  return append(waiting.topic, waiting.index, *waiting.batch, *checked);
 }
 
 void Produces::answer(const RequestId& id, Reply reply) {
@@ -179,7 +202,7 @@ void Produces::decide(const Waiting& waiting, Reply reply) {
 
 // ---- events ----
 
-void Produces::on_checked(CheckTicket ticket, Result<> result) {
+void Produces::on_checked(CheckTicket ticket, Result<BatchContents> result) {
   auto node = checking_.extract(ticket);
   LEAT_ASSERT(!node.empty());
   const auto& [partition, waiting] = node.mapped();

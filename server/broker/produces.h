@@ -41,7 +41,7 @@ class Produces {
   bool idle() const { return connections_.empty(); }
   std::size_t waiting_bytes() const { return waiting_bytes_; }
 
-  void on_checked(CheckTicket ticket, Result<> result);
+  void on_checked(CheckTicket ticket, Result<BatchContents> result);
   void on_room();
   // What waits is dropped, as if it had not arrived.
   void on_connection_closed(ConnectionId connection);
@@ -59,7 +59,7 @@ class Produces {
     std::shared_ptr<OwnedBatch> batch;
     std::size_t bytes = 0;  // counted in waiting_bytes_
     BatchRules rules;
-    std::optional<Result<>> checked;  // by the rules; none: with the checker
+    std::optional<Result<BatchContents>> checked;  // by the rules; none: with the checker
     bool dropped = false;
     ConnectionId connection;
     std::list<Slot>::iterator slot;  // unless dropped
@@ -73,11 +73,13 @@ class Produces {
   };
 
   BatchRules rules_for(const TopicConfig& config) const;
-  std::optional<Result<>> check_in_place(Bytes batch, BatchRules rules) const;
+  std::optional<Result<BatchContents>> check_in_place(Bytes batch, BatchRules rules) const;
   Result<> make_room(const TopicConfig& config, std::size_t bytes);
   Outcome append_checked(const Waiting& waiting);
   void wait(Slot slot, std::shared_ptr<Waiting> waiting);
-  Outcome append(const TopicId& topic, PartitionIndex partition, Bytes batch);
+  Outcome append(const TopicId& topic, PartitionIndex partition, Bytes batch,
+                 const BatchContents& contents);
+  Result<> note_timed(const storage::Topic& topic, const BatchContents& contents);
   void answer(const RequestId& id, Reply reply);
   void advance(PartitionId partition);
   void decide(const Waiting& waiting, Reply reply);

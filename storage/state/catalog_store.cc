@@ -10,7 +10,11 @@ EntryWriter& write_config(EntryWriter& writer, const TopicConfig& config) {
       .le(static_cast<std::uint8_t>(config.on_full))
       .le(static_cast<std::int64_t>(config.retention.time.count()))
       .le(config.retention.bytes)
-      .le(config.retention.records);
+      .le(config.retention.records)
+      .le(static_cast<std::int64_t>(config.ttl.count()))
+      .le(static_cast<std::int64_t>(config.dedup.time.count()))
+      .le(config.dedup.ids)
+      .le(static_cast<std::uint8_t>(config.timed_records));
 }
 
 TopicConfig read_config(ByteReader& reader) {
@@ -22,6 +26,10 @@ TopicConfig read_config(ByteReader& reader) {
   config.retention.time = std::chrono::milliseconds(reader.le<std::int64_t>());
   config.retention.bytes = reader.le<std::int64_t>();
   config.retention.records = reader.le<std::int64_t>();
+  config.ttl = std::chrono::milliseconds(reader.le<std::int64_t>());
+  config.dedup.time = std::chrono::milliseconds(reader.le<std::int64_t>());
+  config.dedup.ids = reader.le<std::int64_t>();
+  config.timed_records = reader.le<std::uint8_t>() != 0;
   return config;
 }
 

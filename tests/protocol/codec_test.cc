@@ -160,7 +160,9 @@ TEST(Codec, ProducersAndDurabilityComeThrough) {
                            std::chrono::milliseconds(250),
                            Cleanup::kCompactDelete,
                            OnFull::kDropOldest,
-                           {std::chrono::milliseconds(std::int64_t{1} << 40), 0, 77}};
+                           {std::chrono::milliseconds(std::int64_t{1} << 40), 0, 77},
+                           std::chrono::hours(3),
+                           {std::chrono::hours(5), 9}};
   EXPECT_EQ(only<CreateTopic>(through(Request(CreateTopic{"t", 1, false, config}))).config, config);
   const auto configure = through(Request(ConfigureTopic{"t", config}));
   EXPECT_EQ(only<ConfigureTopic>(configure).name, "t");

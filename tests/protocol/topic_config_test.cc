@@ -25,6 +25,8 @@ TEST(TopicConfig, WhatGoesTogetherIsTaken) {
   EXPECT_EQ(refusal({.retention = {0ms, 0, 0}}), "");
   EXPECT_EQ(refusal({.retention = {std::chrono::milliseconds(kMost), kMost, kMost}}), "");
   EXPECT_EQ(refusal({.cleanup = Cleanup::kCompact, .retention = {1h}}), "");
+  EXPECT_EQ(refusal({.ttl = 0ms, .dedup = {.time = 0ms, .ids = 1}}), "");
+  EXPECT_EQ(refusal({.dedup = {.ids = DedupWindow::kMostIds}}), "");
   EXPECT_EQ(refusal({.cleanup = Cleanup::kCompactDelete, .on_full = OnFull::kDropOldest}), "");
 }
 
@@ -47,6 +49,10 @@ TEST(TopicConfig, WhatDoesNotIsRefusedByNameWithWhatIsAllowed) {
   names({.retention = {.bytes = std::numeric_limits<std::int64_t>::min()}}, "retention_bytes",
         "-1 (no limit)");
   names({.retention = {.records = -7}}, "retention_records -7", "-1 (no limit)");
+  names({.ttl = -2ms}, "ttl_ms -2", "-1 (no limit)");
+  names({.dedup = {.time = -1ms}}, "dedup_window_ms -1", "0 (off)");
+  names({.dedup = {.ids = 0}}, "dedup_ids 0", "1 to 12000000");
+  names({.dedup = {.ids = DedupWindow::kMostIds + 1}}, "dedup_ids", "1 to 12000000");
 }
 
 TEST(TopicConfig, OnlySomeNeedALookNowAndThen) {

@@ -57,6 +57,42 @@ class ProducesTest : public BrokerFixture {
   std::uint64_t first = correlation;  // correlations of what follows begin behind it
 };
 
+// A value, and when it is to be delivered.
+std::vector<std::byte> timed_batch(std::string_view deliver_at, std::size_t value_bytes = 1) {
+  const RecordHeader header{"leat-deliver-at", as_bytes(deliver_at)};
+  RecordBatchBuilder builder;
+  builder.append({.value = as_bytes(std::string(value_bytes, 'v')), .headers = {&header, 1}}, 1);
+  return builder.take(value_bytes > 1 ? Compression::kZstd : Compression::kNone);
+}
+
+TEST_F(ProducesTest, TheFirstRecordWithATimeIsNotedWithItsTopic) {
+  const auto send_timed = [&](const std::vector<std::byte>& batch) {
+    broker.produces().produce(next(), topic, PartitionIndex(0), batch);
+    storage.make_durable(broker);
+  };
+  send(Kind::kPlain, 1);
+  EXPECT_FALSE(storage.find_topic(topic)->config.timed_records);
+  send_timed(timed_batch("soon"));
+  EXPECT_EQ(last_error(), ErrorCode::kInvalidBatch);
+  EXPECT_FALSE(storage.find_topic(topic)->config.timed_records);
+  send_timed(timed_batch("1700000000000"));
+  ASSERT_TRUE(last<Produced>());
+  EXPECT_TRUE(storage.find_topic(topic)->config.timed_records);
+
+  // Whoever changes the settings does not know of it.
+  broker.configure_topic(next(), "orders", {.ttl = std::chrono::hours(1)}, now);
+  EXPECT_TRUE(storage.find_topic(topic)->config.timed_records);
+  EXPECT_EQ(storage.find_topic(topic)->config.ttl, std::chrono::hours(1));
+}
+
+TEST_F(ProducesTest, ATimeIsNotedWhereTheBatchIsCheckedElsewhere) {
+  broker.produces().produce(next(), topic, PartitionIndex(0),
+                            timed_batch("5", kCheckedInPlaceDecompressedBytes + 1));
+  ASSERT_EQ(checker.waiting(), 1u);
+  checker.tell_all(broker);
+  EXPECT_TRUE(storage.find_topic(topic)->config.timed_records);
+}
+
 TEST_F(ProducesTest, ALargeCompressedBatchIsCheckedElsewhereASmallOneInPlace) {
   send(Kind::kSmall, 1);
   EXPECT_EQ(checker.waiting(), 0u);

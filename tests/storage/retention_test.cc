@@ -402,7 +402,10 @@ TEST_F(RetentionTest, AChangedConfigurationSurvives) {
                            .interval = milliseconds(20),
                            .cleanup = Cleanup::kCompactDelete,
                            .on_full = OnFull::kDropOldest,
-                           .retention = {milliseconds(5), 6, 7}};
+                           .retention = {milliseconds(5), 6, 7},
+                           .ttl = milliseconds(8),
+                           .dedup = {milliseconds(9), 10},
+                           .timed_records = true};
   ASSERT_TRUE(storage->configure_topic(id, config));
   EXPECT_EQ(storage->find_topic("t")->config, config);
   settle();

@@ -99,10 +99,10 @@ done
 check "compressed records" "2500 none gzip snappy lz4 zstd" \
   "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq | xargs)"
 
-check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","cleanup":"delete","retention_ms":null,"retention_bytes":null,"retention_records":null,"on_full":"reject","records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
+check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","cleanup":"delete","retention_ms":null,"retention_bytes":null,"retention_records":null,"on_full":"reject","ttl_ms":null,"dedup_window_ms":600000,"dedup_ids":1000000,"records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
   "$(leat topic info orders --json | sed -E 's/"id":"[0-9a-f-]*"/"id":"ID"/; s/"created_ms":[0-9]*/"created_ms":T/; s/\{"partition":1.*//')"
 check "json of all topics" '{"version":1,"topics":[{"name":"orders","records":0},{"name":"squeezed","records":2500}]}' \
-  "$(leat topic ls --json | sed -E 's/"id":"[^{]*"on_full":"reject",//g; s/,"partitions":\[[^]]*\]//g')"
+  "$(leat topic ls --json | sed -E 's/"id":"[^{]*"dedup_ids":1000000,//g; s/,"partitions":\[[^]]*\]//g')"
 check "no colour in a pipe" $'orders\t4 partitions\t0 records' "$(leat topic ls | head -n 1)"
 check "colour that is asked for" $'\033[1morders\033[0m\t4 partitions\t0 records' \
   "$(leat topic ls --color always | head -n 1)"
@@ -118,8 +118,11 @@ exits 1 "use cleanup 1 or 3" leat topic create x --cleanup compact --on-full dro
 exits 2 "a setting to change" leat topic edit orders
 exits 2 "forever" leat topic edit orders --retention soon
 exits 4 "'nope'" leat topic edit nope --retention 7d
-check "the settings of a topic" "sync forever unlimited unlimited delete reject" \
-  "$(leat topic info orders | sed -n '4,9p' | cut -f 2 | xargs)"
+exits 2 "or forever; not '5'" leat topic create x --ttl 5
+exits 2 "or off; not 'on'" leat topic create x --dedup-window on
+exits 2 "1 to 12000000" leat topic create x --dedup-ids 0
+check "the settings of a topic" "sync forever unlimited unlimited delete reject forever 10m 1000000" \
+  "$(leat topic info orders | sed -n '4,12p' | cut -f 2 | xargs)"
 exits 2 "--before" leat topic trim squeezed
 exits 2 "so long ago" leat topic trim squeezed --before soon
 exits 4 "0 to 0" leat topic trim squeezed --before 5 --partition 3
@@ -145,6 +148,8 @@ check "an edit" $'retention\tforever -> 7d\nretention-bytes\tunlimited -> 1GiB\n
   "$(leat topic edit squeezed --retention 168h --retention-bytes 1024MiB --on-full drop-oldest)"
 check "what is not given stays" $'retention\t7d -> forever' \
   "$(leat topic edit squeezed --retention forever --cleanup delete)"
+check "what is delivered, and known" $'ttl\tforever -> 1h\ndedup-window\t10m -> off\ndedup-ids\t1000000 -> 5' \
+  "$(leat topic edit squeezed --ttl 60m --dedup-window off --dedup-ids 5)"
 check "nothing to change" "" "$(leat topic edit squeezed --on-full drop-oldest)"
 leat topic create late >/dev/null
 seq 1 100 | leat produce late 2>/dev/null
