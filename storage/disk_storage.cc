@@ -259,8 +259,14 @@ Offset DiskStorage::look_from(PartitionId partition, std::int64_t timestamp_ms) 
   return it == logs_.end() ? Offset(0) : it->second.look_from(timestamp_ms);
 }
 
-Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config,
-                                     Bytes batch) {
+// Ids are not remembered yet.
+KnownIdsOutcome DiskStorage::find_ids(PartitionId, IdWindow, std::span<const IdHash> ids, WallTime,
+                                      ReadToken) {
+  return KnownIds(ids.size());
+}
+
+Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config, Bytes batch,
+                                     const NewIds&) {
   PartitionLog* log = find_log(partition);
   LEAT_ASSERT(log);
   if (auto ok = check_writable(8); !ok) return fail(ok.error());

@@ -85,7 +85,8 @@ class DiskStorage final : public Storage {
   void retain(WallTime now) override;
   bool drop_oldest(std::uint64_t bytes) override;
   Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const override;
-  Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch) override;
+  Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
+                          const NewIds& ids = {}) override;
   PartitionBounds bounds(PartitionId partition) const override;
   LeaderEpoch leader_epoch() const override { return epoch_; }
   Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const override;
@@ -97,6 +98,8 @@ class DiskStorage final : public Storage {
                                                const RecordBatchView& batch) const override {
     return state_.producers.check(partition, batch);
   }
+  KnownIdsOutcome find_ids(PartitionId partition, IdWindow window, std::span<const IdHash> ids,
+                           WallTime now, ReadToken token) override;
   const Group* find_group(std::string_view group) const override;
   std::vector<std::string> groups() const override;
   Result<JournalPosition> change_group(const GroupChange& change) override;

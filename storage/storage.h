@@ -5,13 +5,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "protocol/base/bytes.h"
@@ -22,6 +20,9 @@
 #include "protocol/topic_config.h"
 #include "storage/acks.h"
 #include "storage/group.h"
+#include "storage/ids.h"
+#include "storage/reads.h"
+#include "storage/storage_events.h"
 
 namespace leat::storage {
 
@@ -45,21 +46,6 @@ struct IssuedProducer {
   std::int16_t epoch;
 };
 
-// One or more whole batches, kept alive by `owner`, immutable.
-struct StoredBatches {
-  std::shared_ptr<const void> owner;
-  Bytes bytes;
-};
-
-struct ReadResult {
-  std::vector<StoredBatches>
-      batches;  // adjoining, ascending; empty: nothing at or above the offset
-};
-
-using ReadToken = std::uint64_t;
-struct ReadLater {};  // StorageEvents::on_read follows with the token
-using ReadOutcome = std::variant<ReadResult, ReadLater>;
-
 struct PartitionBounds {
   Offset log_start;       // first offset that can be read
   Offset high_watermark;  // one past the last that reached its topic's durability (rule 2)
@@ -77,31 +63,6 @@ struct Committed {
   Offset offset;
   std::string_view metadata;  // until the next call that changes the group
   LeaderEpoch epoch{-1};
-};
-
-// Delivered by Storage::poll only.
-class StorageEvents {
- public:
-  virtual ~StorageEvents() = default;
-  // Every entry up to and including `position` is durable: replies may go.
-  virtual void on_durable(JournalPosition position) = 0;
-  // Durable records appeared: bounds(partition).high_watermark rose.
-  virtual void on_high_watermark(PartitionId partition) = 0;
-  // Answers a read that returned ReadLater.
-  virtual void on_read(ReadToken token, Result<ReadResult> result) = 0;
-  // Something at rest is damaged; told once of each, as reads, rewrites or the scrubber find it.
-  // Reading it answers kCorruptStorage; everything else goes on.
-  virtual void on_damage(const Error&) {}
-  // The disk has become so full that records are refused, with what to do about it; or they are
-  // taken again.
-  virtual void on_space(const Result<>&) {}
-  // What became of Storage::snapshot(): where it is.
-  virtual void on_snapshot(Result<std::string>) {}
-  // has_room() is true again.
-  virtual void on_room() = 0;
-  // Writing has stopped for good: entries above `durable` are neither stored nor lost for certain
-  // (kOutcomeUnknown); every later append fails with kStorageFailed. Reads go on.
-  virtual void on_failed(const Error& error) = 0;
 };
 
 class Storage {
@@ -147,10 +108,11 @@ class Storage {
   virtual Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const = 0;
 
   // ---- records ----
-  // `batch` passed RecordBatchView::validate(); it is copied, base offset and leader epoch
-  // assigned. `config` is its topic's. Errors: kStorageFailed.
-  virtual Result<Appended> append(PartitionId partition, const TopicConfig& config,
-                                  Bytes batch) = 0;
+  // `batch` passed RecordBatchView::validate(), records may have been taken out of it since; it is
+  // copied, base offset and leader epoch assigned, and its whole range of offsets is used up.
+  // `config` is its topic's. Errors: kStorageFailed.
+  virtual Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
+                                  const NewIds& ids = {}) = 0;
   virtual PartitionBounds bounds(PartitionId partition) const = 0;
   // Of what is appended now: raised at each start (rule 3).
   virtual LeaderEpoch leader_epoch() const = 0;
@@ -172,6 +134,12 @@ class Storage {
   // already. Errors: kUnknownProducer, kProducerFenced, kOutOfSequence, kDuplicateSequence.
   virtual Result<std::optional<Offset>> check_sequence(PartitionId partition,
                                                        const RecordBatchView& batch) const = 0;
+
+  // ---- message ids ----
+  // Which of `ids` are known within `window`, as of the last append: from memory now, or later by
+  // on_known_ids. The caller appends nothing with ids to the partition meanwhile.
+  virtual KnownIdsOutcome find_ids(PartitionId partition, IdWindow window,
+                                   std::span<const IdHash> ids, WallTime now, ReadToken token) = 0;
 
   // ---- groups ----
   // Null: the group has never had a member, though it may have committed.

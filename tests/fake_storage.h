@@ -25,8 +25,12 @@ class FakeStorage final : public storage::Storage {
     }
     events.on_durable(durable_);
   }
-  bool room = true, reads_later = false, failed = false;
+  bool room = true, reads_later = false, ids_later = false, failed = false;
   std::vector<storage::ReadToken> waiting_reads;
+  std::map<storage::ReadToken, storage::KnownIds> waiting_ids;  // with what is to be answered
+  void answer_ids(storage::ReadToken token, storage::StorageEvents& events) {
+    events.on_known_ids(token, std::move(waiting_ids.extract(token).mapped()));
+  }
   LeaderEpoch epoch{1};  // of this start
   // As of a restart that lost what was not durable.
   void cut(PartitionId id, Offset end) {
@@ -36,6 +40,7 @@ class FakeStorage final : public storage::Storage {
       partition.batches.pop_back();
     }
     partition.high_watermark = partition.next;
+    std::erase_if(partition.ids, [end](const auto& known) { return known.second.offset >= end; });
     epoch = epoch + 1;
   }
   struct Read {
@@ -129,15 +134,16 @@ class FakeStorage final : public storage::Storage {
   }
   Offset looked_from{0};
   Offset look_from(PartitionId, std::int64_t) const override { return looked_from; }
-  Result<storage::Appended> append(PartitionId id, const TopicConfig& config,
-                                   Bytes bytes) override {
+  Result<storage::Appended> append(PartitionId id, const TopicConfig& config, Bytes bytes,
+                                   const storage::NewIds& ids = {}) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
     Partition& partition = partitions_.at(id);
     auto batch = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
     assign_offset(*batch, partition.next, epoch);
     const auto view = *RecordBatchView::parse(*batch);
     const Offset base = partition.next;
-    partition.next = base + view.record_count();
+    partition.next = view.last_offset() + 1;
+    remember(partition, base, ids);
     const bool sync = config.durability == Durability::kSync;
     if (sync) last_ = last_ + 1;
     if (!sync) partition.high_watermark = partition.next;
@@ -175,6 +181,20 @@ class FakeStorage final : public storage::Storage {
     if (!reads_later) return result_of(id, from, max_bytes);
     last_read = reads[token] = {id, from, max_bytes};
     waiting_reads.push_back(token);
+    return storage::ReadLater{};
+  }
+  storage::KnownIdsOutcome find_ids(PartitionId id, storage::IdWindow window,
+                                    std::span<const storage::IdHash> ids, WallTime now,
+                                    storage::ReadToken token) override {
+    const Partition& partition = partitions_.at(id);
+    storage::KnownIds known;
+    for (const storage::IdHash& hash : ids) {
+      const auto it = partition.ids.find(hash);
+      const bool found = it != partition.ids.end() && within(partition, it->second, window, now);
+      known.push_back(found ? std::optional(it->second.offset) : std::nullopt);
+    }
+    if (!ids_later) return known;
+    waiting_ids[token] = std::move(known);
     return storage::ReadLater{};
   }
   const storage::Group* find_group(std::string_view group) const override {
@@ -244,10 +264,30 @@ class FakeStorage final : public storage::Storage {
   void poll(storage::StorageEvents&) override {}
 
  private:
+  struct KnownId {
+    Offset offset;
+    WallTime appended;
+    std::uint64_t number;
+  };
   struct Partition {
     Offset log_start{0}, next{0}, high_watermark{0};
+    std::map<storage::IdHash, KnownId> ids;
+    std::uint64_t next_number = 0;  // of an id
     std::vector<std::shared_ptr<std::vector<std::byte>>> batches;
   };
+  static bool within(const Partition& partition, const KnownId& id, const storage::IdWindow& window,
+                     WallTime now) {
+    return !window.off() && now - id.appended <= window.time &&
+           partition.next_number - id.number <= window.ids;
+  }
+  static void remember(Partition& partition, Offset base, const storage::NewIds& ids) {
+    if (!ids.window) return;
+    for (const storage::RecordId& id : ids.ids)
+      partition.ids[id.id] = {base + id.delta, ids.now, partition.next_number++};
+    std::erase_if(partition.ids, [&](const auto& id) {
+      return !within(partition, id.second, *ids.window, ids.now);
+    });
+  }
   JournalPosition last_, durable_;
   PartitionId next_partition_{1};
   std::vector<std::unique_ptr<storage::Topic>> topics_;

@@ -8,6 +8,7 @@
 #include "protocol/base/crc32c.h"
 #include "protocol/base/random.h"
 #include "protocol/base/result.h"
+#include "protocol/base/siphash.h"
 #include "protocol/base/varint.h"
 #include "protocol/names.h"
 #include "protocol/partitioner.h"
@@ -31,6 +32,25 @@ TEST(Crc32c, GivesTheVectorsOfRfc3720) {
   EXPECT_EQ(crc32c(as_bytes(descending)), 0x113fdb5cu);
   EXPECT_EQ(crc32c(as_bytes("123456789")), 0xe3069283u);
   EXPECT_EQ(crc32c({}), 0u);
+}
+
+// The authors' vectors_sip128: the key and the data count up from 0.
+TEST(Siphash128, GivesTheAuthorsVectors) {
+  std::vector<std::byte> counted(16);
+  for (std::size_t i = 0; i < counted.size(); ++i) counted[i] = static_cast<std::byte>(i);
+  const auto hash = [&](std::size_t size) {
+    const auto words = siphash128(counted, Bytes(counted).first(size));
+    char text[33];
+    std::snprintf(text, sizeof text, "%016lx%016lx", byte_swap(words[0]), byte_swap(words[1]));
+    return std::string(text);
+  };
+  EXPECT_EQ(hash(0), "a3817f04ba25a8e66df67214c7550293");
+  EXPECT_EQ(hash(1), "da87c1d86b99af44347659119b22fc45");
+  EXPECT_EQ(hash(2), "8177228da4a45dc7fca38bdef60affe4");
+  EXPECT_EQ(hash(3), "9c70b60c5267a94e5f33b6b02985ed51");
+  EXPECT_EQ(hash(4), "f88164c12d9c8faf7d0f6e7c7bcd5579");
+  EXPECT_EQ(hash(5), "1368875980776f8854527a07690e9627");
+  EXPECT_EQ(hash(15), "5493e99933b0a8117e08ec0f97cfc3d9");
 }
 
 TEST(Crc32c, InstructionAndTableAgreeAtEverySizeAndSplit) {
