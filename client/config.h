@@ -79,6 +79,7 @@ struct ConsumerOptions {
   bool auto_ack = false;                 // a record is acked when the caller comes for the next one
   std::uint32_t max_deliveries = 0;      // then to the dead letter topic; 0: never
   std::string dead_letter;               // empty: TOPIC.dlq
+  bool dead_letter_expired = false;      // what expires goes there, instead of nowhere
   // Before a second delivery, doubled from one to the next up to the second; 0: at once.
   std::chrono::milliseconds min_backoff{0}, max_backoff{0};
 

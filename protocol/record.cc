@@ -142,11 +142,26 @@ Records::Iterator& Records::Iterator::operator++() {
   return *this;
 }
 
+void Records::Iterator::skip(std::int64_t records) {
+  for (; records > 1 && left_ > 1; --records, --left_) {
+    std::int64_t length;
+    if (!read_varint(rest_, length) || length < 0 ||
+        static_cast<std::uint64_t>(length) > rest_.size()) {
+      left_ = 0;
+      broken_ = true;
+      return;
+    }
+    rest_ = rest_.subspan(static_cast<std::size_t>(length));
+  }
+  if (records > 0 && left_ > 0) ++*this;
+}
+
 void Records::Iterator::read() {
   RawRecord record;
   const Bytes from = rest_;
   if (!read_record(rest_, record)) {
     left_ = 0;
+    broken_ = true;
     return;
   }
   encoded_ = from.first(from.size() - rest_.size());

@@ -93,6 +93,9 @@ class Records {
     Iterator& operator++();
     bool operator==(const Iterator& other) const { return left_ == other.left_; }
     Bytes encoded() const { return encoded_; }  // the record as it lies there
+    // As `records` increments, of which only the last reads its record.
+    void skip(std::int64_t records);
+    bool broken() const { return broken_; }  // ended where the bytes lie
 
    private:
     friend class Records;
@@ -101,6 +104,7 @@ class Records {
     void read();
     Bytes rest_;
     std::int32_t left_ = 0;
+    bool broken_ = false;
     RecordsBase base_;
     RecordView current_;
     Bytes encoded_;

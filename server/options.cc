@@ -255,6 +255,15 @@ constexpr Option kTable[] = {
      .least = 1,
      .most = 10'000'000,
      .edge = "10000"},
+    {.key = "limits.delayed_in_memory",
+     .type = OptionType::kCount,
+     .help =
+         "delayed records of a partition that each shared group knows by heart, at 16 bytes; of "
+         "others it knows where they lie, and reads them again in time",
+     .field = LEAT_FIELD(server.limits.broker.delayed_in_memory),
+     .least = 1'000,
+     .most = 100'000'000,
+     .edge = "50000"},
     {.key = "limits.metadata_bytes",
      .type = OptionType::kSize,
      .help = "the text beside a committed offset",

@@ -159,7 +159,8 @@ void DeliveryCore::attach(DeliveryLogic::Grants grants) {
                                .max_deliveries = options_.max_deliveries,
                                .dead_letter = options_.dead_letter,
                                .min_backoff_ms = milliseconds(options_.min_backoff),
-                               .max_backoff_ms = milliseconds(options_.max_backoff)},
+                               .max_backoff_ms = milliseconds(options_.max_backoff),
+                               .dead_letter_expired = options_.dead_letter_expired},
                 link_.options().request_timeout,
                 [self = shared(), number = subscription_](
                     const Result<const native::Reply*>& reply) { self->attached(number, reply); });

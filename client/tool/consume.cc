@@ -257,6 +257,8 @@ void add_sharing(CLI::App& verb, Sharing& sharing) {
       "for the group: delivered so often in vain, a record goes to the dead letter topic");
   verb.add_option("--dead-letter", sharing.dead_letter,
                   "for the group: the topic for what is given up (default: TOPIC.dlq)");
+  verb.add_flag("--dead-letter-expired", sharing.dead_letter_expired,
+                "for the group: records that expire go there, too");
   verb.add_option("--backoff", sharing.backoff,
                   "for the group: wait before a record comes again, 1s, or doubling 1s..1m");
 }

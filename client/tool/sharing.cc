@@ -38,6 +38,7 @@ const char* stray_flag(const Sharing& sharing) {
   if (!sharing.ack_timeout.empty()) return "--ack-timeout";
   if (sharing.max_deliveries > 0) return "--max-deliveries";
   if (!sharing.dead_letter.empty()) return "--dead-letter";
+  if (sharing.dead_letter_expired) return "--dead-letter-expired";
   if (!sharing.backoff.empty()) return "--backoff";
   return nullptr;
 }
@@ -70,6 +71,7 @@ Result<> apply(const Sharing& sharing, ConsumerOptions& options) {
   options.kind = sharing.shared ? GroupKind::kShared : GroupKind::kKeyShared;
   options.max_deliveries = sharing.max_deliveries;
   options.dead_letter = sharing.dead_letter;
+  options.dead_letter_expired = sharing.dead_letter_expired;
   if (!sharing.ack_timeout.empty()) {
     auto timeout = parse_duration(sharing.ack_timeout, "--ack-timeout");
     if (!timeout) return fail(timeout.error());

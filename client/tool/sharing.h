@@ -13,6 +13,7 @@ struct Sharing {
   bool shared = false, key_shared = false;
   std::string ack, ack_timeout, dead_letter, backoff;  // empty: as it comes
   std::uint32_t max_deliveries = 0;
+  bool dead_letter_expired = false;
 
   bool leases() const { return shared || key_shared; }
   bool manual() const { return ack == "manual"; }

@@ -41,7 +41,8 @@ Result<Request> read(const wire::Attach& in) {
                 .max_deliveries = in.max_deliveries(),
                 .dead_letter = text(in.dead_letter()),
                 .min_backoff_ms = in.min_backoff_ms(),
-                .max_backoff_ms = in.max_backoff_ms()};
+                .max_backoff_ms = in.max_backoff_ms(),
+                .dead_letter_expired = in.dead_letter_expired()};
 }
 Result<Request> read(const wire::Settle& in) {
   auto ranges = settled(*in.ranges());

@@ -37,6 +37,7 @@ struct Attach {
   // random. 0: at once.
   std::uint32_t min_backoff_ms = 0;
   std::uint32_t max_backoff_ms = 0;
+  bool dead_letter_expired = false;  // records that expire become dead letters, too
 };
 
 enum class Outcome : std::uint8_t {

@@ -105,7 +105,8 @@ class CarryOut {
     request.settings = {.max_deliveries = r.max_deliveries,
                         .dead_letter = std::string(r.dead_letter),
                         .min_backoff = milliseconds(r.min_backoff_ms),
-                        .max_backoff = milliseconds(r.max_backoff_ms)};
+                        .max_backoff = milliseconds(r.max_backoff_ms),
+                        .dead_letter_expired = r.dead_letter_expired};
     broker_.deliveries().attach(id_, request, now());
   }
   void operator()(const native::Settle& r) {

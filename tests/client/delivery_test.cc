@@ -62,7 +62,7 @@ class DeliveryTest : public ::testing::Test {
             std::to_string(attach.records) + " " + std::to_string(attach.ack_timeout_ms) + " " +
             std::to_string(attach.max_deliveries) + " " + std::string(attach.dead_letter) + " " +
             std::to_string(attach.min_backoff_ms) + ".." + std::to_string(attach.max_backoff_ms) +
-            (attach.latest ? " latest" : "");
+            (attach.latest ? " latest" : "") + (attach.dead_letter_expired ? " expired" : "");
     if (attach_error) return broker.answer(id, native::ErrorReply{*attach_error, "no"});
     broker.answer(id, native::AttachReply{});
     deliver(attach.subscription, 0, 9);
@@ -122,6 +122,7 @@ TEST_F(DeliveryTest, EachRecordIsSettledInItsOwnWay) {
   some.ack_timeout = 5s;
   some.max_deliveries = 3;
   some.dead_letter = "dead";
+  some.dead_letter_expired = true;
   some.min_backoff = 10ms;
   some.max_backoff = 1s;
   some.prefetch_records = 20;
@@ -141,7 +142,7 @@ TEST_F(DeliveryTest, EachRecordIsSettledInItsOwnWay) {
   }(consumer));
   EXPECT_EQ(noted(), (std::vector<std::string>{"extend 1:0-0", "ack 1:0-0", "nack(500) 1:1-1",
                                                "nack 1:2-2", "reject 1:3-3 broken"}));
-  EXPECT_EQ(group, "billing key_shared 20 5000 3 dead 10..1000 latest");
+  EXPECT_EQ(group, "billing key_shared 20 5000 3 dead 10..1000 latest expired");
 }
 
 TEST_F(DeliveryTest, ManyAtOnceWithAnyToken) {

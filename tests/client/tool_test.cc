@@ -137,12 +137,14 @@ TEST(Sharing, IsWhatTheFlagsSay) {
                         .ack_timeout = "5s",
                         .dead_letter = "dead",
                         .backoff = "1s..1m",
-                        .max_deliveries = 3};
+                        .max_deliveries = 3,
+                        .dead_letter_expired = true};
   ASSERT_TRUE(tool::apply(sharing, options));
   EXPECT_EQ(options.kind, GroupKind::kShared);
   EXPECT_EQ(options.ack_timeout, 5s);
   EXPECT_EQ(options.max_deliveries, 3u);
   EXPECT_EQ(options.dead_letter, "dead");
+  EXPECT_TRUE(options.dead_letter_expired);
   EXPECT_EQ(options.min_backoff, 1s);
   EXPECT_EQ(options.max_backoff, 60s);
   options.start = StartFrom::latest();
@@ -175,6 +177,7 @@ TEST(Sharing, SaysWhatToDoAboutMistakes) {
   says({.ack = "manual"}, "--ack goes with --shared or --key-shared", nothing);
   says({.ack_timeout = "5s"}, "--ack-timeout", nothing);
   says({.dead_letter = "dead"}, "--dead-letter", nothing);
+  says({.dead_letter_expired = true}, "--dead-letter-expired", nothing);
   says({.backoff = "5s"}, "--backoff", nothing);
   says({.max_deliveries = 3}, "--max-deliveries", nothing);
   says({.shared = true, .ack_timeout = "5"}, "--ack-timeout takes a duration", nothing);

@@ -308,7 +308,8 @@ TEST(Codec, AttachingComesThrough) {
                                                .max_deliveries = 11,
                                                .dead_letter = "bad",
                                                .min_backoff_ms = 12,
-                                               .max_backoff_ms = 13}));
+                                               .max_backoff_ms = 13,
+                                               .dead_letter_expired = true}));
   const Attach& attach = only<Attach>(received);
   EXPECT_EQ(attach.subscription, 3u);
   EXPECT_EQ(attach.group, "billing");
@@ -324,6 +325,7 @@ TEST(Codec, AttachingComesThrough) {
   EXPECT_EQ(attach.dead_letter, "bad");
   EXPECT_EQ(attach.min_backoff_ms, 12u);
   EXPECT_EQ(attach.max_backoff_ms, 13u);
+  EXPECT_TRUE(attach.dead_letter_expired);
   through(Reply(AttachReply{}));
 }
 

@@ -42,6 +42,9 @@ class Model {
     return true;
   }
   void take(std::int64_t now_ms) {
+    if (const auto next_ms = delayed_.next_look_ms(now_ms)) {
+      EXPECT_GT(*next_ms, now_ms);
+    }
     while (const auto offset = delayed_.take_due(now_ms)) {
       const auto it = log_.find(offset->value);
       ASSERT_NE(it, log_.end()) << "twice, or never there";

@@ -14,6 +14,9 @@ struct Model {
     std::uint64_t member = 0;
     std::uint32_t failed = 0;
     MonotonicTime deadline{};
+    // By the wall clock; 0: at once, for ever.
+    std::int64_t due_ms = 0, expires_ms = 0;
+    bool placed = false;  // delivered since the group has members
   };
   std::vector<Record> records;
 };
@@ -24,6 +27,8 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
 
   void join(std::uint64_t connection) {
     if (members.contains(connection)) return;
+    if (members.empty())
+      for (auto& record : model.records) record.placed = false;
     AttachRequest one = request(kind);
     one.ack_timeout = kTimeout;
     const std::uint64_t records = 1 + random.below(20);
@@ -65,22 +70,64 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     for (const std::size_t at : due) fail(at);
   }
   void collect() {
+    // What was due once stays so when the clock is set back; what is taken now may have been given
+    // when it was looked at last.
+    latest_wall_ms = std::max(latest_wall_ms, wall_ms());
+    const std::int64_t given_ms = std::min(std::exchange(collected_ms, wall_ms()), wall_ms());
     for (const auto& [connection, grant] : members)
       for (const Got& got : take(connection)) {
         auto& record = model.records[static_cast<std::size_t>(got.offset)];
         ASSERT_EQ(record.state, Model::State::kOpen) << got.offset << ": acked, or another's";
         ASSERT_EQ(got.attempt, record.failed + 1) << got.offset;
+        ASSERT_LE(record.due_ms, latest_wall_ms) << got.offset << " is delayed";
+        ASSERT_TRUE(record.expires_ms == 0 || record.expires_ms > given_ms) << got.offset;
         if (kind == GroupKind::kKeyShared)
-          for (std::int64_t i = 0; i < got.offset; ++i) {
-            const auto& before = model.records[static_cast<std::size_t>(i)];
-            if (before.key != record.key || before.state == Model::State::kDone) continue;
-            ASSERT_EQ(before.state, Model::State::kLeased) << got.offset << " overtakes " << i;
-            ASSERT_EQ(before.member, connection) << got.offset << " is of the key of " << i;
-          }
+          check_order(static_cast<std::size_t>(got.offset), connection);
         record.state = Model::State::kLeased;
+        record.placed = true;
         record.member = connection;
         record.deadline = now + kTimeout;
       }
+  }
+  // A delayed record has no place in its key's order until it was delivered.
+  void check_order(std::size_t got, std::uint64_t connection) {
+    const auto& record = model.records[got];
+    for (std::size_t i = 0; i < model.records.size(); ++i) {
+      const auto& other = model.records[i];
+      if (i == got || other.key != record.key) continue;
+      if (other.state == Model::State::kLeased) {
+        ASSERT_EQ(other.member, connection) << got << " is of the key of " << i;
+      }
+      const bool expired = other.expires_ms != 0 && other.expires_ms <= latest_wall_ms;
+      const bool placed = other.due_ms == 0 || other.placed;
+      if (i > got || other.state != Model::State::kOpen || expired || !placed) continue;
+      FAIL() << got << " overtakes " << i;
+    }
+  }
+  std::int64_t wall_ms() const { return when().wall.time_since_epoch().count(); }
+  // In half of the seeds.
+  void write_some() {
+    std::vector<std::string> texts;
+    RecordBatchBuilder builder;
+    const bool timed = GetParam() % 4 > 1;
+    for (std::uint64_t i = 0; i <= random.below(8); ++i) {
+      Model::Record record{.key = "k" + std::to_string(random.below(6))};
+      texts.clear();
+      texts.reserve(2);
+      std::vector<RecordHeader> headers;
+      const auto time = [&](std::string_view name, std::int64_t& at, std::uint64_t within) {
+        at = wall_ms() + static_cast<std::int64_t>(random.below(within));
+        texts.push_back(std::to_string(at));
+        headers.push_back({name, as_bytes(texts.back())});
+      };
+      if (timed && random.below(3) == 0) time("leat-deliver-at", record.due_ms, 3'000);
+      if (timed && random.below(6) == 0) time("leat-expires-at", record.expires_ms, 5'000);
+      builder.append({as_bytes(record.key), as_bytes("v"), headers}, 1);
+      model.records.push_back(std::move(record));
+    }
+    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish());
+    storage.make_durable(broker);
+    broker.deliveries().dispatch(when());
   }
   void settle_some(std::uint64_t connection) {
     std::vector<std::size_t> mine;
@@ -122,6 +169,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     const auto time = std::chrono::milliseconds(2'000 + random.below(60'000));
     now += time;
     wall += time;
+    latest_wall_ms = std::max(latest_wall_ms, wall_ms());
     const auto due = broker.deliveries().next_deadline();
     const Duration gap = due ? now - *due : Duration(0);
     if (gap > 1s)
@@ -141,20 +189,10 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
       case 3:
         if (random.below(20) == 0) restart();
         if (random.below(4) == 0) stand_still();
+        if (random.below(4) == 0) wall += std::chrono::milliseconds(random.below(4'000)) - 2'000ms;
         return;
-      case 4: {
-        std::vector<std::string> keys;
-        RecordBatchBuilder builder;
-        for (std::uint64_t i = 0; i <= random.below(8); ++i)
-          keys.push_back("k" + std::to_string(random.below(6)));
-        for (const std::string& key : keys) {
-          builder.append({as_bytes(key), as_bytes("v"), {}}, 1);
-          model.records.push_back({.key = key});
-        }
-        broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish());
-        storage.make_durable(broker);
-        return broker.deliveries().dispatch(when());
-      }
+      case 4:
+        return write_some();
       case 5: {
         const auto time = std::chrono::milliseconds(random.below(400));
         pass(time);
@@ -169,6 +207,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
   Random random{static_cast<std::uint64_t>(GetParam())};
   GroupKind kind = GetParam() % 2 == 0 ? GroupKind::kShared : GroupKind::kKeyShared;
   Model model;
+  std::int64_t latest_wall_ms = 0, collected_ms = 0;
   std::map<std::uint64_t, std::uint64_t> members;  // connection and what it was granted
 };
 
@@ -180,6 +219,7 @@ TEST_P(RandomDeliveries, LoseNothingAndRepeatNothingThatWasAcked) {
   }
   // Everything that is left comes to one member that acks it all.
   for (std::uint64_t connection = 1; connection < 6; ++connection) leave(connection, false);
+  for (auto& record : model.records) record.placed = false;
   AttachRequest one = request(kind);
   one.grants = {1 << 20, 1 << 30};
   attach(7, one);
@@ -197,7 +237,8 @@ TEST_P(RandomDeliveries, LoseNothingAndRepeatNothingThatWasAcked) {
       }
   }
   for (std::size_t at = 0; at < model.records.size(); ++at)
-    EXPECT_EQ(model.records[at].state, Model::State::kDone) << at << " of seed " << GetParam();
+    EXPECT_TRUE(model.records[at].state == Model::State::kDone || model.records[at].expires_ms > 0)
+        << at << " of seed " << GetParam();
   EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset.value,
             static_cast<std::int64_t>(model.records.size()));
 }

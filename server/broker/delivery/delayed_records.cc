@@ -12,9 +12,12 @@ constexpr std::int64_t kScanAheadMs = 10'000;
 
 }  // namespace
 
-std::optional<std::int64_t> DelayedRecords::next_due_ms() const {
-  if (known_.empty()) return std::nullopt;
-  return known_.front().due_ms;
+std::optional<std::int64_t> DelayedRecords::next_look_ms(std::int64_t now_ms) const {
+  std::optional<std::int64_t> next;
+  const std::int64_t scan_ms = horizon_.due_ms - kScanAheadMs;
+  if (!known_.empty() && known_.front().due_ms > now_ms) next = known_.front().due_ms;
+  if (!far_.empty() && scan_ms > now_ms) next = std::min(next.value_or(scan_ms), scan_ms);
+  return next;
 }
 
 std::optional<Offset> DelayedRecords::take_due(std::int64_t now_ms) {

@@ -28,8 +28,8 @@ class DelayedRecords {
 
   // Each record once, at rising offsets.
   void add(Offset offset, std::int64_t due_ms) { put({due_ms, offset}); }
-  // Of those that are known.
-  std::optional<std::int64_t> next_due_ms() const;
+  // When, after now, take_due() or to_scan() has something next if nothing else happens.
+  std::optional<std::int64_t> next_look_ms(std::int64_t now_ms) const;
   // Takes out the first, if it is due.
   std::optional<Offset> take_due(std::int64_t now_ms);
   // Records below are gone.

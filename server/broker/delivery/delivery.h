@@ -35,6 +35,7 @@ struct DeliverySettings {
   std::uint32_t max_deliveries = 0;  // 0: no limit
   std::string dead_letter;           // empty: TOPIC.dlq
   std::chrono::milliseconds min_backoff{0}, max_backoff{0};
+  bool dead_letter_expired = false;  // what expires goes there, too
 };
 
 struct AttachRequest {

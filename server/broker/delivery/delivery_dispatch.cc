@@ -10,6 +10,7 @@ namespace {
 // Where little waits, it is shared out; but not so finely that each member gets the whole batch for
 // a record or two of it.
 constexpr std::uint64_t kLeastShare = 16;
+constexpr std::size_t kRescanBytes = 1 << 20;
 constexpr auto kBuryAgain = std::chrono::seconds(1);
 
 std::uint64_t records_in(const std::vector<DeliveredRange>& ranges) {
@@ -63,7 +64,7 @@ void DeliveryGroup::dispatch(Now now) {
     Queue& queue = *turn_.front();
     turn_.pop_front();
     const bool waits = queue.reading || queue.stopped;
-    if (waits || !ready_to_read(queue)) {
+    if (waits || !ready_to_read(queue, now)) {
       queue.in_turn = false;
       continue;
     }
@@ -72,9 +73,12 @@ void DeliveryGroup::dispatch(Now now) {
   }
 }
 
-bool DeliveryGroup::ready_to_read(Queue& queue) {
+bool DeliveryGroup::ready_to_read(Queue& queue, Now now) {
   const auto bounds = house_.storage.bounds(queue.records.place().id);
   if (bounds.log_start > queue.trimmed) trim(queue, bounds.log_start);
+  queue.records.refill(now);
+  queue.rescans = queue.rescans || queue.records.rescan_from(now);
+  list(queue);
   return queue.records.has_something(bounds.high_watermark, acks(queue));
 }
 
@@ -150,8 +154,9 @@ bool DeliveryGroup::serve(Queue& queue, Now now) {
   Takers takers = this->takers(queue, now);
   if (takers.size() == 0 || !read(queue, bytes_for(takers))) return false;
   const Offset from = queue.records.read_from(acks(queue));
-  auto taken =
-      queue.records.take({*queue.fetched, acks(queue), settings_.max_deliveries, now}, takers);
+  auto taken = queue.records.take(
+      {*queue.fetched, acks(queue), settings_.max_deliveries, times(queue), now}, takers);
+  queue.records.refill(now);
   list(queue);
   if (!taken) {
     queue.stopped = true;
@@ -220,8 +225,17 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
   Queue* queue = find(partition);
   if (!queue) return;
   const bool dead = queue->reading_dead == token;
-  (dead ? queue->reading_dead : queue->reading).reset();
+  if (dead) queue->reading_dead.reset();
+  if (queue->reading == token) queue->reading.reset();
   mark(*queue);
+  if (queue->reading_delayed == token) {
+    queue->reading_delayed.reset();
+    if (result)
+      queue->fetched_delayed = std::move(*result);
+    else if (result.error() != ErrorCode::kOffsetOutOfRange)
+      queue->stopped = true;  // storage has told what is damaged
+    return list(*queue);      // goes on in on_time()
+  }
   if (dead) {
     queue->fetched_dead = std::move(result);
   } else if (result) {
@@ -229,6 +243,55 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
   } else if (result.error() != ErrorCode::kOffsetOutOfRange) {
     queue->stopped = true;  // storage has told what is damaged
   }
+}
+
+// ---- what is delayed ----
+
+RecordTimes DeliveryGroup::times(const Queue& queue) const {
+  const storage::Topic* topic = house_.storage.find_topic(queue.records.place().partition.topic);
+  if (!topic) return {};
+  const TopicConfig& config = topic->config;
+  return {.any = config.timed_records || config.ttl.count() >= 0,
+          .ttl = config.ttl,
+          .dead_letters = settings_.dead_letter_expired};
+}
+
+// A piece at a time, so that everything else goes on meanwhile.
+void DeliveryGroup::rescan(Queue& queue, Now now) {
+  queue.rescans = false;
+  if (queue.reading_delayed || queue.stopped) return;
+  const auto from = queue.records.rescan_from(now);
+  if (!from || !read_delayed(queue, *from)) return;
+  const auto read = std::exchange(queue.fetched_delayed, std::nullopt);
+  if (auto ok = queue.records.rescan(*read, acks(queue), now); !ok) {
+    queue.stopped = true;
+    house_.sink.on_storage_damaged(ok.error());
+    return;
+  }
+  queue.records.refill(now);
+  queue.rescans = queue.records.rescan_from(now).has_value();
+}
+
+bool DeliveryGroup::read_delayed(Queue& queue, Offset from) {
+  if (queue.fetched_delayed && covers(*queue.fetched_delayed, from)) return true;
+  queue.fetched_delayed.reset();
+  const PartitionId id = queue.records.place().id;
+  const auto bounds = house_.storage.bounds(id);
+  if (from < bounds.log_start) trim(queue, bounds.log_start);
+  if (from < bounds.log_start) {
+    queue.rescans = true;
+    return false;
+  }
+  const storage::ReadToken token = new_token(id);
+  auto outcome = house_.storage.read(id, from, kRescanBytes, token);
+  queue.rescans = true;
+  if (std::holds_alternative<storage::ReadLater>(outcome)) {
+    queue.reading_delayed = token;
+    return false;
+  }
+  house_.reads.erase(token);
+  queue.fetched_delayed = std::move(std::get<storage::ReadResult>(outcome));
+  return covers(*queue.fetched_delayed, from);
 }
 
 // ---- what a connection takes ----
@@ -312,11 +375,12 @@ Result<> DeliveryGroup::write_letter(Queue& queue, const RecordView& record,
   if (!topic) return fail(topic.error());
   const auto retry = acks(queue) ? acks(queue)->retry(record.offset) : std::nullopt;
   const bool counted = retry && retry->attempts != kDeadAttempts;
+  const std::uint32_t uncounted = reason == kExpired ? 0 : 1;
   const auto letter = dead_letter(record, {.reason = reason,
                                            .group = name_,
                                            .topic = place.topic,
                                            .partition = place.partition.partition,
-                                           .attempts = counted ? retry->attempts : 1,
+                                           .attempts = counted ? retry->attempts : uncounted,
                                            .at = now.wall});
   const auto& partitions = (*topic)->partitions;
   const auto to = dead_letter_partition(record, place.partition.partition, partitions.size());

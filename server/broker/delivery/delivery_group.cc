@@ -74,7 +74,9 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
   const storage::TopicPartition name{topic.id, partition};
   Queue& queue = queues_
                      .try_emplace(id, DeliveryQueue::Place{name, id, topic.name},
-                                  kind_ == GroupKind::kKeyShared, house_.options.held_per_partition)
+                                  kind_ == GroupKind::kKeyShared,
+                                  DeliveryQueue::Limits{house_.options.held_per_partition,
+                                                        house_.options.delayed_in_memory})
                      .first->second;
   ids_[name] = id;
   queue.records.begin(floor, acks(queue), now);
@@ -283,9 +285,13 @@ Result<> DeliveryGroup::make(Queue& queue, Change change) {
 // ---- time ----
 
 void DeliveryGroup::on_time(Now now) {
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now.monotonic) {
-    Queue& queue = *find(deadlines_.begin()->second);
-    queue.records.on_time(now.monotonic);
+  std::vector<PartitionId> due;
+  for (auto it = deadlines_.begin(); it != deadlines_.end() && it->first <= now.monotonic; ++it)
+    due.push_back(it->second);
+  for (const PartitionId partition : due) {
+    Queue& queue = *find(partition);
+    queue.records.on_time(now);
+    rescan(queue, now);
     if (queue.bury_at && *queue.bury_at <= now.monotonic) queue.bury_at.reset();
     Change change;
     for (const auto& piece : queue.records.expired(now.monotonic)) {
@@ -314,6 +320,7 @@ std::optional<MonotonicTime> DeliveryGroup::next_deadline() const {
 void DeliveryGroup::list(Queue& queue) {
   std::optional<MonotonicTime> next = queue.records.next_deadline();
   if (queue.bury_at) next = next ? std::min(*next, *queue.bury_at) : *queue.bury_at;
+  if (queue.rescans && !queue.reading_delayed) next = MonotonicTime::min();
   if (next == queue.listed_under) return;
   const PartitionId id = queue.records.place().id;
   if (queue.listed_under) deadlines_.erase({*queue.listed_under, id});

@@ -94,14 +94,15 @@ class DeliveryGroup {
     std::uint64_t deliveries = 0;
   };
   struct Queue {
-    Queue(DeliveryQueue::Place place, bool by_key, std::size_t most_held)
-        : records(std::move(place), by_key, most_held) {}
+    Queue(DeliveryQueue::Place place, bool by_key, DeliveryQueue::Limits limits)
+        : records(std::move(place), by_key, limits) {}
     DeliveryQueue records;
-    std::optional<storage::ReadToken> reading, reading_dead;
-    std::optional<storage::ReadResult> fetched;
+    std::optional<storage::ReadToken> reading, reading_dead, reading_delayed;
+    std::optional<storage::ReadResult> fetched, fetched_delayed;
     std::optional<Result<storage::ReadResult>> fetched_dead;
     Offset trimmed;  // up to this log start
     bool in_turn = false;
+    bool rescans = false;                       // has more to read of what is delayed
     bool stopped = false;                       // cannot be read: until somebody attaches anew
     std::optional<MonotonicTime> bury_at;       // dead letters could not be written
     std::optional<MonotonicTime> listed_under;  // in deadlines_
@@ -131,7 +132,10 @@ class DeliveryGroup {
   void list(Queue& queue);
 
   bool serve(Queue& queue, Now now);
-  bool ready_to_read(Queue& queue);
+  bool ready_to_read(Queue& queue, Now now);
+  RecordTimes times(const Queue& queue) const;
+  void rescan(Queue& queue, Now now);
+  bool read_delayed(Queue& queue, Offset from);
   void trim(Queue& queue, Offset log_start);
   bool read(Queue& queue, std::size_t bytes);
   Takers takers(const Queue& queue, Now now) const;

@@ -34,6 +34,7 @@ void DeliveryQueue::trim(Offset log_start) {
   const OffsetRange below{Offset(0), log_start + -1};
   for (auto* ranges : {&ready_, &waiting_})
     for (const auto& piece : ranges->cut(below)) end(piece.range, piece.value);
+  delayed_.trim(log_start);
 }
 
 std::uint64_t DeliveryQueue::available(Offset high_watermark) const {
@@ -140,14 +141,16 @@ void DeliveryQueue::died(Offset offset) {
 
 // ---- time ----
 
-void DeliveryQueue::on_time(MonotonicTime now) {
-  for (const auto& piece : waiting_.take_due(now)) make_ready(piece.range, piece.value);
+void DeliveryQueue::on_time(Now now) {
+  for (const auto& piece : waiting_.take_due(now.monotonic)) make_ready(piece.range, piece.value);
+  refill(now);
 }
 
 std::optional<MonotonicTime> DeliveryQueue::next_deadline() const {
-  const auto lease = leases_.next_due(), wait = waiting_.next_due();
-  if (!lease || !wait) return lease ? lease : wait;
-  return std::min(*lease, *wait);
+  std::optional<MonotonicTime> next;
+  for (const auto& at : {leases_.next_due(), waiting_.next_due(), look_at_})
+    if (at) next = std::min(next.value_or(*at), *at);
+  return next;
 }
 
 void DeliveryQueue::shift(Duration gap) {

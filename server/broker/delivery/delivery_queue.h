@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "server/broker/delivery/delayed_records.h"
 #include "server/broker/delivery/delivery.h"
 #include "server/broker/delivery/key_gate.h"
 #include "server/broker/delivery/timed_ranges.h"
@@ -27,6 +28,7 @@ std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
 // When, by this clock, it may be tried again; min(): now.
 MonotonicTime due_of(const storage::Retry& retry, Now now);
 
+inline constexpr const char* kExpired = "expired";
 // Why records die, for people; shared by all that die together.
 using Reason = std::shared_ptr<const std::string>;
 
@@ -64,6 +66,13 @@ class Takers {
   std::size_t turn_ = 0;    // of records without a key
 };
 
+// What of a topic's records depends on the time.
+struct RecordTimes {
+  bool any = false;                   // else nothing does
+  std::chrono::milliseconds ttl{-1};  // of every record; -1: none
+  bool dead_letters = false;          // of what expires
+};
+
 class DeliveryQueue {
  public:
   struct Place {
@@ -71,9 +80,16 @@ class DeliveryQueue {
     PartitionId id;
     std::string topic;
   };
-  // Takes no new records while `most_held` wait for their time or, by key, for others.
-  DeliveryQueue(Place place, bool by_key, std::size_t most_held)
-      : place_(std::move(place)), by_key_(by_key), most_held_(most_held) {}
+  struct Limits {
+    // Takes no new records while so many wait to be tried again, die or, by key, wait for others.
+    std::size_t held;
+    std::size_t delayed_in_memory;  // DelayedRecords' bound
+  };
+  DeliveryQueue(Place place, bool by_key, Limits limits)
+      : place_(std::move(place)),
+        by_key_(by_key),
+        most_held_(limits.held),
+        delayed_(limits.delayed_in_memory) {}
 
   const Place& place() const { return place_; }
 
@@ -94,11 +110,13 @@ class DeliveryQueue {
     const storage::ReadResult& read;  // begins at read_from()
     const storage::PartitionAcks* acks;
     std::uint32_t max_deliveries;
+    RecordTimes times;
     Now now;
   };
   struct Taken {
     std::vector<DeliveredBatches> delivered;  // to each of the takers
-    std::vector<OffsetRange> gone;            // offsets without a record, to be counted as done
+    // To be counted as done: offsets without a record, and what has expired.
+    std::vector<OffsetRange> gone;
   };
   // Leases to the takers, of whom there is one unless it is by key, what they may have, in order. A
   // record that has failed too often dies instead. Errors: kInvalidBatch.
@@ -133,22 +151,49 @@ class DeliveryQueue {
   void died(Offset offset);
 
   // What waits and is due becomes ready.
-  void on_time(MonotonicTime now);
+  void on_time(Now now);
+  // The same of what is delayed, as much as may be ready at a time.
+  void refill(Now now);
+  // Delayed records that must be read again, now (DelayedRecords): from where; nullopt: none. Then
+  // what was read from there. Errors: kInvalidBatch.
+  std::optional<Offset> rescan_from(Now now);
+  Result<> rescan(const storage::ReadResult& read, const storage::PartitionAcks* acks, Now now);
   std::optional<MonotonicTime> next_deadline() const;
   void shift(Duration gap);
 
   std::uint64_t leased_records() const { return leases_.offsets(); }
-  std::uint64_t waiting_records() const { return waiting_.offsets() + dying_.size(); }
+  std::uint64_t waiting_records() const {
+    return waiting_.offsets() + dying_.size() + delayed_.size();
+  }
 
  private:
   struct Cut;
-  bool is_full() const { return gate_.held() + waiting_.size() >= most_held_; }
+  bool is_full() const { return gate_.held() + waiting_.size() + dying_.size() >= most_held_; }
   bool holds_enough(const Takers& takers) const;
   void make_ready(OffsetRange range, KeyHash key);
   void let_go(const std::vector<Offset>& offsets, KeyHash key);
   void end(OffsetRange range, KeyHash key);
   std::vector<OffsetRange> open_in(OffsetRange batch, const storage::PartitionAcks* acks) const;
-  void take_batch(const RecordBatchView& batch, Cut& cut);
+  struct Open {
+    OffsetRange range;
+    bool fresh = false;
+  };
+  Result<> take_batch(const RecordBatchView& batch, Cut& cut);
+  Result<> add_leased(const RecordBatchView& batch, const std::vector<OffsetRange>& leased,
+                      Cut& cut);
+  // What depends on the time: delivery_times.cc.
+  Result<std::vector<OffsetRange>> deliverable(const RecordBatchView& batch,
+                                               const std::vector<Open>& open, Cut& cut);
+  struct Fate {
+    bool expired = false;
+    std::optional<std::int64_t> due_ms;  // later
+  };
+  static Fate fate_of(const RecordView& record, bool fresh, const Cut& cut);
+  void expire(OffsetRange range, Cut& cut);
+  // By key: whether it is not to be delivered now, or ever.
+  bool set_aside(const RecordView& record, bool fresh, Cut& cut);
+  Result<> rescan(const RecordBatchView& batch, const storage::PartitionAcks* acks, Now now);
+  void plan(Now now);
   Result<> take_by_key(const RecordBatchView& batch, Cut& cut);
   std::optional<std::size_t> taker_of(const RecordView& record, Cut& cut);
   void skip(OffsetRange gap, Cut& cut);
@@ -162,6 +207,8 @@ class DeliveryQueue {
   TimedRanges<KeyHash> ready_;    // came back, nobody has it; the time means nothing
   TimedRanges<KeyHash> waiting_;  // came back, not to be given before its time
   std::map<Offset, std::pair<KeyHash, Reason>> dying_;
+  DelayedRecords delayed_;
+  std::optional<MonotonicTime> look_at_;  // at what is delayed
   KeyGate gate_;
 };
 

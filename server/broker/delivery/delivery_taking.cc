@@ -1,8 +1,9 @@
 // How the records of a partition are divided among those who may take them.
 #include <algorithm>
 
+#include "protocol/batch_cursor.h"
 #include "protocol/batch_parts.h"
-#include "server/broker/delivery/delivery_queue.h"
+#include "server/broker/delivery/delivery_cut.h"
 
 namespace leat::broker {
 namespace {
@@ -10,28 +11,9 @@ namespace {
 constexpr MonotonicTime kNow = MonotonicTime::min();
 // By key, reading goes no further ahead of what is held back, unless somebody would stand idle.
 constexpr std::size_t kHeldInPassing = 1'000;
-constexpr std::size_t kMostRanges = 4'000;  // of a delivery: they stand in its envelope
-
-void add(DeliveredBatches& to, std::shared_ptr<const void> owner, Bytes bytes) {
-  to.bytes += bytes.size();
-  auto& all = to.batches;
-  const bool adjoins = !all.empty() && all.back().owner == owner &&
-                       all.back().bytes.data() + all.back().bytes.size() == bytes.data();
-  if (adjoins)
-    all.back().bytes = {all.back().bytes.data(), all.back().bytes.size() + bytes.size()};
-  else
-    all.push_back({std::move(owner), bytes});
-}
-
-// One more record or run of records.
-void add(DeliveredBatches& to, OffsetRange range, std::uint32_t attempt) {
-  const bool adjoins = !to.ranges.empty() && to.ranges.back().attempt == attempt &&
-                       to.ranges.back().range.last + 1 == range.first;
-  if (adjoins)
-    to.ranges.back().range.last = range.last;
-  else
-    to.ranges.push_back({range, attempt});
-}
+// Of a larger batch, of whose records less than this share goes out, they are framed anew.
+constexpr std::size_t kReframedBytes = 4 << 10;
+constexpr std::uint64_t kReframedShare = 4;
 
 }  // namespace
 
@@ -61,14 +43,6 @@ bool DeliveryQueue::holds_enough(const Takers& takers) const {
   return is_full() || (gate_.held() >= kHeldInPassing && !takers.anybody_idle());
 }
 
-struct DeliveryQueue::Cut {
-  const Asked& asked;
-  Takers& takers;
-  Taken taken;
-  const storage::StoredBatches* stored = nullptr;  // that the batch lies in
-  bool ends = false;
-};
-
 Result<DeliveryQueue::Taken> DeliveryQueue::take(const Asked& asked, Takers& takers) {
   Cut cut{asked, takers, {}};
   cut.taken.delivered.resize(takers.size());
@@ -78,10 +52,8 @@ Result<DeliveryQueue::Taken> DeliveryQueue::take(const Asked& asked, Takers& tak
       const auto batch = RecordBatchView::parse(rest);
       if (!batch) return fail(batch.error());
       rest = rest.subspan(batch->bytes().size());
-      if (!by_key_)
-        take_batch(*batch, cut);
-      else if (auto ok = take_by_key(*batch, cut); !ok)
-        return fail(ok.error());
+      auto ok = by_key_ ? take_by_key(*batch, cut) : take_batch(*batch, cut);
+      if (!ok) return fail(ok.error());
     }
   }
   return std::move(cut.taken);
@@ -103,26 +75,51 @@ std::vector<OffsetRange> DeliveryQueue::open_in(OffsetRange batch,
   return open;
 }
 
-void DeliveryQueue::take_batch(const RecordBatchView& batch, Cut& cut) {
+Result<> DeliveryQueue::take_batch(const RecordBatchView& batch, Cut& cut) {
   const OffsetRange whole{batch.base_offset(), batch.last_offset()};
-  std::vector<OffsetRange> ranges = open_in(whole, cut.asked.acks);
-  for (const auto& piece : ready_.cut(whole)) ranges.push_back(piece.range);
-  std::ranges::sort(ranges);
-  bool any = false;
-  for (OffsetRange& range : ranges) {
-    const std::uint64_t most = cut.takers[0].most_records;
-    if (most > 0) {
-      OffsetRange part = range;
-      if (count(part) > most) part.last = part.first + static_cast<std::int64_t>(most) + -1;
-      any = lease(part, std::nullopt, 0, cut) || any;
-      if (part.last == range.last) continue;
-      range.first = part.last + 1;
-    }
-    make_ready(range, std::nullopt);
-  }
+  std::vector<Open> open;
+  for (const OffsetRange range : open_in(whole, cut.asked.acks)) open.push_back({range, true});
+  for (const auto& piece : ready_.cut(whole)) open.push_back({piece.range, false});
+  std::ranges::sort(open, {}, &Open::range);
+  const auto ranges = deliverable(batch, open, cut);
+  for (const Open& part : open)
+    if (!ranges && !part.fresh) make_ready(part.range, std::nullopt);
+  if (!ranges) return fail(ranges.error());
   next_ = std::max(next_, whole.last + 1);
+  std::vector<OffsetRange> leased;
+  for (OffsetRange range : *ranges) {
+    const std::uint64_t most = cut.takers[0].most_records;
+    OffsetRange part = range;
+    if (count(part) > most) part.last = part.first + static_cast<std::int64_t>(most) + -1;
+    if (most > 0 && lease(part, std::nullopt, 0, cut)) leased.push_back(part);
+    if (most > 0) range.first = part.last + 1;
+    if (range.first <= range.last) make_ready(range, std::nullopt);
+  }
   cut.ends = cut.takers[0].most_records == 0;
-  if (any) add(cut.taken.delivered[0], cut.stored->owner, batch.bytes());
+  if (leased.empty()) return {};
+  return add_leased(batch, leased, cut);
+}
+
+// The batch as it lies there; but where little of much is delivered, that alone.
+Result<> DeliveryQueue::add_leased(const RecordBatchView& batch,
+                                   const std::vector<OffsetRange>& leased, Cut& cut) {
+  DeliveredBatches& delivered = cut.taken.delivered[0];
+  std::uint64_t records = 0;
+  for (const OffsetRange range : leased) records += count(range);
+  if (batch.bytes().size() < kReframedBytes ||
+      records * kReframedShare > static_cast<std::uint64_t>(batch.record_count())) {
+    add_batch(delivered, cut.stored->owner, batch.bytes());
+    return {};
+  }
+  BatchParts parts(batch, 1);
+  auto cursor = BatchCursor::open(batch);
+  if (!cursor) return fail(cursor.error());
+  for (const OffsetRange range : leased)
+    for (cursor->seek(range.first); cursor->at_most(range.last); cursor->next())
+      parts.add(0, cursor->record());
+  if (cursor->broken()) return fail(ErrorCode::kInvalidBatch, "records of a batch do not fit");
+  if (parts.count(0) > 0) add_part(delivered, parts.take(0));
+  return {};
 }
 
 Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
@@ -143,12 +140,10 @@ Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
   for (std::size_t i = 0; i < cut.takers.size(); ++i) {
     if (parts.count(i) == 0) continue;
     if (parts.count(i) == batch.record_count()) {
-      add(cut.taken.delivered[i], cut.stored->owner, batch.bytes());
+      add_batch(cut.taken.delivered[i], cut.stored->owner, batch.bytes());
       continue;
     }
-    auto part = std::make_shared<const std::vector<std::byte>>(parts.take(i));
-    const Bytes bytes(*part);
-    add(cut.taken.delivered[i], std::move(part), bytes);
+    add_part(cut.taken.delivered[i], parts.take(i));
   }
   return {};
 }
@@ -163,6 +158,7 @@ std::optional<std::size_t> DeliveryQueue::taker_of(const RecordView& record, Cut
     next_ = std::max(next_, offset + 1);
     return std::nullopt;
   }
+  if (set_aside(record, fresh, cut)) return std::nullopt;
   const KeyHash key = hash_of(record.key);
   const KeyGate::Turn turn = gate_.turn(key, offset);
   std::optional<std::size_t> taker;
@@ -218,7 +214,7 @@ bool DeliveryQueue::lease(OffsetRange range, KeyHash key, std::size_t index, Cut
       continue;
     }
     leases_.add(part, taker.deadline, {taker.member, key, taker.delivery});
-    add(cut.taken.delivered[index], part, attempts + 1);
+    add_range(cut.taken.delivered[index], part, attempts + 1);
     taker.most_records -= std::min(taker.most_records, count(part));
     if (cut.taken.delivered[index].ranges.size() >= kMostRanges) taker.most_records = 0;
     any = true;

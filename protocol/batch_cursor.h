@@ -1,0 +1,36 @@
+// Goes through some of a batch's records, forward, and decodes no others.
+//
+//   auto cursor = BatchCursor::open(batch);
+//   for (cursor->seek(first); cursor->at_most(last); cursor->next()) use(*cursor->record());
+//   if (cursor->broken()) return fail(...);
+#pragma once
+
+#include "protocol/record_batch.h"
+
+namespace leat {
+
+class BatchCursor {
+ public:
+  // Borrows an uncompressed batch's bytes, which were checked when it was produced; decompresses
+  // and checks others. At the first record. Errors: those of RecordReader::open().
+  static Result<BatchCursor> open(const RecordBatchView& batch);
+
+  // To the first record at or behind `offset`; not back.
+  void seek(Offset offset);
+  void next() { ++at_; }
+  // There is a record, and it is not behind `last`.
+  bool at_most(Offset last) const { return at_ != Records().end() && at_->offset <= last; }
+  const Records::Iterator& record() const { return at_; }
+  // The end was reached where the bytes lie.
+  bool broken() const { return at_.broken(); }
+
+ private:
+  BatchCursor(RecordReader reader, Records::Iterator at, bool dense)
+      : reader_(std::move(reader)), at_(at), dense_(dense) {}
+
+  RecordReader reader_;  // of a compressed batch
+  Records::Iterator at_;
+  bool dense_;  // every offset has a record
+};
+
+}  // namespace leat
