@@ -34,7 +34,7 @@ class ProducesTest : public BrokerFixture {
  protected:
   void send(Kind kind, int value, int partition = 0, std::uint64_t connection = 1) {
     broker.produces().produce(next(connection), topic, PartitionIndex(partition),
-                              make_batch(kind, value));
+                              make_batch(kind, value), at());
   }
   // What lies in the partition, by value; durable by now.
   std::vector<int> stored(std::size_t partition = 0) {
@@ -67,7 +67,7 @@ std::vector<std::byte> timed_batch(std::string_view deliver_at, std::size_t valu
 
 TEST_F(ProducesTest, TheFirstRecordWithATimeIsNotedWithItsTopic) {
   const auto send_timed = [&](const std::vector<std::byte>& batch) {
-    broker.produces().produce(next(), topic, PartitionIndex(0), batch);
+    broker.produces().produce(next(), topic, PartitionIndex(0), batch, at());
     storage.make_durable(broker);
   };
   send(Kind::kPlain, 1);
@@ -87,7 +87,7 @@ TEST_F(ProducesTest, TheFirstRecordWithATimeIsNotedWithItsTopic) {
 
 TEST_F(ProducesTest, ATimeIsNotedWhereTheBatchIsCheckedElsewhere) {
   broker.produces().produce(next(), topic, PartitionIndex(0),
-                            timed_batch("5", kCheckedInPlaceDecompressedBytes + 1));
+                            timed_batch("5", kCheckedInPlaceDecompressedBytes + 1), at());
   ASSERT_EQ(checker.waiting(), 1u);
   checker.tell_all(broker);
   EXPECT_TRUE(storage.find_topic(topic)->config.timed_records);
@@ -122,7 +122,8 @@ TEST_F(ProducesTest, LaterBatchesOfThePartitionWaitBehindOthersDoNot) {
 TEST_F(ProducesTest, RepliesToAConnectionsProducesKeepTheirOrder) {
   send(Kind::kLarge, 1, 0);
   send(Kind::kPlain, 2, 1);  // appended at once, answered later
-  broker.produces().produce(next(), TopicId{}, PartitionIndex(0), make_batch(Kind::kPlain, 3));
+  broker.produces().produce(next(), TopicId{}, PartitionIndex(0), make_batch(Kind::kPlain, 3),
+                            at());
   EXPECT_EQ(stored(1), std::vector{2});
   EXPECT_TRUE(sink.replies.empty());
   EXPECT_TRUE(broker.produces().waits(ConnectionId(1)));
@@ -144,8 +145,8 @@ TEST_F(ProducesTest, ABadBatchIsRefusedAndWhatWaitsBehindItGoesOn) {
 TEST_F(ProducesTest, ARetryWaitsForTheOriginalWhereverItComesFrom) {
   const auto producer = storage.init_producer(std::nullopt, 0).value();
   const auto batch = make_batch(Kind::kLarge, 1, {producer.id, producer.epoch}, 0);
-  broker.produces().produce(next(1), topic, PartitionIndex(0), batch);
-  broker.produces().produce(next(2), topic, PartitionIndex(0), batch);
+  broker.produces().produce(next(1), topic, PartitionIndex(0), batch, at());
+  broker.produces().produce(next(2), topic, PartitionIndex(0), batch, at());
   checker.tell(broker, 1);
   checker.tell(broker);
   EXPECT_EQ(stored(), std::vector{1});
@@ -231,8 +232,8 @@ TEST_F(ProducesTest, WhereATopicCompactsEveryRecordNeedsAKey) {
   for (const auto compression : {Compression::kNone, Compression::kZstd})
     for (const std::size_t bytes : {std::size_t{10}, kTooMuchHere}) {
       const auto send_keys = [&](std::initializer_list<bool> keys) {
-        broker.produces().produce(next(), topic, PartitionIndex(0),
-                                  keyed(keys, compression, bytes));
+        broker.produces().produce(next(), topic, PartitionIndex(0), keyed(keys, compression, bytes),
+                                  at());
         checker.tell_all(broker);
         storage.make_durable(broker);
       };
@@ -248,7 +249,8 @@ TEST_F(ProducesTest, WhereATopicCompactsEveryRecordNeedsAKey) {
 TEST_F(ProducesTest, ATopicMayBeginToCompactWhileABatchIsChecked) {
   for (const bool key : {false, true})
     broker.produces().produce(next(), topic, PartitionIndex(0),
-                              keyed({key}, Compression::kZstd, kCheckedInPlaceDecompressedBytes));
+                              keyed({key}, Compression::kZstd, kCheckedInPlaceDecompressedBytes),
+                              at());
   broker.configure_topic(next(2), "orders", {.cleanup = Cleanup::kCompact}, now);
   storage.make_durable(broker);
   sink.replies.clear();
@@ -297,7 +299,8 @@ class ProducesProperty : public ProducesTest {
       }
       const RequestId id = next(connection);
       connection_of[id.correlation.value] = connection;
-      broker.produces().produce(id, topic, PartitionIndex(static_cast<int>(partition)), batch);
+      broker.produces().produce(id, topic, PartitionIndex(static_cast<int>(partition)), batch,
+                                at());
       if (at_once) checker.tell_all(broker);
       for (std::uint64_t n = at_once ? 0 : order.below(3); n > 0 && checker.waiting() > 0; --n)
         checker.tell(broker, order.below(checker.waiting()));

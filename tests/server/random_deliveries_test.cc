@@ -151,7 +151,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
           builder.append({as_bytes(key), as_bytes("v"), {}}, 1);
           model.records.push_back({.key = key});
         }
-        broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish());
+        broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(), at());
         storage.make_durable(broker);
         return broker.deliveries().dispatch(when());
       }
