@@ -30,6 +30,9 @@ bool may_have_ids(Bytes bytes) {
 std::size_t charge_of(Bytes bytes, std::size_t ids) {
   return bytes.size() + kWaitingBytes + ids * kIdBytes;
 }
+std::size_t charge_of(Bytes bytes, const Result<BatchContents>& checked) {
+  return charge_of(bytes, checked ? checked->ids.size() + checked->repeated.size() : 0);
+}
 // What a batch that is not checked may cost: it has no more records than its header says.
 std::size_t most_charge_of(Bytes bytes, const BatchRules& rules) {
   const auto batch = RecordBatchView::parse(bytes);
@@ -115,7 +118,7 @@ void Produces::wait(const RequestId& id, PartitionId partition, Batch batch, Byt
     waiting->asked = Asked::kCheck;
     waiting->elsewhere = true;
   }
-  charge(*waiting, waiting->checked ? charge_of(bytes, (*waiting->checked)->ids.size())
+  charge(*waiting, waiting->checked ? charge_of(bytes, *waiting->checked)
                                     : most_charge_of(bytes, waiting->rules));
   ask(waiting);
 }
@@ -317,8 +320,7 @@ Produces::SharedWaiting Produces::told(std::unordered_map<Key, SharedWaiting>& a
 
 void Produces::on_checked(CheckTicket ticket, Result<BatchContents> result) {
   const SharedWaiting waiting = told(checking_, ticket);
-  if (!waiting->dropped)
-    charge(*waiting, charge_of(*waiting->bytes, result ? result->ids.size() : 0));
+  if (!waiting->dropped) charge(*waiting, charge_of(*waiting->bytes, result));
   waiting->checked = std::move(result);
   advance(waiting->partition);
   tell_room();

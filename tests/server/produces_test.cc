@@ -13,12 +13,14 @@ enum class Kind : std::uint8_t { kPlain, kSmall, kLarge, kBad };
 
 // A batch of one record; a large one is more than is checked in place.
 std::vector<std::byte> make_batch(Kind kind, int value, ProducerIdentity producer = {},
-                                  std::int32_t sequence = -1) {
+                                  std::int32_t sequence = -1, const std::string& id = {}) {
   const bool large = kind == Kind::kLarge || kind == Kind::kBad;
   std::string text = std::to_string(value);
   text.resize(large ? kCheckedInPlaceDecompressedBytes + 1 : 100, '.');
   RecordBatchBuilder builder;
-  builder.append({.value = as_bytes(text)}, 1);
+  std::vector<RecordHeader> headers;
+  if (!id.empty()) headers.push_back({"leat-id", as_bytes(id)});
+  builder.append({.value = as_bytes(text), .headers = headers}, 1);
   builder.set_producer(producer, sequence);
   auto batch = builder.take(kind == Kind::kPlain ? Compression::kNone : Compression::kZstd);
   // Found only by whoever decompresses it: the header says two records, and its checksum agrees.
@@ -272,7 +274,10 @@ struct Seen {
 std::string text_of(const Reply& reply) {
   if (const auto* error = std::get_if<Error>(&reply)) return error->message();
   const auto& produced = std::get<Produced>(reply);
-  return std::to_string(produced.base.value) + (produced.duplicate ? " again" : "");
+  std::string text = std::to_string(produced.base.value) + (produced.duplicate ? " again" : "");
+  for (const KnownRecords& range : produced.known)
+    text += " @" + std::to_string(range.offset.value);
+  return text;
 }
 
 class ProducesProperty : public ProducesTest {
@@ -285,16 +290,18 @@ class ProducesProperty : public ProducesTest {
     const auto issued = storage.init_producer(std::nullopt, 0).value();
     std::array<std::int32_t, kPartitions> sequences{};
     std::map<std::uint64_t, std::uint64_t> connection_of;
+    storage.ids_later = !at_once;
     for (int i = 0; i < 60; ++i) {
       const std::uint64_t connection = 1 + script.below(3);
       const std::size_t partition = script.below(kPartitions);
       const auto kind = static_cast<Kind>(script.below(4));
       const bool idempotent = script.below(2) == 0, repeated = script.below(8) == 0;
-      std::vector<std::byte> batch = make_batch(kind, i);
+      const std::string message = script.below(2) == 0 ? "" : std::to_string(script.below(8));
+      std::vector<std::byte> batch = make_batch(kind, i, {}, -1, message);
       if (idempotent) {
         std::int32_t& sequence = sequences.at(partition);
         batch = make_batch(kind, i, {issued.id, issued.epoch},
-                           repeated ? std::max(0, sequence - 1) : sequence);
+                           repeated ? std::max(0, sequence - 1) : sequence, message);
         if (kind != Kind::kBad && !repeated) ++sequence;
       }
       const RequestId id = next(connection);
@@ -304,17 +311,25 @@ class ProducesProperty : public ProducesTest {
       if (at_once) checker.tell_all(broker);
       for (std::uint64_t n = at_once ? 0 : order.below(3); n > 0 && checker.waiting() > 0; --n)
         checker.tell(broker, order.below(checker.waiting()));
+      if (order.below(2) == 0) answer_ids();
       if (!at_once && order.below(10) == 0) toggle_room();
       if (order.below(4) == 0) storage.make_durable(broker);
     }
     if (!storage.room) toggle_room();
-    while (checker.waiting() > 0) checker.tell(broker, order.below(checker.waiting()));
+    while (checker.waiting() > 0 || !storage.waiting_ids.empty()) {
+      if (checker.waiting() > 0) checker.tell(broker, order.below(checker.waiting()));
+      answer_ids();
+    }
     return seen(connection_of);
   }
 
  private:
   static constexpr std::size_t kPartitions = 2;
 
+  void answer_ids() {
+    if (!storage.waiting_ids.empty())
+      storage.answer_ids(storage.waiting_ids.begin()->first, broker);
+  }
   void toggle_room() {
     storage.room = !storage.room;
     if (storage.room) broker.on_room();
