@@ -115,7 +115,8 @@ class Producer {
   // Copies the record; returns when it is buffered, which waits while the buffer is full (at most
   // the delivery timeout; not in a handler). `handler` is called exactly once iff send() succeeds;
   // it may be empty.
-  // Errors: kUnknownPartition, kBatchTooLarge, kQueueFull, kProducerFenced, kClosed.
+  // Errors: kUnknownPartition, kInvalidRequest (an id, a delay or a time that makes no sense),
+  // kBatchTooLarge, kQueueFull, kProducerFenced, kClosed.
   Result<> send(const OutgoingRecord& record, Completion<Ack> handler = {});
   Result<> send(const Record& record, Completion<Ack> handler = {});
   // Sends and waits for the acknowledgement: the record is as durable as its topic promises.

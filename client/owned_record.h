@@ -14,6 +14,7 @@ class OwnedRecord {
     bytes_.reserve(bytes_of(record_));  // so that nothing moves
     if (record_.key) record_.key = keep(*record_.key);
     if (record_.value) record_.value = keep(*record_.value);
+    if (record_.id) record_.id = keep(*record_.id);
     for (RecordHeader& header : record_.headers) {
       header.key = as_text(keep(as_bytes(header.key)));
       if (header.value) header.value = keep(*header.value);
@@ -28,7 +29,8 @@ class OwnedRecord {
 
  private:
   static std::size_t bytes_of(const OutgoingRecord& record) {
-    std::size_t all = record.key.value_or(Bytes()).size() + record.value.value_or(Bytes()).size();
+    std::size_t all = record.key.value_or(Bytes()).size() + record.value.value_or(Bytes()).size() +
+                      record.id.value_or(Bytes()).size();
     for (const RecordHeader& header : record.headers)
       all += header.key.size() + header.value.value_or(Bytes()).size();
     return all;

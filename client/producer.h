@@ -7,8 +7,9 @@
 //
 // Records of one partition are stored in the order they were sent. After a lost connection
 // everything unacknowledged is sent again, in order, before anything newer; unless
-// `.idempotent = false` the broker stores it once. What fails for good, or is not acknowledged
-// within the delivery timeout, fails alone: what follows it is sent.
+// `.idempotent = false` the broker stores it once. What the application sends again it knows by
+// OutgoingRecord::id. What fails for good, or is not acknowledged within the delivery timeout,
+// fails alone: what follows it is sent.
 #pragma once
 
 #include <memory>
@@ -31,9 +32,9 @@ class Producer {
 
   // Completes with where the record is stored, and how durably. Copies the record's bytes when the
   // operation starts: in this call for callbacks and futures, at the co_await for awaitables.
-  // Errors: kUnknownTopic, kUnknownPartition, kBatchTooLarge, kTimedOut (the delivery timeout:
-  // whether it was stored is unknown), kProducerFenced, kClosed; kQueueFull, when too much is
-  // unacknowledged: wait for some of it.
+  // Errors: kUnknownTopic, kUnknownPartition, kInvalidRequest (an id, a delay or a time that makes
+  // no sense), kBatchTooLarge, kTimedOut (the delivery timeout: whether it was stored is unknown),
+  // kProducerFenced, kClosed; kQueueFull, when too much is unacknowledged: wait for some of it.
   template <class Token = asio::use_awaitable_t<>>
   auto send(Record record, Token&& token = Token()) {
     return async::initiate<Ack>(

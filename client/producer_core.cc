@@ -5,6 +5,7 @@
 #include "client/call.h"
 #include "client/requests.h"
 #include "protocol/partitioner.h"
+#include "protocol/record_extras.h"
 
 namespace leat {
 namespace {
@@ -13,6 +14,35 @@ namespace {
 ProducerOptions within(ProducerOptions options, std::size_t max_batch_bytes) {
   options.batch_bytes = std::min(options.batch_bytes, max_batch_bytes);
   return options;
+}
+
+bool has_extras(const OutgoingRecord& record) {
+  return record.id || record.deliver_at || record.expires_at || record.delay || record.ttl;
+}
+
+// A time that is given as such or from `now` on; `names` are what the two are called.
+Result<std::optional<std::int64_t>> time_of(const std::optional<Timestamp>& at,
+                                            const std::optional<std::chrono::milliseconds>& after,
+                                            WallTime now, const std::string& names) {
+  if (!at && !after) return std::nullopt;
+  if (at && after) return fail(ErrorCode::kInvalidRequest, "give one of " + names + ", not both");
+  const std::int64_t given = at ? at->time_since_epoch().count() : after->count();
+  const std::int64_t from = at ? 0 : now.time_since_epoch().count();
+  if (given < 0 || given > kMaxHeaderTimeMs - from)
+    return fail(ErrorCode::kInvalidRequest, std::to_string(given) + " ms for one of " + names +
+                                                "; use 0 or more, up to the year 6000");
+  return from + given;
+}
+
+Result<RecordExtras> extras_of(const OutgoingRecord& record, WallTime now) {
+  if (record.id && (record.id->empty() || record.id->size() > kMaxIdBytes))
+    return fail(ErrorCode::kInvalidRequest, "an id of " + std::to_string(record.id->size()) +
+                                                " bytes; use 1 to " + std::to_string(kMaxIdBytes));
+  const auto deliver_at = time_of(record.deliver_at, record.delay, now, "deliver_at and delay");
+  if (!deliver_at) return fail(deliver_at.error());
+  const auto expires_at = time_of(record.expires_at, record.ttl, now, "expires_at and ttl");
+  if (!expires_at) return fail(expires_at.error());
+  return RecordExtras{.id = record.id, .deliver_at_ms = *deliver_at, .expires_at_ms = *expires_at};
 }
 
 }  // namespace
@@ -87,11 +117,24 @@ Result<PartitionIndex> ProducerCore::partition_of(std::uint32_t topic,
                     "' has partitions 0 to " + std::to_string(slot.partitions - 1));
   }
   if (record.key) return partition_for_key(*record.key, slot.partitions);
+  if (record.id) return partition_for_key(*record.id, slot.partitions);
   return logic_.sticky_partition(topic, slot.partitions);
 }
 
 Result<> ProducerCore::send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
                             std::chrono::milliseconds patience) {
+  if (!has_extras(record)) return put(topic, record, handler, patience);
+  const auto extras = extras_of(record, clock_.wall_now());
+  if (!extras) return fail(extras.error());
+  const ExtraHeaders own(*extras);
+  OutgoingRecord complete = record;
+  // In front of others of the same name: the first counts.
+  complete.headers.insert(complete.headers.begin(), own.headers().begin(), own.headers().end());
+  return put(topic, complete, handler, patience);
+}
+
+Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
+                           std::chrono::milliseconds patience) {
   if (auto ok = link_.check_process(); !ok) return ok;
   const RecordData data{record.key, record.value, record.headers};
   const std::size_t max_batch = link_.max_batch_bytes();
@@ -273,7 +316,7 @@ void ProducerCore::on_reply(const ProducerLogic::BatchName& name,
       logic_.acknowledged(
           name,
           {name.target.partition, produced->base_offset, produced->durability, produced->duplicate},
-          outcomes);
+          outcomes, produced->known);
     } else if (!reply && reply.error() == ErrorCode::kUnknownTopic) {
       // Deleted; perhaps created again under its name, which makes it another topic (rule 7).
       logic_.topic_gone(name);

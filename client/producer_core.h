@@ -32,7 +32,8 @@ class ProducerCore final : public Link::Listener,
 
   // Copies the record; waits for room, unless on the link's thread, at most `patience`. Takes, and
   // calls once, `handler`, unless an error is returned.
-  // Errors: kUnknownPartition, kBatchTooLarge, kQueueFull, kProducerFenced, kClosed.
+  // Errors: kInvalidRequest, kUnknownPartition, kBatchTooLarge, kQueueFull, kProducerFenced,
+  // kClosed.
   Result<> send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
                 std::chrono::milliseconds patience);
   // Completes when every record sent so far is acknowledged or has failed, behind its handler.
@@ -69,6 +70,9 @@ class ProducerCore final : public Link::Listener,
   void on_ended(const Error& why) override;
 
   std::size_t buffered() const { return logic_.buffered_bytes() + parked_bytes_; }
+  // What send() does, but for `id`, `delay` and their like, which are headers by now.
+  Result<> put(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
+               std::chrono::milliseconds patience);
   Result<PartitionIndex> partition_of(std::uint32_t topic, const OutgoingRecord& record);
   void park(TopicSlot& slot, const OutgoingRecord& record, std::int64_t timestamp_ms,
             AckHandler handler);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/record_extras.h"
+
 namespace leat {
 namespace {
 
@@ -28,7 +30,8 @@ bool ProducerLogic::append(Target target, const RecordData& record, std::int64_t
   const std::size_t size = RecordBatchBuilder::max_record_size(record);
   bool changed = false;
   if (!partition.batches.empty() && !partition.batches.back().closed &&
-      partition.batches.back().builder.size() + size > options_.batch_bytes)
+      (partition.batches.back().builder.size() + size > options_.batch_bytes ||
+       partition.batches.back().handlers.size() >= kMaxIdsInBatch))
     close(partition.batches.back());
   if (partition.batches.empty() || partition.batches.back().closed) {
     Batch& fresh = partition.batches.emplace_back();
@@ -129,15 +132,22 @@ std::optional<std::pair<ProducerLogic::Partitions::iterator, std::size_t>> Produ
 }
 
 void ProducerLogic::settle(Partitions::iterator at, std::size_t index, const Result<Ack>& first,
-                           std::vector<Outcome>& outcomes) {
+                           std::vector<Outcome>& outcomes, KnownRecords known) {
   auto& batches = at->second.batches;
   Batch& batch = batches[index];
   for (std::size_t i = 0; i < batch.handlers.size(); ++i) {
+    while (!known.empty() && i >= std::uint64_t{known.front().index} + known.front().records)
+      known = known.subspan(1);
     if (!batch.handlers[i]) continue;
     Result<Ack> result = first;
     if (result) {
       result->partition = at->first.partition;
-      if (first->offset.value >= 0) result->offset = first->offset + static_cast<std::int64_t>(i);
+      if (!known.empty() && i >= known.front().index) {
+        result->offset = known.front().offset + static_cast<std::int64_t>(i - known.front().index);
+        result->duplicate = true;
+      } else if (first->offset.value >= 0) {
+        result->offset = first->offset + static_cast<std::int64_t>(i);
+      }
     }
     outcomes.push_back({std::move(batch.handlers[i]), std::move(result)});
   }
@@ -166,8 +176,8 @@ void ProducerLogic::close_gap(Partition& partition) {
 }
 
 void ProducerLogic::acknowledged(const BatchName& name, const Ack& first,
-                                 std::vector<Outcome>& outcomes) {
-  if (const auto at = find(name)) settle(at->first, at->second, first, outcomes);
+                                 std::vector<Outcome>& outcomes, KnownRecords known) {
+  if (const auto at = find(name)) settle(at->first, at->second, first, outcomes, known);
 }
 
 void ProducerLogic::refused(const BatchName& name, const Error& error,

@@ -13,12 +13,14 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "client/completion.h"
 #include "client/config.h"
 #include "protocol/base/clock.h"
 #include "protocol/base/result.h"
+#include "protocol/native/messages.h"
 #include "protocol/record_batch.h"
 
 namespace leat {
@@ -75,8 +77,11 @@ class ProducerLogic {
   bool wants_identity();
   void identified(Identity identity) { identity_ = identity; }
 
-  // What became of a batch; one that was given up meanwhile is ignored.
-  void acknowledged(const BatchName& name, const Ack& first, std::vector<Outcome>& outcomes);
+  // What became of a batch, whose records in `known` were there already; one that was given up
+  // meanwhile is ignored.
+  using KnownRecords = std::span<const native::KnownRecords>;
+  void acknowledged(const BatchName& name, const Ack& first, std::vector<Outcome>& outcomes,
+                    KnownRecords known = {});
   void refused(const BatchName& name, const Error& error, std::vector<Outcome>& outcomes);
   // The topic is gone: what was refused so, and all else of the topic, waits for release() (it has
   // a successor of the same name) or fail_topic().
@@ -131,7 +136,7 @@ class ProducerLogic {
   void not_stored(Partition& partition, Batch& batch);
   void close_gap(Partition& partition);
   void settle(Partitions::iterator at, std::size_t index, const Result<Ack>& first,
-              std::vector<Outcome>& outcomes);
+              std::vector<Outcome>& outcomes, KnownRecords known = {});
   void settle_all(Partitions::iterator at, const Error& error, std::vector<Outcome>& outcomes);
   std::optional<std::pair<Partitions::iterator, std::size_t>> find(const BatchName& name);
 

@@ -59,6 +59,16 @@ struct OutgoingRecord {
   std::vector<RecordHeader> headers;
   std::optional<PartitionIndex> partition;   // instead of the key's
   std::optional<std::int64_t> timestamp_ms;  // default: now
+  // 1 to 255 bytes by which the broker knows the message when it comes again: in its partition, as
+  // long as the topic's settings say (TopicConfig::dedup). Then it is not stored; the ack says
+  // `duplicate`, and where the first one is. For messages that the application sends again, or
+  // several do; the library's own retries are stored once in any case. Decides the partition where
+  // there is neither key nor `partition`, so that it finds the first one.
+  std::optional<Bytes> id;
+  // When shared and key_shared groups are given it, and until when; at most one of each pair. The
+  // durations count from send().
+  std::optional<Timestamp> deliver_at, expires_at;
+  std::optional<std::chrono::milliseconds> delay, ttl;
 };
 
 // The same, and where it goes.
@@ -75,7 +85,7 @@ struct Ack {
   PartitionIndex partition;
   Offset offset;                              // -1: stored before, too long ago to say where
   Durability durability = Durability::kSync;  // reached by now
-  bool duplicate = false;                     // an earlier attempt had stored it
+  bool duplicate = false;                     // it was there: an earlier attempt, or by its id
 };
 
 // One record, borrowing its bytes from whoever gave it.

@@ -199,8 +199,9 @@ Result<RecordReader> RecordReader::open(const RecordBatchView& batch,
 }
 
 Result<FilteredBatch> filter_records(const RecordBatchView& batch,
-                                     const std::function<bool(const RecordView&)>& keep) {
-  auto reader = RecordReader::open(batch);
+                                     const std::function<bool(const RecordView&)>& keep,
+                                     std::size_t max_decompressed_bytes) {
+  auto reader = RecordReader::open(batch, max_decompressed_bytes);
   if (!reader) return fail(reader.error());
   FilteredBatch filtered;
   std::vector<std::byte> records;

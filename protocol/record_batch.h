@@ -148,7 +148,8 @@ struct FilteredBatch {
   std::vector<std::byte> bytes;
 };
 Result<FilteredBatch> filter_records(const RecordBatchView& batch,
-                                     const std::function<bool(const RecordView&)>& keep);
+                                     const std::function<bool(const RecordView&)>& keep,
+                                     std::size_t max_decompressed_bytes = kMaxDecompressedBytes);
 
 // Builds one batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {

@@ -30,10 +30,10 @@ Result<> read_time(const RecordHeader& header, std::optional<std::int64_t>& time
   return {};
 }
 
-Result<> read_id(const RecordHeader& header, std::optional<Bytes>& id) {
+Result<> read_id(const RecordHeader& header, std::size_t most, std::optional<Bytes>& id) {
   if (id) return {};
-  if (!header.value || header.value->empty() || header.value->size() > kMaxIdBytes)
-    return invalid(header, "use 1 to " + std::to_string(kMaxIdBytes) + " bytes");
+  if (!header.value || header.value->empty() || header.value->size() > most)
+    return invalid(header, "use 1 to " + std::to_string(most) + " bytes");
   id = header.value;
   return {};
 }
@@ -46,8 +46,9 @@ Result<RecordExtras> read_extras(const RecordHeaders& headers) {
   for (const RecordHeader& header : headers) {
     if (!header.key.starts_with(kPrefix)) continue;
     Result<> ok;
-    if (header.key == reserved_headers::kId) ok = read_id(header, extras.id);
-    if (header.key == reserved_headers::kRedriven) ok = read_id(header, extras.redriven);
+    if (header.key == reserved_headers::kId) ok = read_id(header, kMaxIdBytes, extras.id);
+    if (header.key == reserved_headers::kRedriven)
+      ok = read_id(header, kMaxRedrivenBytes, extras.redriven);
     if (header.key == reserved_headers::kDeliverAt) ok = read_time(header, extras.deliver_at_ms);
     if (header.key == reserved_headers::kExpiresAt) ok = read_time(header, extras.expires_at_ms);
     if (header.key == reserved_headers::kDeadReason) dead = true;
@@ -59,6 +60,23 @@ Result<RecordExtras> read_extras(const RecordHeaders& headers) {
 
 std::string header_time(std::int64_t ms) {
   return std::to_string(ms);
+}
+
+ExtraHeaders::ExtraHeaders(const RecordExtras& extras) {
+  add(reserved_headers::kId, extras.id);
+  add(reserved_headers::kRedriven, extras.redriven);
+  add(reserved_headers::kDeliverAt, keep(extras.deliver_at_ms, deliver_at_));
+  add(reserved_headers::kExpiresAt, keep(extras.expires_at_ms, expires_at_));
+}
+
+void ExtraHeaders::add(std::string_view key, const std::optional<Bytes>& value) {
+  if (value) headers_[count_++] = {key, value};
+}
+
+std::optional<Bytes> ExtraHeaders::keep(const std::optional<std::int64_t>& ms, std::string& text) {
+  if (!ms) return std::nullopt;
+  text = header_time(*ms);
+  return as_bytes(text);
 }
 
 }  // namespace leat

@@ -18,20 +18,43 @@ CheckThread::~CheckThread() {
 
 void CheckThread::check(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
                         broker::BatchRules rules) {
+  add({ticket, std::move(batch), rules});
+}
+
+void CheckThread::rewrite(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
+                          broker::Rewriting rewriting) {
+  add({ticket, std::move(batch), std::move(rewriting)});
+}
+
+void CheckThread::add(Job job) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back({ticket, std::move(batch), rules});
+    jobs_.push_back(std::move(job));
   }
   changed_.notify_one();
 }
 
 void CheckThread::poll(broker::Broker& broker) {
-  std::vector<std::pair<broker::CheckTicket, Result<broker::BatchContents>>> results;
+  std::vector<std::pair<broker::CheckTicket, Outcome>> results;
   {
     const std::lock_guard lock(mutex_);
     results.swap(results_);
   }
-  for (auto& [ticket, result] : results) broker.on_checked(ticket, std::move(result));
+  for (auto& [ticket, result] : results) {
+    if (auto* checked = std::get_if<Result<broker::BatchContents>>(&result))
+      broker.on_checked(ticket, std::move(*checked));
+    else
+      broker.on_rewritten(ticket, std::move(std::get<Result<broker::OwnedBatch>>(result)));
+  }
+}
+
+// The bytes are held no longer than they are looked at: once told, they are the broker's alone.
+CheckThread::Outcome CheckThread::done(const Job& job) {
+  const auto batch = job.batch.lock();
+  if (const auto* rules = std::get_if<broker::BatchRules>(&job.what))
+    return batch ? broker::check_records(*batch, *rules) : broker::BatchContents();
+  return batch ? broker::rewrite(*batch, std::get<broker::Rewriting>(job.what))
+               : broker::OwnedBatch();
 }
 
 void CheckThread::run() {
@@ -42,11 +65,9 @@ void CheckThread::run() {
     const Job job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    Result<broker::BatchContents> result;
-    // Held no longer than it is looked at: once told, the bytes are the broker's alone.
-    if (const auto batch = job.batch.lock()) result = broker::check_records(*batch, job.rules);
+    Outcome outcome = done(job);
     lock.lock();
-    results_.emplace_back(job.ticket, std::move(result));
+    results_.emplace_back(job.ticket, std::move(outcome));
     if (results_.size() == 1) wake_();
   }
 }

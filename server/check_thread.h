@@ -1,6 +1,6 @@
-// The thread that checks batches for the broker: one that decompresses to megabytes never holds the
-// shard up. Batches come in and results go out through a mailbox each, both bounded by what the
-// broker lets wait (BrokerOptions::checking_bytes).
+// The thread that checks batches for the broker, and rewrites them: one that decompresses to
+// megabytes never holds the shard up. Batches come in and results go out through a mailbox each,
+// both bounded by what the broker lets wait (BrokerOptions::checking_bytes).
 #pragma once
 
 #include <condition_variable>
@@ -8,6 +8,8 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "server/broker/broker.h"
@@ -26,6 +28,8 @@ class CheckThread final : public broker::BatchChecker {
   // ---- the shard's thread ----
   void check(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
              broker::BatchRules rules) override;
+  void rewrite(broker::CheckTicket ticket, std::weak_ptr<const broker::OwnedBatch> batch,
+               broker::Rewriting rewriting) override;
   // Tells what was found since the last call.
   void poll(broker::Broker& broker);
 
@@ -33,15 +37,18 @@ class CheckThread final : public broker::BatchChecker {
   struct Job {
     broker::CheckTicket ticket;
     std::weak_ptr<const broker::OwnedBatch> batch;
-    broker::BatchRules rules;
+    std::variant<broker::BatchRules, broker::Rewriting> what;
   };
+  using Outcome = std::variant<Result<broker::BatchContents>, Result<broker::OwnedBatch>>;
+  void add(Job job);
+  static Outcome done(const Job& job);
   void run();
 
   std::function<void()> wake_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;
-  std::vector<std::pair<broker::CheckTicket, Result<broker::BatchContents>>> results_;
+  std::vector<std::pair<broker::CheckTicket, Outcome>> results_;
   bool stopping_ = false;
 
   std::thread thread_;

@@ -200,7 +200,8 @@ constexpr Option kTable[] = {
      .edge = "4MiB"},
     {.key = "limits.checking_bytes",
      .type = OptionType::kSize,
-     .help = "batches that wait to be decompressed and checked; then their sockets are not read",
+     .help = "batches that wait to be checked, or for their message ids to be looked up; then "
+             "their sockets are not read",
      .field = LEAT_FIELD(server.limits.broker.checking_bytes),
      .least = kKiB,
      .most = kGiB,

@@ -147,7 +147,8 @@ class FakeStorage final : public storage::Storage {
     const bool sync = config.durability == Durability::kSync;
     if (sync) last_ = last_ + 1;
     if (!sync) partition.high_watermark = partition.next;
-    producers_.apply(id, view, JournalPosition(++positions_));
+    producers_.apply(id, *RecordBatchView::parse(with_whole_sequence(*batch)),
+                     JournalPosition(++positions_));
     epochs_.apply(id, epoch, base);
     stored_ += batch->size();
     partition.batches.push_back(std::move(batch));
@@ -275,6 +276,12 @@ class FakeStorage final : public storage::Storage {
     std::uint64_t next_number = 0;  // of an id
     std::vector<std::shared_ptr<std::vector<std::byte>>> batches;
   };
+  // Records that were taken out have used up their sequence numbers all the same.
+  static std::vector<std::byte> with_whole_sequence(std::vector<std::byte> batch) {
+    const std::int32_t last = RecordBatchView::parse(batch)->last_offset_delta();
+    store_be(batch.data() + batch_layout::kRecordCount, last + 1);
+    return batch;
+  }
   static bool within(const Partition& partition, const KnownId& id, const storage::IdWindow& window,
                      WallTime now) {
     return !window.off() && now - id.appended <= window.time &&

@@ -12,6 +12,8 @@ namespace {
 
 constexpr auto kFlushSlice = std::chrono::milliseconds(200);  // how soon a signal is seen
 constexpr int kSlicesAfterSignal = 5;
+constexpr std::string_view kNumber = "{n}";  // in an id: which record it is, from 1
+constexpr std::int64_t kMostMs = std::int64_t{3'650} * 86'400'000;
 
 struct Arguments {
   std::string topic;
@@ -20,6 +22,8 @@ struct Arguments {
   std::optional<std::string> key;
   std::vector<std::string> headers;
   std::optional<std::int32_t> partition;
+  std::optional<std::string> id;
+  std::optional<std::int64_t> delay_ms, ttl_ms;
   std::string compression = "none";
   std::int64_t linger_ms = 5;
   std::size_t batch_bytes = 256 << 10;
@@ -28,7 +32,7 @@ struct Arguments {
 // What became of the records, told by handlers on the client's thread.
 struct Outcome {
   std::mutex mutex;
-  std::uint64_t acknowledged = 0, failed = 0;
+  std::uint64_t acknowledged = 0, known = 0, failed = 0;
   std::uint64_t first_failed = 0;
   std::optional<Error> error;
 
@@ -36,12 +40,20 @@ struct Outcome {
     const std::lock_guard lock(mutex);
     if (ack) {
       ++acknowledged;
+      known += ack->duplicate;
     } else if (++failed == 1) {
       first_failed = number;
       error = ack.error();
     }
   }
 };
+
+std::string id_of(std::string text, std::uint64_t number) {
+  const std::string digits = std::to_string(number);
+  for (std::size_t at = 0; (at = text.find(kNumber, at)) != std::string::npos; at += digits.size())
+    text.replace(at, kNumber.size(), digits);
+  return text;
+}
 
 class Sender {
  public:
@@ -69,7 +81,14 @@ class Sender {
     record.value = as_bytes(value);
     record.headers = headers_;
     if (arguments_.partition) record.partition = PartitionIndex(*arguments_.partition);
+    if (arguments_.delay_ms) record.delay = std::chrono::milliseconds(*arguments_.delay_ms);
+    if (arguments_.ttl_ms) record.ttl = std::chrono::milliseconds(*arguments_.ttl_ms);
     const std::uint64_t number = ++sent_;
+    std::string id;
+    if (arguments_.id) {
+      id = id_of(*arguments_.id, number);
+      record.id = as_bytes(id);
+    }
     sent_bytes_ += line.size() + 1;
     progress_.records(sent_, sent_bytes_);
     return producer_.send(record,
@@ -81,6 +100,8 @@ class Sender {
     progress_.clear();
     const std::lock_guard lock(outcome_.mutex);
     std::cerr << "leat: " << outcome_.acknowledged << " acknowledged";
+    if (arguments_.id && outcome_.known > 0)
+      std::cerr << ", " << outcome_.known << " of them known already";
     if (outcome_.failed > 0) std::cerr << ", " << outcome_.failed << " failed";
     std::cerr << "\n";
     if (!sent) return failed("record " + std::to_string(sent_), sent.error());
@@ -127,6 +148,11 @@ Result<> send_lines(Sender& sender, std::istream& lines) {
 }
 
 int produce(const Context& context, const Arguments& arguments) {
+  if (arguments.id && arguments.values.size() != 1 &&
+      arguments.id->find(kNumber) == std::string::npos)
+    return usage_failed(
+        "--id of several records needs {n}, the record's number, as in 'order-{n}'; "
+        "one record is given as an argument");
   std::ifstream file;
   if (!arguments.file.empty()) {
     file.open(arguments.file);
@@ -170,6 +196,20 @@ void add_produce(CLI::App& app, Context& context, Run& run) {
       ->allow_extra_args(false)
       ->check(check_header);
   verb->add_option("--partition", arguments->partition, "instead of the key's");
+  verb->add_option(
+          "--id", arguments->id,
+          "by which the broker knows a record that comes again, and does not store it; {n} "
+          "in it is the record's number from 1")
+      ->type_name("TEXT");
+  constexpr const char* kTime = "a duration up to 3650d, such as 500ms, 10s or 7d";
+  verb->add_option("--delay", arguments->delay_ms,
+                   "how long shared and key_shared groups are not given the records, e.g. 10m")
+      ->transform(durations(kMostMs, kTime))
+      ->type_name("TIME");
+  verb->add_option("--ttl", arguments->ttl_ms,
+                   "how long they are given them, e.g. 1h; what expires counts as done")
+      ->transform(durations(kMostMs, kTime))
+      ->type_name("TIME");
   verb->add_option("--linger", arguments->linger_ms,
                    "how long a batch waits for company, e.g. 20ms (default: 5ms)")
       ->transform(durations())

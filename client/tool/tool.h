@@ -40,6 +40,7 @@ void add_completion(CLI::App& app, Run& run);
 
 // Transform what a flag is given: "500ms", "10s" to milliseconds, "64KiB" to bytes.
 CLI::Validator durations();
+CLI::Validator durations(std::int64_t most_ms, const char* expected);
 CLI::Validator sizes(std::int64_t most, const char* expected);
 // The same of a text, and back, in the largest unit that fits.
 std::optional<std::int64_t> parse_duration_ms(std::string_view text);

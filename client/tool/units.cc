@@ -51,7 +51,11 @@ constexpr Unit kSizes[] = {{"", 1},          {"B", 1},         {"KiB", 1 << 10},
 
 CLI::Validator durations() {
   constexpr std::int64_t kDay = 24 * 3'600'000;
-  return in_units(kDurations, kDay, "a duration up to 24h, such as 500ms or 10s");
+  return durations(kDay, "a duration up to 24h, such as 500ms or 10s");
+}
+
+CLI::Validator durations(std::int64_t most_ms, const char* expected) {
+  return in_units(kDurations, most_ms, expected);
 }
 
 CLI::Validator sizes(std::int64_t most, const char* expected) {

@@ -184,11 +184,6 @@ Result<Reply> read(const wire::TopicReply& in) {
 Result<Reply> read(const wire::DeleteTopicReply&) {
   return DeleteTopicReply{};
 }
-Result<Reply> read(const wire::ProduceReply& in) {
-  return ProduceReply{.base_offset = Offset(in.base_offset()),
-                      .durability = static_cast<Durability>(in.durability()),
-                      .duplicate = in.duplicate()};
-}
 Result<Reply> read(const wire::FetchReply& in) {
   return FetchReply{.log_start = Offset(in.log_start()),
                     .high_watermark = Offset(in.high_watermark()),

@@ -63,6 +63,9 @@ inline Result<std::vector<std::string_view>> strings(
   return out;
 }
 
+// What became of a batch: decode_produce.cc.
+Result<Reply> read(const wire::ProduceReply& in);
+
 // Groups and push: decode_groups.cc. `envelope_bytes` bounds what lists inside lists may add up to.
 Result<Request> read(const wire::JoinGroup& in);
 Result<Request> read(const wire::SyncGroup& in);

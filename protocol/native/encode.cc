@@ -173,8 +173,16 @@ Body write(FlatBufferBuilder& to, const TopicsReply& in) {
   return body(wire::CreateTopicsReply(to, to.CreateVector(topics)));
 }
 Body write(FlatBufferBuilder& to, const ProduceReply& in) {
-  return body(wire::CreateProduceReply(to, in.base_offset.value,
-                                       static_cast<std::uint8_t>(in.durability), in.duplicate));
+  flatbuffers::Offset<flatbuffers::Vector<const wire::KnownRecords*>> known;  // none: absent
+  if (!in.known.empty()) {
+    std::vector<wire::KnownRecords> ranges;
+    ranges.reserve(in.known.size());
+    for (const KnownRecords& range : in.known)
+      ranges.emplace_back(range.index, range.records, range.offset.value);
+    known = to.CreateVectorOfStructs(ranges);
+  }
+  return body(wire::CreateProduceReply(
+      to, in.base_offset.value, static_cast<std::uint8_t>(in.durability), in.duplicate, known));
 }
 Body write(FlatBufferBuilder& to, const FetchReply& in) {
   return body(wire::CreateFetchReply(to, in.log_start.value, in.high_watermark.value));

@@ -170,10 +170,19 @@ struct TopicsReply {
   std::vector<TopicState> topics;  // by name
 };
 
+// Records of the batch, `records` from `index` on, that were not stored because their message ids
+// are known: the originals adjoin from `offset` on.
+struct KnownRecords {
+  std::uint32_t index = 0, records = 0;
+  Offset offset;
+  friend bool operator==(const KnownRecords&, const KnownRecords&) = default;
+};
+
 struct ProduceReply {
   Offset base_offset;
   Durability durability = Durability::kSync;  // reached by the time of this reply
-  bool duplicate = false;                     // stored before, at base_offset
+  bool duplicate = false;                     // nothing of the batch is new
+  std::vector<KnownRecords> known;            // these lie there, the others behind base_offset
 };
 
 // Batches are the frame's payload. The first may begin before the offset asked for.

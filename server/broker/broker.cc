@@ -22,8 +22,9 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& c
       replies_(storage, sink),
       fetches_(options_, storage, replies_),
       subscriptions_(options_, storage, replies_, sink),
-      produces_(options_, storage, replies_, checker, sink,
-                [this](PartitionId partition) { on_high_watermark(partition); }),
+      produces_(
+          options_, storage, replies_, checker, sink,
+          [this](PartitionId partition) { on_high_watermark(partition); }, now),
       deliveries_(options_, storage, replies_, sink, Random(random_.next()),
                   [this](const std::string& name, Now when) {
                     return make_topic({.name = name, .if_not_exists = true}, when);

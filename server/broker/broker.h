@@ -86,11 +86,17 @@ class Broker final : public storage::StorageEvents {
   void on_checked(CheckTicket ticket, Result<BatchContents> result) {
     produces_.on_checked(ticket, std::move(result));
   }
+  void on_rewritten(CheckTicket ticket, Result<OwnedBatch> result) {
+    produces_.on_rewritten(ticket, std::move(result));
+  }
 
   // ---- storage ----
   void on_durable(JournalPosition position) override { replies_.on_durable(position); }
   void on_high_watermark(PartitionId partition) override;
   void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override;
+  void on_known_ids(storage::ReadToken token, Result<storage::KnownIds> known) override {
+    produces_.on_known_ids(token, std::move(known));
+  }
   void on_space(const Result<>& taken) override { sink_.on_storage_space(taken); }
   void on_snapshot(Result<std::string> path) override;
   void on_room() override;

@@ -17,7 +17,11 @@ class DurableReplies {
   // state it read.
   void reply(const RequestId& id, Reply reply) {
     const JournalPosition position = storage_.reply_position();
-    if (failed_ || position <= storage_.durable()) return sink_.on_reply(id, std::move(reply));
+    const bool durable = position <= storage_.durable();
+    // What a batch that comes again rests on may be lost, and never will be durable.
+    if (failed_ && !durable && std::holds_alternative<Produced>(reply))
+      reply = Error(ErrorCode::kOutcomeUnknown, "stored before writing failed, perhaps");
+    if (failed_ || durable) return sink_.on_reply(id, std::move(reply));
     pending_.push_back({position, id, std::move(reply)});
   }
   // For what rests on durable state alone.

@@ -1,7 +1,10 @@
 // Batches on their way into the log. A compressed one that is more than a little work is checked
-// elsewhere (batch_checker.h) and waits for that; what is produced to its partition later waits
-// behind it, and so do the replies to its connection's later produces. All else goes on. One
-// thread.
+// elsewhere (batch_checker.h) and waits for that; one with message ids waits where storage has to
+// look on the disk whether they are known. What is produced to its partition later waits behind it,
+// and so do the replies to its connection's later produces. All else goes on. One thread.
+//
+// Records whose ids are known are not stored again (rule 9): they are taken out of their batch, and
+// the reply says where their originals are.
 #pragma once
 
 #include <deque>
@@ -10,9 +13,12 @@
 #include <optional>
 #include <unordered_map>
 
+#include "protocol/base/random.h"
 #include "server/broker/batch_checker.h"
 #include "server/broker/broker_options.h"
 #include "server/broker/durable_replies.h"
+#include "server/broker/partitions.h"
+#include "server/broker/retention.h"
 
 namespace leat::broker {
 
@@ -24,24 +30,29 @@ class Produces {
  public:
   // `visible`: called for a partition whose records are readable as soon as they are appended.
   Produces(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies,
-           BatchChecker& checker, ReplySink& sink, std::function<void(PartitionId)> visible)
+           BatchChecker& checker, ReplySink& sink, std::function<void(PartitionId)> visible,
+           Now now)
       : options_(options),
         storage_(storage),
         replies_(replies),
         checker_(checker),
         sink_(sink),
-        visible_(std::move(visible)) {}
+        visible_(std::move(visible)),
+        clock_(now) {}
 
   // Whether there is room for a batch that would have to wait. False: hold it back, and what its
   // connection sent behind it, until ReplySink::on_room().
   bool takes(const TopicId& topic, PartitionIndex partition, Bytes batch);
-  void produce(const RequestId& id, const TopicId& topic, PartitionIndex partition, Bytes batch);
+  void produce(const RequestId& id, const TopicId& topic, PartitionIndex partition, Bytes batch,
+               Now now);
   // Whether something that the connection produced is not decided yet.
   bool waits(ConnectionId connection) const { return connections_.contains(connection); }
   bool idle() const { return connections_.empty(); }
   std::size_t waiting_bytes() const { return waiting_bytes_; }
 
   void on_checked(CheckTicket ticket, Result<BatchContents> result);
+  void on_rewritten(CheckTicket ticket, Result<OwnedBatch> result);
+  void on_known_ids(storage::ReadToken token, Result<storage::KnownIds> known);
   void on_room();
   // What waits is dropped, as if it had not arrived.
   void on_connection_closed(ConnectionId connection);
@@ -52,38 +63,60 @@ class Produces {
     Reply reply;
     bool visible = false;
   };
-  struct Slot;
-  struct Waiting {
+  // What a batch waits for, beside its turn.
+  enum class Asked : std::uint8_t { kNothing, kCheck, kIds, kRewriting };
+  // A batch, and what has been found out about it.
+  struct Batch {
     TopicId topic;
     PartitionIndex index;
-    std::shared_ptr<OwnedBatch> batch;
-    std::size_t bytes = 0;  // counted in waiting_bytes_
     BatchRules rules;
-    std::optional<Result<BatchContents>> checked;  // by the rules; none: with the checker
+    WallTime came{};
+    std::optional<Result<BatchContents>> checked{};    // by the rules
+    std::optional<Result<storage::KnownIds>> known{};  // of the ids in `checked`
+    std::optional<Result<OwnedBatch>> rewritten{};     // without the records that are known
+    bool elsewhere = false;                            // checked so, and to be rewritten so
+    Asked asked = Asked::kNothing;
+    storage::ReadToken token = 0;         // of kIds
+    std::vector<std::int32_t> without{};  // of kRewriting
+  };
+  struct Slot;
+  struct Waiting : Batch {
+    std::shared_ptr<OwnedBatch> bytes;
+    std::size_t charge = 0;  // counted in waiting_bytes_
     bool dropped = false;
+    PartitionId partition;
     ConnectionId connection;
     std::list<Slot>::iterator slot;  // unless dropped
   };
+  using SharedWaiting = std::shared_ptr<Waiting>;
   // A produce's place among its connection's replies.
   struct Slot {
     RequestId request;
     std::optional<Reply> reply;
-    std::shared_ptr<Waiting> waiting;  // until there is a reply
-    PartitionId partition;
+    SharedWaiting waiting;  // until there is a reply
   };
 
-  BatchRules rules_for(const TopicConfig& config) const;
-  std::optional<Result<BatchContents>> check_in_place(Bytes batch, BatchRules rules) const;
+  BatchRules rules_for(const storage::Topic& topic) const;
+  std::optional<Result<BatchContents>> check_in_place(Bytes batch, const BatchRules& rules) const;
+  // What becomes of a batch whose turn it is; none: something is asked for first.
+  std::optional<Outcome> append(Batch& batch, Bytes bytes);
+  std::optional<Outcome> append_known(const FoundPartition& found, Batch& batch, Bytes bytes);
+  bool find_ids(const FoundPartition& found, Batch& batch);
+  bool rewrite(Batch& batch, Bytes bytes, std::vector<std::int32_t> without);
+  std::optional<Reply> check_sequence(const FoundPartition& found, Bytes bytes) const;
+  Outcome store(const FoundPartition& found, const BatchContents& contents, Bytes bytes,
+                const storage::NewIds& ids);
   Result<> make_room(const TopicConfig& config, std::size_t bytes);
-  Outcome append_checked(const Waiting& waiting);
-  void wait(Slot slot, std::shared_ptr<Waiting> waiting);
-  Outcome append(const TopicId& topic, PartitionIndex partition, Bytes batch,
-                 const BatchContents& contents);
   Result<> note_timed(const storage::Topic& topic, const BatchContents& contents);
+
+  void wait(const RequestId& id, PartitionId partition, Batch batch, Bytes bytes);
+  void ask(const SharedWaiting& waiting);
+  template <class Key>
+  SharedWaiting told(std::unordered_map<Key, SharedWaiting>& asked, Key key);
   void answer(const RequestId& id, Reply reply);
   void advance(PartitionId partition);
-  void decide(const Waiting& waiting, Reply reply);
-  void release(const Waiting& waiting);
+  void decide(Waiting& waiting, Reply reply);
+  void charge(Waiting& waiting, std::size_t bytes);
   void tell_room();
 
   const BrokerOptions& options_;
@@ -93,14 +126,15 @@ class Produces {
   ReplySink& sink_;
   std::function<void(PartitionId)> visible_;
 
-  std::unordered_map<PartitionId, std::deque<std::shared_ptr<Waiting>>> partitions_;
+  RetentionClock clock_;  // steps of the wall clock make no id forgotten (rule 11)
+  const std::uint64_t salt_ = Random::from_system().next();  // changes nothing that is seen
+
+  std::unordered_map<PartitionId, std::deque<SharedWaiting>> partitions_;
   std::unordered_map<ConnectionId, std::list<Slot>> connections_;  // with one undecided, first
-  struct Checking {
-    PartitionId partition;
-    std::shared_ptr<Waiting> waiting;
-  };
-  std::unordered_map<CheckTicket, Checking> checking_;
-  CheckTicket next_ticket_ = 1;
+  std::unordered_map<CheckTicket, SharedWaiting> checking_;        // or rewriting
+  std::unordered_map<storage::ReadToken, SharedWaiting> looking_;
+  CheckTicket last_ticket_ = 0;
+  storage::ReadToken last_token_ = 0;
   std::size_t waiting_bytes_ = 0;
   bool refused_ = false;
 };

@@ -42,10 +42,17 @@ struct SnapshotMade {
   std::string path;
 };
 struct OffsetsCommitted {};
+// Records of a batch, `records` from `index` on, whose ids are known: their originals adjoin from
+// `offset` on.
+struct KnownRecords {
+  std::uint32_t index = 0, records = 0;
+  Offset offset;
+};
 struct Produced {
   Offset base;
   Durability durability = Durability::kSync;
-  bool duplicate = false;
+  bool duplicate = false;           // nothing of the batch is new
+  std::vector<KnownRecords> known;  // these lie elsewhere than behind `base`; rising
 };
 struct Fetched {
   storage::PartitionBounds bounds;

@@ -41,7 +41,11 @@ struct ToNative {
     return native::SnapshotReply{snapshot.path};
   }
   native::Reply operator()(const broker::Produced& produced) const {
-    return native::ProduceReply{produced.base, produced.durability, produced.duplicate};
+    native::ProduceReply reply{produced.base, produced.durability, produced.duplicate, {}};
+    reply.known.reserve(produced.known.size());
+    for (const broker::KnownRecords& range : produced.known)
+      reply.known.push_back({range.index, range.records, range.offset});
+    return reply;
   }
   native::Reply operator()(const broker::Fetched& fetched) const {
     return native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}};

@@ -29,7 +29,7 @@ class CarryOut {
     broker_.describe_topic(id_, r.name, r.auto_create, now());
   }
   void operator()(const native::Produce& r) {
-    broker_.produces().produce(id_, r.topic, r.partition, r.batch);
+    broker_.produces().produce(id_, r.topic, r.partition, r.batch, now());
   }
   void operator()(const native::InitProducer& r) {
     std::optional<std::int64_t> producer;

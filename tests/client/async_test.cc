@@ -79,6 +79,59 @@ TEST_F(AsyncTest, CallbacksFuturesAndCoroutinesWithTheSameCall) {
   }(consumer));
 }
 
+// Whether the topic is known (the first record waits for that), and by every way to send.
+TEST_F(AsyncTest, IdsAndTimesGoAlongAsHeaders) {
+  get(client.admin().create_topic(Topic{"named"}, 4, asio::use_future));
+  Producer producer = client.producer({.linger = 0ms});
+  const auto record = [](std::string_view id) {
+    OutgoingRecord named{.value = bytes(id), .headers = {{"leat-id", bytes("not this one")}}};
+    named.id = bytes(id);
+    named.deliver_at = Timestamp(5ms);
+    named.ttl = 1h;
+    return Record(Topic{"named"}, std::move(named));
+  };
+  const Ack first = get(producer.send(record("1"), asio::use_future));
+  run([&](Producer& sender) -> asio::awaitable<void> {
+    const Ack ack = co_await sender.send(record("1"));
+    EXPECT_EQ(ack.partition, first.partition);  // that of the id
+  }(producer));
+  blocking::Client threads = server->connect_local().value();
+  const auto sender = threads.producer(Topic{"named"}, {.linger = 0ms}).value();
+  EXPECT_EQ(sender->send_and_wait(record("1")).value().partition, first.partition);
+
+  Consumer consumer = client.consumer({.topics = {"named"}});
+  const SharedRecord read = get(consumer.next(asio::use_future));
+  EXPECT_EQ(as_text(*read.headers.find("leat-id")->value), "1");
+  EXPECT_EQ(as_text(*read.headers.find("leat-deliver-at")->value), "5");
+  const auto now = std::chrono::system_clock::now().time_since_epoch() / 1ms;
+  const auto expires =
+      std::stoll(std::string(as_text(*read.headers.find("leat-expires-at")->value)));
+  EXPECT_GT(expires, now);
+  EXPECT_LE(expires, now + 3'600'000);
+}
+
+TEST_F(AsyncTest, IdsAndTimesThatMakeNoSenseAreRefused) {
+  Producer producer = client.producer();
+  const auto refusal = [&](OutgoingRecord wrong) {
+    std::promise<std::error_code> told;
+    std::string detail;
+    producer.send({Topic{"orders"}, std::move(wrong)}, [&](std::error_code error, const Ack&) {
+      detail = error_detail();
+      told.set_value(error);
+    });
+    EXPECT_EQ(get(told.get_future()), ErrorCode::kInvalidRequest);
+    return detail;
+  };
+  const std::string long_id(256, 'x');
+  EXPECT_NE(refusal({.id = bytes("")}).find("use 1 to 255"), std::string::npos);
+  EXPECT_NE(refusal({.id = bytes(long_id)}).find("256 bytes"), std::string::npos);
+  EXPECT_NE(refusal({.deliver_at = Timestamp(5ms), .delay = 1s}).find("not both"),
+            std::string::npos);
+  EXPECT_NE(refusal({.expires_at = Timestamp(5ms), .ttl = 1s}).find("not both"), std::string::npos);
+  EXPECT_NE(refusal({.delay = -1ms}).find("0 or more"), std::string::npos);
+  EXPECT_NE(refusal({.ttl = std::chrono::milliseconds::max()}).find("6000"), std::string::npos);
+}
+
 TEST_F(AsyncTest, OneProducerSendsToManyTopicsInOrder) {
   constexpr int kTopics = 5, kEach = 200;
   for (int topic = 0; topic < kTopics; ++topic)

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "protocol/base/random.h"
+#include "protocol/record_extras.h"
 #include "storage/state/producer_store.h"
 
 namespace leat {
@@ -62,6 +63,42 @@ TEST(ProducerLogic, CountsExactlyWhatIsUnacknowledged) {
     for (const auto& batch : logic.ready(now)) logic.acknowledged(batch.name, ack(i), outcomes);
   }
   EXPECT_EQ(logic.buffered_bytes(), unacknowledged);
+}
+
+// What each of a batch's records is told when the broker says this.
+std::string told(const Ack& first, const std::vector<native::KnownRecords>& known) {
+  ProducerLogic logic({.linger = 0ms, .idempotent = false});
+  const MonotonicTime now{1h};
+  std::string told;
+  for (int i = 0; i < 5; ++i)
+    logic.append(
+        kFirst, {{}, as_bytes("x"), {}}, 1,
+        [&](const Result<Ack>& ack) {
+          told += std::to_string(ack->offset.value) + (ack->duplicate ? "= " : "+ ");
+        },
+        now);
+  std::vector<ProducerLogic::Outcome> outcomes;
+  for (const auto& batch : logic.ready(now)) logic.acknowledged(batch.name, first, outcomes, known);
+  for (auto& outcome : outcomes) outcome.handler(outcome.result);
+  return told;
+}
+
+TEST(ProducerLogic, ARecordThatWasThereIsAckedWithItsOriginal) {
+  EXPECT_EQ(told(ack(10), {}), "10+ 11+ 12+ 13+ 14+ ");
+  EXPECT_EQ(told(ack(10), {{1, 2, Offset(4)}, {4, 1, Offset(1)}}), "10+ 4= 5= 13+ 1= ");
+  Ack again = ack(7);
+  again.duplicate = true;
+  EXPECT_EQ(told(again, {{1, 1, Offset(2)}}), "7= 2= 9= 10= 11= ");
+  EXPECT_EQ(told(ack(10), {{3, 4'000'000'000, Offset(4)}}), "10+ 11+ 12+ 4= 5= ");
+}
+
+TEST(ProducerLogic, ABatchHasNoMoreRecordsThanMayHaveIds) {
+  ProducerLogic logic({.linger = 0ms, .batch_bytes = 64 << 20, .idempotent = false});
+  const MonotonicTime now{1h};
+  for (std::size_t i = 0; i <= kMaxIdsInBatch; ++i) logic.append(kFirst, {}, 1, {}, now);
+  const auto out = logic.ready(now);
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(RecordBatchView::parse(out[1].bytes)->record_count(), 1);
 }
 
 TEST(ProducerLogic, AFlushCoversWhatWasAppendedBeforeIt) {

@@ -192,7 +192,10 @@ TEST(TopicSettings, AreReadAsTheyAreWritten) {
       {"retention-bytes", {"unlimited", "0B", "1000B", "64MiB", "1GiB", "3TiB"}},
       {"retention-records", {"unlimited", "0", "1000000"}},
       {"cleanup", {"delete", "compact", "compact,delete"}},
-      {"on-full", {"reject", "drop-oldest"}}};
+      {"on-full", {"reject", "drop-oldest"}},
+      {"ttl", {"forever", "0ms", "90s", "7d"}},
+      {"dedup-window", {"off", "500ms", "10m", "7d"}},
+      {"dedup-ids", {"1", "1000000", "12000000"}}};
   ASSERT_EQ(std::size(known), tool::topic_settings().size());
   for (std::size_t i = 0; i < std::size(known); ++i) {
     const tool::TopicSetting& setting = tool::topic_settings()[i];
@@ -204,7 +207,7 @@ TEST(TopicSettings, AreReadAsTheyAreWritten) {
       EXPECT_TRUE(check_config(config)) << text;
     }
     for (const char* text : {"", "-1", "x", "7", "1.5h", "interval=0ms", "interval=2h", "-7d"}) {
-      if (std::string_view(text) == "7" && i >= 2 && i <= 3) continue;
+      if (std::string_view(text) == "7" && ((i >= 2 && i <= 3) || i == 8)) continue;
       TopicConfig config;
       EXPECT_FALSE(setting.set(text, config)) << setting.name << " " << text;
       EXPECT_EQ(config, TopicConfig()) << setting.name << " " << text;
@@ -256,13 +259,15 @@ TEST(DeadLetter, IsToldByTheLastHeadersAndWasWhatTheOthersSay) {
                          {"leat-dead-partition", bytes("3")},
                          {"leat-dead-offset", bytes("17")},
                          {"leat-dead-attempts", bytes("many")},
-                         {"leat-dead-at", bytes("0")}});
+                         {"leat-dead-at", bytes("0")},
+                         {"leat-deliver-at", bytes("1")},
+                         {"leat-expires-at", bytes("2")}});
   const tool::DeadLetter letter = tool::dead_letter(letters.record);
   EXPECT_EQ(letter.reason, "boom");
   EXPECT_EQ(letter.topic, "orders");
   EXPECT_EQ(letter.partition, 3);
   EXPECT_EQ(letter.attempts, std::nullopt);
-  const OutgoingRecord was = tool::as_it_was(letters.record, letter);
+  const OutgoingRecord was = tool::as_it_was(letters.record, letter, "orders.dlq/0/0");
   ASSERT_EQ(was.headers.size(), 2u);
   EXPECT_EQ(was.headers[0].key, "a");
   EXPECT_EQ(as_text(*was.headers[1].value), "first");
@@ -271,6 +276,18 @@ TEST(DeadLetter, IsToldByTheLastHeadersAndWasWhatTheOthersSay) {
   std::string front;
   tool::append_front(front, letters.record, letter);
   EXPECT_EQ(front, "0/0\t1970-01-01T00:00:00Z\torders 3/17\tg\t- attempts\tboom\t");
+}
+
+TEST(DeadLetter, OneWithAnIdSaysWhichLetterItIs) {
+  const Letters letters({{"leat-id", bytes("7")},
+                         {"leat-redriven", bytes("orders.dlq/0/3")},
+                         {"leat-dead-topic", bytes("orders")}});
+  const OutgoingRecord was =
+      tool::as_it_was(letters.record, tool::dead_letter(letters.record), "orders.dlq/0/9");
+  ASSERT_EQ(was.headers.size(), 2u);
+  EXPECT_EQ(was.headers[0].key, "leat-id");
+  EXPECT_EQ(was.headers[1].key, "leat-redriven");
+  EXPECT_EQ(as_text(*was.headers[1].value), "orders.dlq/0/9");
 }
 
 TEST(DeadLetter, IsChosenByAllThatIsGiven) {

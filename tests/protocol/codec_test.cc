@@ -418,6 +418,11 @@ TEST(Codec, TopicsComeThrough) {
 TEST(Codec, RecordRepliesComeThrough) {
   const auto produced = through(Reply(ProduceReply{Offset(1) + (std::int64_t{1} << 40)}));
   EXPECT_EQ(only<ProduceReply>(produced).base_offset.value, (std::int64_t{1} << 40) + 1);
+  EXPECT_TRUE(only<ProduceReply>(produced).known.empty());
+  const std::vector<KnownRecords> known{
+      {0, 3, Offset(7)}, {3, 1, Offset(2)}, {65'535, 1, Offset(0)}};
+  const auto sparse = through(Reply(ProduceReply{Offset(9), Durability::kSync, false, known}));
+  EXPECT_EQ(only<ProduceReply>(sparse).known, known);
   const std::string batches(3001, 'r');
   const auto fetched = through(Reply(FetchReply{Offset(1), Offset(2), as_bytes(batches)}));
   EXPECT_EQ(only<FetchReply>(fetched).log_start, Offset(1));

@@ -55,13 +55,14 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               CreateSnapshot{"one"},
                               attach,
                               Settle{1, {settled, settled}, "poison"}};
+  const std::vector<KnownRecords> known{{0, 2, Offset(5)}, {3, 1, Offset(4)}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},
                            Pong{},
                            TopicReply{topic},
                            DeleteTopicReply{},
                            TopicsReply{{topic, topic}},
-                           ProduceReply{Offset(8)},
+                           ProduceReply{Offset(8), Durability::kSync, false, known},
                            FetchReply{Offset(1), Offset(2), as_bytes(payload)},
                            CommitOffsetsReply{},
                            FetchOffsetsReply{offsets},

@@ -62,6 +62,21 @@ TEST(RecordExtras, ADeadLetterHasNoTimes) {
   EXPECT_TRUE(extras->id);
 }
 
+TEST(RecordExtras, AreWrittenAsTheyAreRead) {
+  const RecordExtras extras{.id = as_bytes("7"),
+                            .redriven = as_bytes(std::string_view("dlq/0/3")),
+                            .deliver_at_ms = 0,
+                            .expires_at_ms = kMaxHeaderTimeMs};
+  const ExtraHeaders written(extras);
+  const auto read = extras_of({written.headers().begin(), written.headers().end()});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(as_text(*read->id), "7");
+  EXPECT_EQ(as_text(*read->redriven), "dlq/0/3");
+  EXPECT_EQ(read->deliver_at_ms, 0);
+  EXPECT_EQ(read->expires_at_ms, kMaxHeaderTimeMs);
+  EXPECT_TRUE(ExtraHeaders({}).headers().empty());
+}
+
 TEST(RecordExtras, WhatIsWrongIsNamed) {
   EXPECT_EQ(refusal({header("leat-deliver-at", "tomorrow")}),
             "header leat-deliver-at is 'tomorrow'; use milliseconds since 1970, in decimal");
@@ -73,6 +88,9 @@ TEST(RecordExtras, WhatIsWrongIsNamed) {
   EXPECT_NE(refusal({header("leat-id", std::string(256, 'x'))}), "");
   EXPECT_EQ(refusal({header("leat-id", std::string(255, 'x'))}), "");
   EXPECT_NE(refusal({{"leat-id", std::nullopt}}), "");
+  // The longest name of a topic, with any partition and offset.
+  const std::string place = std::string(249, 't') + "/1023/9223372036854775807";
+  EXPECT_EQ(refusal({header("leat-redriven", place)}), "");
   EXPECT_EQ(refusal({header("leat-deliver-at", "\x01\xff")}),
             "header leat-deliver-at is '\?\?'; use milliseconds since 1970, in decimal");
 }

@@ -49,7 +49,7 @@ class BrokerFixture : public ::testing::Test {
     RecordBatchBuilder builder;
     for (int i = 0; i < records; ++i)
       builder.append({as_bytes("k"), as_bytes(value), {}}, timestamp_ms + i);
-    broker.produces().produce(next(), topic, PartitionIndex(0), builder.finish());
+    broker.produces().produce(next(), topic, PartitionIndex(0), builder.finish(), at());
   }
   template <class T>
   const T* last() const {

@@ -213,7 +213,7 @@ TEST_F(BrokerTest, ARetriedBatchIsStoredOnceAndWaitsForTheOriginal) {
     store_be(batch.data() + batch_layout::kBaseSequence, sequence);
     store_be(batch.data() + batch_layout::kCrc,
              crc32c(Bytes(batch).subspan(batch_layout::kAttributes)));
-    broker.produces().produce(next(), topic, PartitionIndex(0), batch);
+    broker.produces().produce(next(), topic, PartitionIndex(0), batch, at());
   };
   send(0, id);
   send(0, id);
@@ -259,8 +259,8 @@ TEST_F(BrokerTest, RefusesRecordsWhenItIsFull) {
   const TopicId topic = create();
   RecordBatchBuilder builder;
   builder.append({{}, as_bytes(std::string(200, 'x')), {}}, 1);
-  small.produces().produce(next(), topic, PartitionIndex(0), builder.finish());
-  small.produces().produce(next(), topic, PartitionIndex(0), builder.finish());
+  small.produces().produce(next(), topic, PartitionIndex(0), builder.finish(), at());
+  small.produces().produce(next(), topic, PartitionIndex(0), builder.finish(), at());
   storage.make_durable(small);
   EXPECT_EQ(last_error(), ErrorCode::kNoSpace);
 }

@@ -53,7 +53,7 @@ class DeliveriesFixture : public BrokerFixture {
   void write(std::initializer_list<std::string_view> keys) {
     RecordBatchBuilder builder;
     for (const std::string_view key : keys) builder.append({as_bytes(key), as_bytes("v"), {}}, 1);
-    broker.produces().produce(next(), orders, PartitionIndex(0), builder.finish());
+    broker.produces().produce(next(), orders, PartitionIndex(0), builder.finish(), at());
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
   }

@@ -181,7 +181,7 @@ class FullTest : public OldRecordsTest {
     return builder.take();
   }
   void send(const TopicId& topic, Bytes batch) {
-    small.produces().produce(next(), topic, PartitionIndex(0), batch);
+    small.produces().produce(next(), topic, PartitionIndex(0), batch, at());
     storage.make_durable(small);
   }
   void fill(const TopicId& topic) {

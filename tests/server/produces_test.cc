@@ -13,12 +13,14 @@ enum class Kind : std::uint8_t { kPlain, kSmall, kLarge, kBad };
 
 // A batch of one record; a large one is more than is checked in place.
 std::vector<std::byte> make_batch(Kind kind, int value, ProducerIdentity producer = {},
-                                  std::int32_t sequence = -1) {
+                                  std::int32_t sequence = -1, const std::string& id = {}) {
   const bool large = kind == Kind::kLarge || kind == Kind::kBad;
   std::string text = std::to_string(value);
   text.resize(large ? kCheckedInPlaceDecompressedBytes + 1 : 100, '.');
   RecordBatchBuilder builder;
-  builder.append({.value = as_bytes(text)}, 1);
+  std::vector<RecordHeader> headers;
+  if (!id.empty()) headers.push_back({"leat-id", as_bytes(id)});
+  builder.append({.value = as_bytes(text), .headers = headers}, 1);
   builder.set_producer(producer, sequence);
   auto batch = builder.take(kind == Kind::kPlain ? Compression::kNone : Compression::kZstd);
   // Found only by whoever decompresses it: the header says two records, and its checksum agrees.
@@ -34,7 +36,7 @@ class ProducesTest : public BrokerFixture {
  protected:
   void send(Kind kind, int value, int partition = 0, std::uint64_t connection = 1) {
     broker.produces().produce(next(connection), topic, PartitionIndex(partition),
-                              make_batch(kind, value));
+                              make_batch(kind, value), at());
   }
   // What lies in the partition, by value; durable by now.
   std::vector<int> stored(std::size_t partition = 0) {
@@ -67,7 +69,7 @@ std::vector<std::byte> timed_batch(std::string_view deliver_at, std::size_t valu
 
 TEST_F(ProducesTest, TheFirstRecordWithATimeIsNotedWithItsTopic) {
   const auto send_timed = [&](const std::vector<std::byte>& batch) {
-    broker.produces().produce(next(), topic, PartitionIndex(0), batch);
+    broker.produces().produce(next(), topic, PartitionIndex(0), batch, at());
     storage.make_durable(broker);
   };
   send(Kind::kPlain, 1);
@@ -87,7 +89,7 @@ TEST_F(ProducesTest, TheFirstRecordWithATimeIsNotedWithItsTopic) {
 
 TEST_F(ProducesTest, ATimeIsNotedWhereTheBatchIsCheckedElsewhere) {
   broker.produces().produce(next(), topic, PartitionIndex(0),
-                            timed_batch("5", kCheckedInPlaceDecompressedBytes + 1));
+                            timed_batch("5", kCheckedInPlaceDecompressedBytes + 1), at());
   ASSERT_EQ(checker.waiting(), 1u);
   checker.tell_all(broker);
   EXPECT_TRUE(storage.find_topic(topic)->config.timed_records);
@@ -122,7 +124,8 @@ TEST_F(ProducesTest, LaterBatchesOfThePartitionWaitBehindOthersDoNot) {
 TEST_F(ProducesTest, RepliesToAConnectionsProducesKeepTheirOrder) {
   send(Kind::kLarge, 1, 0);
   send(Kind::kPlain, 2, 1);  // appended at once, answered later
-  broker.produces().produce(next(), TopicId{}, PartitionIndex(0), make_batch(Kind::kPlain, 3));
+  broker.produces().produce(next(), TopicId{}, PartitionIndex(0), make_batch(Kind::kPlain, 3),
+                            at());
   EXPECT_EQ(stored(1), std::vector{2});
   EXPECT_TRUE(sink.replies.empty());
   EXPECT_TRUE(broker.produces().waits(ConnectionId(1)));
@@ -144,8 +147,8 @@ TEST_F(ProducesTest, ABadBatchIsRefusedAndWhatWaitsBehindItGoesOn) {
 TEST_F(ProducesTest, ARetryWaitsForTheOriginalWhereverItComesFrom) {
   const auto producer = storage.init_producer(std::nullopt, 0).value();
   const auto batch = make_batch(Kind::kLarge, 1, {producer.id, producer.epoch}, 0);
-  broker.produces().produce(next(1), topic, PartitionIndex(0), batch);
-  broker.produces().produce(next(2), topic, PartitionIndex(0), batch);
+  broker.produces().produce(next(1), topic, PartitionIndex(0), batch, at());
+  broker.produces().produce(next(2), topic, PartitionIndex(0), batch, at());
   checker.tell(broker, 1);
   checker.tell(broker);
   EXPECT_EQ(stored(), std::vector{1});
@@ -231,8 +234,8 @@ TEST_F(ProducesTest, WhereATopicCompactsEveryRecordNeedsAKey) {
   for (const auto compression : {Compression::kNone, Compression::kZstd})
     for (const std::size_t bytes : {std::size_t{10}, kTooMuchHere}) {
       const auto send_keys = [&](std::initializer_list<bool> keys) {
-        broker.produces().produce(next(), topic, PartitionIndex(0),
-                                  keyed(keys, compression, bytes));
+        broker.produces().produce(next(), topic, PartitionIndex(0), keyed(keys, compression, bytes),
+                                  at());
         checker.tell_all(broker);
         storage.make_durable(broker);
       };
@@ -248,7 +251,8 @@ TEST_F(ProducesTest, WhereATopicCompactsEveryRecordNeedsAKey) {
 TEST_F(ProducesTest, ATopicMayBeginToCompactWhileABatchIsChecked) {
   for (const bool key : {false, true})
     broker.produces().produce(next(), topic, PartitionIndex(0),
-                              keyed({key}, Compression::kZstd, kCheckedInPlaceDecompressedBytes));
+                              keyed({key}, Compression::kZstd, kCheckedInPlaceDecompressedBytes),
+                              at());
   broker.configure_topic(next(2), "orders", {.cleanup = Cleanup::kCompact}, now);
   storage.make_durable(broker);
   sink.replies.clear();
@@ -270,7 +274,10 @@ struct Seen {
 std::string text_of(const Reply& reply) {
   if (const auto* error = std::get_if<Error>(&reply)) return error->message();
   const auto& produced = std::get<Produced>(reply);
-  return std::to_string(produced.base.value) + (produced.duplicate ? " again" : "");
+  std::string text = std::to_string(produced.base.value) + (produced.duplicate ? " again" : "");
+  for (const KnownRecords& range : produced.known)
+    text += " @" + std::to_string(range.offset.value);
+  return text;
 }
 
 class ProducesProperty : public ProducesTest {
@@ -283,35 +290,46 @@ class ProducesProperty : public ProducesTest {
     const auto issued = storage.init_producer(std::nullopt, 0).value();
     std::array<std::int32_t, kPartitions> sequences{};
     std::map<std::uint64_t, std::uint64_t> connection_of;
+    storage.ids_later = !at_once;
     for (int i = 0; i < 60; ++i) {
       const std::uint64_t connection = 1 + script.below(3);
       const std::size_t partition = script.below(kPartitions);
       const auto kind = static_cast<Kind>(script.below(4));
       const bool idempotent = script.below(2) == 0, repeated = script.below(8) == 0;
-      std::vector<std::byte> batch = make_batch(kind, i);
+      const std::string message = script.below(2) == 0 ? "" : std::to_string(script.below(8));
+      std::vector<std::byte> batch = make_batch(kind, i, {}, -1, message);
       if (idempotent) {
         std::int32_t& sequence = sequences.at(partition);
         batch = make_batch(kind, i, {issued.id, issued.epoch},
-                           repeated ? std::max(0, sequence - 1) : sequence);
+                           repeated ? std::max(0, sequence - 1) : sequence, message);
         if (kind != Kind::kBad && !repeated) ++sequence;
       }
       const RequestId id = next(connection);
       connection_of[id.correlation.value] = connection;
-      broker.produces().produce(id, topic, PartitionIndex(static_cast<int>(partition)), batch);
+      broker.produces().produce(id, topic, PartitionIndex(static_cast<int>(partition)), batch,
+                                at());
       if (at_once) checker.tell_all(broker);
       for (std::uint64_t n = at_once ? 0 : order.below(3); n > 0 && checker.waiting() > 0; --n)
         checker.tell(broker, order.below(checker.waiting()));
+      if (order.below(2) == 0) answer_ids();
       if (!at_once && order.below(10) == 0) toggle_room();
       if (order.below(4) == 0) storage.make_durable(broker);
     }
     if (!storage.room) toggle_room();
-    while (checker.waiting() > 0) checker.tell(broker, order.below(checker.waiting()));
+    while (checker.waiting() > 0 || !storage.waiting_ids.empty()) {
+      if (checker.waiting() > 0) checker.tell(broker, order.below(checker.waiting()));
+      answer_ids();
+    }
     return seen(connection_of);
   }
 
  private:
   static constexpr std::size_t kPartitions = 2;
 
+  void answer_ids() {
+    if (!storage.waiting_ids.empty())
+      storage.answer_ids(storage.waiting_ids.begin()->first, broker);
+  }
   void toggle_room() {
     storage.room = !storage.room;
     if (storage.room) broker.on_room();

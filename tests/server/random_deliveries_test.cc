@@ -125,7 +125,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
       builder.append({as_bytes(record.key), as_bytes("v"), headers}, 1);
       model.records.push_back(std::move(record));
     }
-    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish());
+    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(), at());
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
   }

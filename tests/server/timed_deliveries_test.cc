@@ -32,7 +32,7 @@ class TimedDeliveries : public DeliveriesFixture, public ::testing::WithParamInt
       if (record.ttl) add(reserved_headers::kExpiresAt, *record.ttl);
       builder.append({as_bytes(record.key), as_bytes(value), headers}, now_ms);
     }
-    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(compression));
+    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(compression), when());
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
   }
@@ -259,7 +259,7 @@ TEST_F(DeliveriesFixture, ARetryOutOfALargeBatchGoesOutAlone) {
   RecordBatchBuilder builder;
   for (int i = 0; i < 40; ++i)
     builder.append({as_bytes("k"), as_bytes(std::string(1'000, 'v')), {}}, 1);
-  broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish());
+  broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(), when());
   storage.make_durable(broker);
   broker.deliveries().dispatch(when());
   EXPECT_EQ(take(1), firsts(0, 39));

@@ -69,7 +69,14 @@ DeadLetter dead_letter(const ConsumedRecord& record) {
   return letter;
 }
 
-OutgoingRecord as_it_was(const ConsumedRecord& record, DeadLetter letter) {
+OutgoingRecord as_it_was(const ConsumedRecord& record, DeadLetter letter, std::string_view place) {
+  namespace names = reserved_headers;
+  std::erase_if(letter.headers, [](const RecordHeader& header) {
+    return header.key == names::kDeliverAt || header.key == names::kExpiresAt ||
+           header.key == names::kRedriven;
+  });
+  if (record.headers.find(names::kId))
+    letter.headers.push_back({names::kRedriven, as_bytes(place)});
   return {.key = record.key,
           .value = record.value,
           .headers = std::move(letter.headers),

@@ -23,8 +23,11 @@ struct DeadLetter {
 // A record that died twice says so twice; the last is told, and the others are headers it had.
 DeadLetter dead_letter(const ConsumedRecord& record);
 
-// What it was, but for its partition.
-OutgoingRecord as_it_was(const ConsumedRecord& record, DeadLetter letter);
+// What it was, to be sent once more: without a partition, and at once and for good whenever it was
+// to be delivered or to expire. One with an id says that it is this letter, at `place`
+// ("TOPIC/PARTITION/OFFSET", borrowed), so that it is not taken for its original, and is stored
+// once however often it is sent.
+OutgoingRecord as_it_was(const ConsumedRecord& record, DeadLetter letter, std::string_view place);
 
 // Which dead letters somebody means: all that is given must hold.
 struct LetterFilter {

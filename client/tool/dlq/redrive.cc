@@ -122,7 +122,8 @@ class Redrive {
                 const std::shared_ptr<Chunk>& chunk) {
     const std::string_view topic = source.producer->topic().name;
     const auto from = letter.partition;
-    OutgoingRecord back = as_it_was(record, std::move(letter));
+    const std::string place = options_.topic + "/" + place_of(record);
+    OutgoingRecord back = as_it_was(record, std::move(letter), place);
     if (from && *from >= 0 && static_cast<std::size_t>(*from) < source.partitions)
       back.partition = PartitionIndex(static_cast<std::int32_t>(*from));
     Sent* sent = nullptr;

@@ -86,6 +86,11 @@ exits 2 "--ack goes with --shared" leat consume orders -g g --ack manual
 exits 2 "--ack-timeout takes" leat consume orders -g g --shared --ack-timeout 5
 exits 2 "" leat frobnicate
 exits 2 "KEY=VALUE" leat produce orders x --header nonsense
+exits 2 "needs {n}" leat produce orders x y --id same
+exits 2 "needs {n}" leat produce orders --id same
+exits 1 "use 1 to 255" leat produce orders x --id "$(printf '%0256d' 0)"
+exits 2 "a duration up to 3650d" leat produce orders x --ttl soon
+exits 2 "a duration up to 3650d" leat produce orders x --delay 3651d
 exits 4 "cannot read" leat produce orders --file "$directory/none"
 
 exits 2 "--compression" leat produce orders x --compression brotli
@@ -106,6 +111,13 @@ check "json of all topics" '{"version":1,"topics":[{"name":"orders","records":0}
 check "no colour in a pipe" $'orders\t4 partitions\t0 records' "$(leat topic ls | head -n 1)"
 check "colour that is asked for" $'\033[1morders\033[0m\t4 partitions\t0 records' \
   "$(leat topic ls --color always | head -n 1)"
+
+leat topic create named >/dev/null
+seq 1 3 | leat produce named --id '{n}/{n}' --ttl 1h 2>/dev/null
+leat produce named 4 --id 'of one' --delay 0ms 2>/dev/null
+check "ids and times are headers" "1 leat-id=1/1 2 leat-id=2/2 3 leat-id=3/3 4 leat-id=of one" \
+  "$(leat consume named --format '%v %h\n' | sed -E 's/ ?leat-(deliver|expires)-at=[0-9]{13}//; s/,$//' | xargs)"
+leat topic rm named --yes >/dev/null
 
 # ---- settings, and records that go ----
 exits 2 "a duration such as 500ms, 12h or 7d, or forever; not '7x'" leat topic create x --retention 7x

@@ -1,0 +1,43 @@
+// The reading half of codec.h: what became of a batch.
+#include "protocol/native/decode_parts.h"
+#include "protocol/record_extras.h"
+
+namespace leat::native {
+namespace {
+
+// Rising and apart, within a batch; the list is no longer than there may be ids.
+Result<std::vector<KnownRecords>> known_records(
+    const flatbuffers::Vector<const wire::KnownRecords*>& in) {
+  if (in.size() > kMaxIdsInBatch)
+    return malformed(std::to_string(in.size()) + " ranges of known records, the limit is " +
+                     std::to_string(kMaxIdsInBatch));
+  std::vector<KnownRecords> out;
+  out.reserve(in.size());
+  std::uint64_t end = 0;
+  for (flatbuffers::uoffset_t i = 0; i < in.size(); ++i) {
+    const wire::KnownRecords range = element(in, i);
+    if (range.records() == 0 || range.index() < end || range.offset() < 0)
+      return malformed("known records " + std::to_string(range.index()) + " and " +
+                       std::to_string(range.records()) + " more, at " +
+                       std::to_string(range.offset()));
+    end = std::uint64_t{range.index()} + range.records();
+    out.push_back({range.index(), range.records(), Offset(range.offset())});
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Reply> read(const wire::ProduceReply& in) {
+  ProduceReply out{.base_offset = Offset(in.base_offset()),
+                   .durability = static_cast<Durability>(in.durability()),
+                   .duplicate = in.duplicate(),
+                   .known = {}};
+  if (in.known() == nullptr) return out;
+  auto known = known_records(*in.known());
+  if (!known) return fail(std::move(known.error()));
+  out.known = std::move(*known);
+  return out;
+}
+
+}  // namespace leat::native

@@ -1,0 +1,101 @@
+#include "server/broker/batch_checker.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "protocol/record_batch.h"
+#include "protocol/record_extras.h"
+
+namespace leat::broker {
+namespace {
+
+storage::IdHash hash_of(const TopicId& topic, const RecordExtras& extras) {
+  if (!extras.redriven) return storage::hash_of(topic, *extras.id);
+  // What is sent again from a dead letter topic is not its original.
+  std::array<std::byte, kMaxIdBytes + 1 + kMaxRedrivenBytes> both;
+  auto end = std::ranges::copy(*extras.id, both.begin()).out;
+  *end++ = std::byte{0};
+  end = std::ranges::copy(*extras.redriven, end).out;
+  return storage::hash_of(topic, {both.begin(), end});
+}
+
+// Gathers the ids of a batch, in one pass.
+class IdGatherer {
+ public:
+  IdGatherer(const IdRules& rules, std::size_t records, BatchContents& contents)
+      : rules_(rules), most_(std::min(records, kMaxIdsInBatch)), contents_(contents) {}
+
+  Result<> add(std::int32_t delta, const RecordExtras& extras) {
+    if (!extras.id) return {};
+    if (contents_.ids.size() + contents_.repeated.size() == most_)
+      return fail(ErrorCode::kBatchTooLarge,
+                  "more than " + std::to_string(most_) + " records with ids; send smaller batches");
+    const storage::IdHash id = hash_of(rules_.topic, extras);
+    if (slots_.empty()) slots_.resize(std::bit_ceil(2 * most_));
+    std::uint32_t& slot = slot_of(id);
+    if (slot != 0) {
+      contents_.repeated.push_back({delta, slot - 1});
+    } else {
+      contents_.ids.push_back({delta, id});
+      slot = static_cast<std::uint32_t>(contents_.ids.size());
+    }
+    return {};
+  }
+
+ private:
+  // Where it is, or the empty slot for it: at most half of them are taken.
+  std::uint32_t& slot_of(const storage::IdHash& id) {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = ((id.low ^ rules_.salt) * 0x9e3779b97f4a7c15) >> 32;
+    while (slots_[at &= mask] != 0 && contents_.ids[slots_[at] - 1].id != id) ++at;
+    return slots_[at];
+  }
+
+  const IdRules& rules_;
+  const std::size_t most_;
+  BatchContents& contents_;
+  std::vector<std::uint32_t> slots_;  // an index of contents_.ids, from 1; 0: none
+};
+
+}  // namespace
+
+Result<BatchContents> check_records(Bytes bytes, const BatchRules& rules) {
+  auto batch = RecordBatchView::parse(bytes);
+  if (!batch) return fail(batch.error());
+  if (batch->bytes().size() != bytes.size())
+    return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
+  const auto reader = batch->validated(rules.max_decompressed_bytes, rules.keys);
+  if (!reader) return fail(reader.error());
+  BatchContents contents;
+  if (!reader->has_headers()) return contents;
+  std::optional<IdGatherer> ids;
+  if (rules.ids) ids.emplace(*rules.ids, static_cast<std::size_t>(batch->record_count()), contents);
+  std::int32_t delta = 0;  // no record is missing
+  for (const RecordView& record : *reader) {
+    const auto extras = read_extras(record.headers);
+    if (!extras) return fail(extras.error());
+    contents.timed = contents.timed || extras->timed();
+    if (ids)
+      if (auto ok = ids->add(delta, *extras); !ok) return fail(ok.error());
+    ++delta;
+  }
+  return contents;
+}
+
+Result<OwnedBatch> rewrite(Bytes bytes, const Rewriting& rewriting) {
+  const auto batch = RecordBatchView::parse(bytes);
+  if (!batch) return fail(batch.error());
+  auto next = rewriting.without.begin();
+  const auto keep = [&](const RecordView& record) {
+    const bool out = next != rewriting.without.end() &&
+                     record.offset - batch->base_offset() == std::int64_t{*next};
+    if (out) ++next;
+    return !out;
+  };
+  auto filtered = filter_records(*batch, keep, rewriting.max_decompressed_bytes);
+  if (!filtered) return fail(filtered.error());
+  return std::move(filtered->bytes);
+}
+
+}  // namespace leat::broker
