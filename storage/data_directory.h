@@ -10,7 +10,7 @@
 
 namespace leat::storage {
 
-inline constexpr int kDataFormatVersion = 5;
+inline constexpr int kDataFormatVersion = 6;
 
 struct DataDirectory {
   std::string path;
