@@ -23,6 +23,7 @@ StorageStats DiskStorage::stats() const {
                      .journal_prewritten = journal.prewritten_bytes,
                      .flushed = rocks.flushed,
                      .rewritten = rocks.rewritten},
+          .known_ids = state_.ids.size(),
           .scrubbed_bytes = store_->scrubbed_bytes(),
           .damage = store_->damage()};
 }
@@ -259,21 +260,18 @@ Offset DiskStorage::look_from(PartitionId partition, std::int64_t timestamp_ms) 
   return it == logs_.end() ? Offset(0) : it->second.look_from(timestamp_ms);
 }
 
-// Ids are not remembered yet.
-KnownIdsOutcome DiskStorage::find_ids(PartitionId, IdWindow, std::span<const IdHash> ids, WallTime,
-                                      ReadToken) {
-  return KnownIds(ids.size());
-}
-
 Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config, Bytes batch,
-                                     const NewIds&) {
+                                     const NewIds& ids) {
   PartitionLog* log = find_log(partition);
   LEAT_ASSERT(log);
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
   if (auto ok = check_space(); !ok) return fail(ok.error());
   const Offset base = log->next_offset();
   payload_bytes_ += batch.size();
-  JournalEntry entry = RecordsAppended::encode(partition, base, epoch_, batch);
+  const auto added = state_.ids.decide(partition, ids);
+  JournalEntry entry = added ? RecordsAppended::encode(partition, base, epoch_, batch,
+                                                       EntryKind::kRecordsWithIds, added->encode())
+                             : RecordsAppended::encode(partition, base, epoch_, batch);
   if (config.durability == Durability::kInterval) entry.max_delay = config.interval;
   if (config.durability == Durability::kMemory) entry.max_delay = Duration::max();
   journal_append(std::move(entry));
@@ -304,6 +302,14 @@ ReadOutcome DiskStorage::read(PartitionId partition, Offset from, std::size_t ma
   if (!log || from >= log->bounds().high_watermark) return ReadResult{};
   if (auto cached = log->read(from, max_bytes)) return std::move(*cached);
   read_thread_->read(partition, from, max_bytes, token);
+  return ReadLater{};
+}
+
+KnownIdsOutcome DiskStorage::find_ids(PartitionId partition, IdWindow window,
+                                      std::span<const IdHash> ids, WallTime now, ReadToken token) {
+  IdSearch search = state_.ids.find(partition, window, ids, now);
+  if (search.looks.empty()) return std::move(search.known);
+  read_thread_->search(std::move(search), token);
   return ReadLater{};
 }
 
@@ -339,11 +345,11 @@ Error DiskStorage::named(const Damage& damage) const {
   return {ErrorCode::kCorruptStorage, where + damage.text()};
 }
 
-void DiskStorage::tell_read(Read read, StorageEvents& events) const {
-  if (!read.result && read.result.error() == ErrorCode::kCorruptStorage)
-    read.result = fail(ErrorCode::kCorruptStorage,
-                       state_.catalog.name_of(read.partition) + ", " + read.result.error().detail);
-  events.on_read(read.token, std::move(read.result));
+template <class Value>
+Result<Value> DiskStorage::named(PartitionId partition, Result<Value> result) const {
+  if (result || result.error() != ErrorCode::kCorruptStorage) return result;
+  return fail(ErrorCode::kCorruptStorage,
+              state_.catalog.name_of(partition) + ", " + result.error().detail);
 }
 
 void DiskStorage::poll(StorageEvents& events) {
@@ -353,6 +359,7 @@ void DiskStorage::poll(StorageEvents& events) {
     std::swap(news, inbox_);
   }
   applied_ = std::max(applied_, news.applied);
+  state_.ids.applied(applied_);
   applied_bytes_ += news.applied_bytes;
   persisted_ = std::max(persisted_, news.persisted);
   if (news.durable > durable_) {
@@ -360,7 +367,10 @@ void DiskStorage::poll(StorageEvents& events) {
     raise_high_watermarks(durable_, events);
     events.on_durable(durable_);
   }
-  for (Read& read : news.reads) tell_read(std::move(read), events);
+  for (Read& read : news.reads)
+    events.on_read(read.token, named(read.partition, std::move(read.result)));
+  for (FoundIds& found : news.found_ids)
+    events.on_known_ids(found.token, named(found.partition, std::move(found.known)));
   for (const Damage& damage : news.damage) events.on_damage(named(damage));
   if (news.free_bytes) {
     const bool was_low = std::exchange(low_space_, std::nullopt).has_value();

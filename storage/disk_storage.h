@@ -22,34 +22,13 @@
 #include "storage/recovery/snapshot.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
+#include "storage/storage_options.h"
 #include "storage/storage_stats.h"
 #include "storage/store.h"
 #include "storage/store_thread.h"
 #include "storage/tail_cache.h"
 
 namespace leat::storage {
-
-struct StorageOptions {
-  std::string data_dir;
-  // Shared out as memory_shares.h says.
-  std::size_t memory_bytes = 384 << 20;
-  // Rule 5's bounds on what a restart would have to replay.
-  std::uint64_t max_unpersisted_bytes = 384 << 20;
-  std::uint64_t max_unpersisted_entries = 500'000;
-  std::size_t journal_segment_bytes = 64 << 20;
-  WriteMode journal_writes = WriteMode::kAuto;
-  // Batches of this size are not copied into RocksDB (large_batches.h).
-  std::size_t large_batch_bytes = 32 << 10;
-  // Free space below which records are refused, so that commits, deletions and what gives space
-  // back go on; nullopt: as much as memtables and the journal may still need.
-  std::optional<std::uint64_t> reserve_bytes;
-  std::size_t scrub_rate = 8 << 20;  // bytes a second that are verified at rest; 0: none
-  Duration scrub_interval = ScrubberOptions().interval;
-  std::size_t snapshots = 16;      // SnapshotOptions::most
-  std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
-  // For tests: called at named points on storage's threads (journal.h, store.cc).
-  std::function<void(const char* point)> at_point;
-};
 
 class DiskStorage final : public Storage {
  public:
@@ -130,11 +109,17 @@ class DiskStorage final : public Storage {
     ReadToken token;
     Result<ReadResult> result;
   };
+  struct FoundIds {
+    PartitionId partition;
+    ReadToken token;
+    Result<KnownIds> known;
+  };
   // What other threads have to tell; swapped out by poll().
   struct Inbox {
     JournalPosition durable, applied, persisted;
     std::uint64_t applied_bytes = 0;
     std::vector<Read> reads;
+    std::vector<FoundIds> found_ids;
     std::vector<Damage> damage;
     std::vector<Compacted> compacted;
     std::optional<std::uint64_t> free_bytes;  // on the disk
@@ -167,7 +152,8 @@ class DiskStorage final : public Storage {
   Result<> apply_records(const JournalEntry& entry, bool live, const Wants& wants);
   void forget(std::vector<LogStartsMoved::Move> moves);
   Error named(const Damage& damage) const;
-  void tell_read(Read read, StorageEvents& events) const;
+  template <class Value>
+  Result<Value> named(PartitionId partition, Result<Value> result) const;
   void evict();
   PartitionLog* find_log(PartitionId partition);
   void raise_high_watermarks(JournalPosition durable, StorageEvents& events);

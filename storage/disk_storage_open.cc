@@ -18,7 +18,7 @@ constexpr std::size_t kReplaySlice = 256, kReplayLarge = 4 << 10;
 DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
     : options_(std::move(options)),
       wake_(std::move(wake)),
-      state_(options_.producers),
+      state_(options_.producers, options_.dedup_ids.value_or(options_.memory_bytes / 32)),
       shares_(shares_of(options_.memory_bytes)),
       tail_(shares_.newest_records) {}
 
@@ -127,6 +127,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
                                                 ", but RocksDB holds entries up to " +
                                                 std::to_string(persisted.value) + kMendIt);
   last_appended_ = reply_position_ = durable_ = applied_ = last;
+  state_.ids.applied(last);
   // Raised and synced at each start: whatever an unclean one cut off was of an earlier epoch.
   epoch_ = LeaderEpoch(static_cast<std::int32_t>(journal_->recovery().incarnation));
   {
@@ -152,6 +153,7 @@ Result<> DiskStorage::replay(const JournalEntry& entry, std::vector<JournalEntry
   if (slice.size() < kReplaySlice && entry.body.size() < kReplayLarge) return {};
   auto ok = store_->apply(slice);
   slice.clear();
+  state_.ids.applied(entry.position);
   return ok;
 }
 
@@ -188,9 +190,19 @@ void DiskStorage::start_threads(FileIo& io) {
                       .at_point = options_.at_point},
       io, store_->rocks(), store_->large(), *journal_);
   read_thread_ = std::make_unique<ReadThread>(
-      *store_, [this](PartitionId partition, ReadToken token, Result<ReadResult> result) {
-        tell([&](Inbox& inbox) { inbox.reads.push_back({partition, token, std::move(result)}); });
-      });
+      *store_, ReadThread::Done{
+                   .read =
+                       [this](PartitionId partition, ReadToken token, Result<ReadResult> result) {
+                         tell([&](Inbox& inbox) {
+                           inbox.reads.push_back({partition, token, std::move(result)});
+                         });
+                       },
+                   .search =
+                       [this](PartitionId partition, ReadToken token, Result<KnownIds> known) {
+                         tell([&](Inbox& inbox) {
+                           inbox.found_ids.push_back({partition, token, std::move(known)});
+                         });
+                       }});
 }
 
 std::uint64_t DiskStorage::reserve_bytes() const {

@@ -11,6 +11,7 @@
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
+#include "storage/key_writer.h"
 
 namespace leat::storage::keys {
 
@@ -19,6 +20,7 @@ inline constexpr const char* kRecordsFamily = "records";
 inline constexpr const char* kCatalogFamily = "catalog";
 inline constexpr const char* kOffsetsFamily = "offsets";
 inline constexpr const char* kProducersFamily = "producers";
+inline constexpr const char* kIdsFamily = "ids";
 
 // ---- records: segment u32 | partition u32 | last offset of the batch u64 -> batch ----
 // The last offset, so that a plain seek to an offset lands on the batch that holds it.
@@ -76,35 +78,9 @@ inline constexpr char kAcksLetter = 'a';    // a | group | topic id | partition 
 // producers
 inline constexpr char kProducerLetter = 'p';       // p | partition u32 | producer id u64
 inline constexpr char kProducerEpochLetter = 'i';  // i | producer id u64
-
-class KeyWriter {
- public:
-  explicit KeyWriter(char letter) : key_(1, letter) {}
-  template <std::unsigned_integral T>
-  KeyWriter& be(T value) {
-    std::byte bytes[sizeof value];
-    store_be(bytes, value);
-    key_.append(as_text(bytes));
-    return *this;
-  }
-  KeyWriter& group(std::string_view name) {
-    be(static_cast<std::uint16_t>(name.size()));
-    key_.append(name);
-    return *this;
-  }
-  KeyWriter& topic(const TopicId& id) {
-    key_.append(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
-    return *this;
-  }
-  KeyWriter& text(std::string_view text) {
-    key_.append(text);
-    return *this;
-  }
-  std::string take() { return std::move(key_); }
-
- private:
-  std::string key_;
-};
+// ids
+inline constexpr char kIdsLetter = 'd';      // d | partition u32 | block u64
+inline constexpr char kIdRangeLetter = 'r';  // r | partition u32 -> which numbers are known
 
 inline std::string topic(const TopicId& id) {
   return KeyWriter(kTopicLetter).topic(id).take();
@@ -124,21 +100,38 @@ inline std::optional<std::pair<PartitionId, LeaderEpoch>> parse_epoch(std::strin
   return std::pair(partition, epoch);
 }
 
-inline std::string log_start(PartitionId partition) {
-  return KeyWriter(kLogStartLetter).be(partition.value).take();
+inline std::string of(char letter, PartitionId partition) {
+  return KeyWriter(letter).be(partition.value).take();
 }
-inline std::optional<PartitionId> parse_log_start(std::string_view key) {
+inline std::string log_start(PartitionId partition) {
+  return of(kLogStartLetter, partition);
+}
+inline std::string end(PartitionId partition) {
+  return of(kEndLetter, partition);
+}
+inline std::string id_range(PartitionId partition) {
+  return of(kIdRangeLetter, partition);
+}
+// Of a key that ends with its partition.
+inline std::optional<PartitionId> parse_partition(std::string_view key) {
   ByteReader reader(as_bytes(key.substr(1)));
   const PartitionId partition(reader.be<std::uint32_t>());
   if (!reader.finished()) return std::nullopt;
   return partition;
 }
 
-inline std::string end(PartitionId partition) {
-  return KeyWriter(kEndLetter).be(partition.value).take();
+// Every block of the partition begins so.
+inline std::string ids_of(PartitionId partition) {
+  return of(kIdsLetter, partition);
 }
-inline std::optional<PartitionId> parse_end(std::string_view key) {
-  return parse_log_start(key);
+inline std::string ids(PartitionId partition, std::uint64_t block) {
+  return KeyWriter(kIdsLetter).be(partition.value).be(block).take();
+}
+inline std::optional<std::uint64_t> parse_ids(std::string_view key) {
+  ByteReader reader(as_bytes(key.substr(1 + sizeof(PartitionId))));
+  const auto block = reader.be<std::uint64_t>();
+  if (!reader.finished()) return std::nullopt;
+  return block;
 }
 
 // Every row of `letter` that belongs to the group begins so.

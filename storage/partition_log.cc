@@ -4,7 +4,7 @@
 
 namespace leat::storage {
 JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, LeaderEpoch epoch,
-                                     Bytes batch, Bytes behind) {
+                                     Bytes batch, EntryKind kind, Bytes behind) {
   const std::size_t bytes = kHeadBytes + batch.size() + behind.size();
   auto owner = std::make_shared_for_overwrite<std::byte[]>(bytes);
   std::byte* body = owner.get();
@@ -13,7 +13,6 @@ JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, LeaderE
   std::ranges::copy(batch, body + kHeadBytes);
   std::ranges::copy(behind, body + kHeadBytes + batch.size());
   assign_offset(MutableBytes(body + kHeadBytes, batch.size()), base, epoch);
-  const EntryKind kind = behind.empty() ? EntryKind::kRecords : EntryKind::kDeadLettered;
   return {.kind = static_cast<std::uint16_t>(kind),
           .owner = std::move(owner),
           .body = Bytes(body, bytes)};

@@ -1,6 +1,6 @@
 // The log of one partition as the shard sees it: where it starts, what is durable, what comes next,
-// and its newest batches in memory. Entries kRecords and
-// kDeadLettered. One thread.
+// and its newest batches in memory. Entries kRecords,
+// kDeadLettered and kRecordsWithIds. One thread.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@
 namespace leat::storage {
 
 // Entry kRecords: partition u32 | bytes behind the batch u32 = 0 | batch, its base offset assigned.
-// Behind the batch of a kDeadLettered stands the body of a kAcksChanged.
+// Behind the batch of a kDeadLettered stands the body of a kAcksChanged, behind that of a
+// kRecordsWithIds what IdsAdded says.
 struct RecordsAppended {
   static constexpr std::size_t kHeadBytes = 8;  // in front of the batch
   PartitionId partition;
@@ -24,14 +25,15 @@ struct RecordsAppended {
   // Copies `batch` and assigns its base offset: the one copy a produced batch makes on its way from
   // the connection to the journal, the tail cache and RocksDB.
   static JournalEntry encode(PartitionId partition, Offset base, LeaderEpoch epoch, Bytes batch,
-                             Bytes behind = {});
+                             EntryKind kind = EntryKind::kRecords, Bytes behind = {});
   static Result<RecordsAppended> decode(Bytes body);
 };
 
 // Whether RecordsAppended::decode() is for it.
 inline bool holds_records(const JournalEntry& entry) {
   const auto kind = static_cast<EntryKind>(entry.kind);
-  return kind == EntryKind::kRecords || kind == EntryKind::kDeadLettered;
+  return kind == EntryKind::kRecords || kind == EntryKind::kDeadLettered ||
+         kind == EntryKind::kRecordsWithIds;
 }
 
 class PartitionLog {

@@ -77,6 +77,9 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
   switch (static_cast<EntryKind>(entry.kind)) {
     case EntryKind::kRecords:
       return apply_records(entry, batch);
+    case EntryKind::kRecordsWithIds:
+      if (auto ok = apply_ids(entry, batch); !ok) return ok;
+      return apply_records(entry, batch);
     case EntryKind::kAcksChanged:
       return apply_acks(entry);
     case EntryKind::kDeadLettered:
@@ -182,6 +185,15 @@ Result<> Store::apply_acks(const JournalEntry& entry) {
   return {};
 }
 
+Result<> Store::apply_ids(const JournalEntry& entry, rocksdb::WriteBatch& batch) {
+  const auto added = IdsAdded::of(entry);
+  if (!added) return fail(added.error());
+  if (!wants(Family::kIds, entry.position)) return {};
+  RocksFamilyWriter rows(*rocks_, Family::kIds, batch);
+  ids_.apply(*added, rows);
+  return {};
+}
+
 Result<> Store::apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch) {
   if (auto ok = write(batch); !ok) return ok;  // the row below must be the newest
   RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
@@ -210,6 +222,10 @@ Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
     epochs_.apply(deleted);
   }
   if (wants(Family::kProducers, at)) producers_.apply(deleted);
+  if (wants(Family::kIds, at)) {
+    RocksFamilyWriter ids(*rocks_, Family::kIds, batch);
+    ids_.persist(deleted, ids);
+  }
   for (std::uint32_t i = 0; i < deleted.partitions; ++i)
     index_.remove(deleted.first_partition + i, at);
   roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
@@ -248,6 +264,8 @@ Result<> Store::roll() {
   producers_.persist_changes(producers);
   RocksFamilyWriter offsets(*rocks_, Family::kOffsets, batch);
   acks_.persist_changes(offsets);
+  RocksFamilyWriter ids(*rocks_, Family::kIds, batch);
+  ids_.persist_changes(ids);
   RocksFamilyWriter catalog(*rocks_, Family::kCatalog, batch);
   for (const auto& [partition, extent] : footer.ranges)
     ends_.raise(partition, extent.next, catalog);

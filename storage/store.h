@@ -21,6 +21,7 @@
 #include "storage/roll_tracker.h"
 #include "storage/segment_index.h"
 #include "storage/state/end_store.h"
+#include "storage/state/id_rows.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
 
@@ -94,6 +95,9 @@ class Store {
   // malformed or cannot be read (what lies before it is served, and what lies behind it);
   // kOffsetOutOfRange when the log start has moved beyond `from`. Any thread.
   Result<ReadResult> read(PartitionId partition, Offset from, std::size_t max_bytes) const;
+  // The row of a block of message ids; empty: there is none. Errors: kCorruptStorage, kIoError. Any
+  // thread.
+  Result<std::string> id_row(PartitionId partition, std::uint64_t block) const;
 
  private:
   struct Positions {
@@ -112,6 +116,7 @@ class Store {
   Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch);
   Result<> apply_acks(const JournalEntry& entry);
+  Result<> apply_ids(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   void apply_moved(const LogStartsMoved& moved, JournalPosition at, rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const TopicDeleted& deleted, JournalPosition at,
                          rocksdb::WriteBatch& batch);
@@ -143,6 +148,7 @@ class Store {
   ProducerStore producers_;  // which rows that makes
   AckStore acks_;            // and of acks which have changed since a roll
   EndStore ends_;
+  IdRows ids_;
   std::uint32_t segment_ = 1;
   std::size_t segment_bytes_ = 0, segment_large_bytes_ = 0;
   JournalPosition applied_, rolled_;

@@ -128,6 +128,14 @@ Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& pla
   return damaged(damage);
 }
 
+Result<std::string> Store::id_row(PartitionId partition, std::uint64_t block) const {
+  const LooksAtRows looks;
+  auto row = RocksFamilyReader(*rocks_, Family::kIds).get(keys::ids(partition, block));
+  if (!row && row.error() == ErrorCode::kCorruptStorage)
+    return fail(damaged({.what = row.error().detail}).error());
+  return row;
+}
+
 Result<> Store::damaged(const Damage& damage) const {
   // What retention has taken meanwhile is missing, but not lost.
   const bool gone = damage.partition && damage.first < index_.span(*damage.partition).start;

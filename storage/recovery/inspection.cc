@@ -9,13 +9,13 @@
 namespace leat::storage {
 namespace {
 
-constexpr std::size_t kProducers = std::numeric_limits<std::size_t>::max();  // all that are there
+constexpr std::size_t kEverything = std::numeric_limits<std::size_t>::max();  // that is there
 constexpr std::uint64_t kAllPersisted = std::numeric_limits<std::uint64_t>::max() - 1;
 
 }  // namespace
 
 Inspection::Inspection(FileIo& io, std::string path, Tell tell)
-    : io_(io), tell_(std::move(tell)), state_(std::make_unique<State>(kProducers)) {
+    : io_(io), tell_(std::move(tell)), state_(std::make_unique<State>(kEverything, kEverything)) {
   directory_.path = std::move(path);
 }
 
@@ -103,7 +103,7 @@ void Inspection::load_states(Rocks& rocks) {
           JournalPosition(load_le<std::uint64_t>(as_bytes(*value).data()));
   }
   const RocksFamilyReader catalog(rocks, Family::kCatalog), offsets(rocks, Family::kOffsets),
-      producers(rocks, Family::kProducers);
+      producers(rocks, Family::kProducers), ids(rocks, Family::kIds);
   const auto lost = [this](const char* what, const Result<>& ok) {
     if (!ok) finding(std::string(what) + ": " + ok.error().detail);
     return !ok;
@@ -116,6 +116,7 @@ void Inspection::load_states(Rocks& rocks) {
   lost("acknowledgements", state_->acks.load(offsets));
   lost("groups", state_->groups.load(offsets));
   lost_producers_ = lost("producers", state_->producers.load(producers));
+  lost("message ids", state_->ids.load(ids));
 }
 
 // ---- the journal ----
@@ -175,6 +176,7 @@ Result<> Inspection::visit(const JournalEntry& entry) {
     return Result<>();
   };
   if (auto ok = state_->apply(entry, wants); !ok) return told(ok.error());
+  state_->ids.applied(entry.position);  // nobody searches here
   if (!holds_records(entry)) return {};
   auto records = RecordsAppended::decode(entry.body);
   if (!records) return told(records.error());

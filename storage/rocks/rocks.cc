@@ -34,6 +34,7 @@ class RocksListener final : public rocksdb::EventListener {
     if (info.cf_name == keys::kCatalogFamily) told(Family::kCatalog);
     if (info.cf_name == keys::kOffsetsFamily) told(Family::kOffsets);
     if (info.cf_name == keys::kProducersFamily) told(Family::kProducers);
+    if (info.cf_name == keys::kIdsFamily) told(Family::kIds);
   }
   void OnTableFileCreated(const rocksdb::TableFileCreationInfo& info) override {
     const bool rewrite = info.reason == rocksdb::TableFileCreationReason::kCompaction;
@@ -133,6 +134,16 @@ rocksdb::ColumnFamilyOptions small_family_options(std::size_t memtable_bytes,
   return options;
 }
 
+// Many rows, written once and removed in the order in which they came, and one that each roll
+// writes: by levels it would rewrite them all for that one.
+rocksdb::ColumnFamilyOptions ids_options(std::size_t memtable_bytes,
+                                         std::shared_ptr<rocksdb::Cache> cache) {
+  auto options = small_family_options(memtable_bytes, std::move(cache));
+  options.compaction_style = rocksdb::kCompactionStyleUniversal;
+  options.compaction_options_universal.max_size_amplification_percent = 50;
+  return options;
+}
+
 // A look from outside asks by opening, which falls back by itself: a probe would be written.
 bool reads_directly(const RocksOptions& options) {
   return options.read_only || options.io->takes_direct_io(options.directory);
@@ -170,7 +181,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families_of(
           {keys::kRecordsFamily, records_options(options.memtable_bytes, cache)},
           {keys::kCatalogFamily, small},
           {keys::kOffsetsFamily, small},
-          {keys::kProducersFamily, small}};
+          {keys::kProducersFamily, small},
+          {keys::kIdsFamily, ids_options(options.other_memtable_bytes, cache)}};
 }
 
 }  // namespace

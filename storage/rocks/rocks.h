@@ -1,4 +1,4 @@
-// RocksDB as Leat opens it: four families, no WAL (rule 5), the options that
+// RocksDB as Leat opens it: five families, no WAL (rule 5), the options that
 // docs/decisions/0001-segment-layout.md gives reasons for. The only room that sees its Status.
 #pragma once
 

@@ -80,7 +80,8 @@ JournalEntry AcksChanged::encode_with(PartitionId partition, Offset base, Leader
                                       Bytes batch) const {
   EntryWriter writer;
   write(writer, *this);
-  return RecordsAppended::encode(partition, base, epoch, batch, writer.take());
+  return RecordsAppended::encode(partition, base, epoch, batch, EntryKind::kDeadLettered,
+                                 writer.take());
 }
 
 Result<AcksChanged> AcksChanged::decode(Bytes body) {

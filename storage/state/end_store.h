@@ -19,7 +19,7 @@ class EndStore {
   Result<> load(const FamilyReader& rows) {
     return rows.each(std::string_view(&keys::kEndLetter, 1),
                      [this](std::string_view key, std::string_view value) -> Result<> {
-                       const auto partition = keys::parse_end(key);
+                       const auto partition = keys::parse_partition(key);
                        if (!partition || value.size() != sizeof(std::int64_t))
                          return fail(ErrorCode::kCorruptStorage, "malformed end of a partition");
                        ends_[*partition] = Offset(load_le<std::int64_t>(as_bytes(value).data()));

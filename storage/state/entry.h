@@ -27,6 +27,7 @@ enum class EntryKind : std::uint16_t {
   kLogStartsMoved = 9,       // log_start_store.h
   kAcksChanged = 10,         // ack_store.h; offset_store.h follows it
   kDeadLettered = 11,        // kRecords and kAcksChanged in one step
+  kRecordsWithIds = 12,      // kRecords, and id_store.h's
 };
 
 // Builds the body of an entry.

@@ -11,10 +11,17 @@
 
 namespace leat::storage {
 
-enum class Family : std::uint8_t { kRecords = 0, kCatalog = 1, kOffsets = 2, kProducers = 3 };
-inline constexpr std::size_t kFamilies = 4;
+enum class Family : std::uint8_t {
+  kRecords = 0,
+  kCatalog = 1,
+  kOffsets = 2,
+  kProducers = 3,
+  kIds = 4
+};
+inline constexpr std::size_t kFamilies = 5;
 // Those that say themselves how far they are persisted; the records' footers say it for theirs.
-inline constexpr Family kStateFamilies[] = {Family::kCatalog, Family::kOffsets, Family::kProducers};
+inline constexpr Family kStateFamilies[] = {Family::kCatalog, Family::kOffsets, Family::kProducers,
+                                            Family::kIds};
 
 class FamilyWriter {
  public:

@@ -27,7 +27,7 @@ Result<> LogStartStore::load(const FamilyReader& rows) {
   return rows.each(
       std::string_view(&keys::kLogStartLetter, 1),
       [this](std::string_view key, std::string_view value) -> Result<> {
-        const auto partition = keys::parse_log_start(key);
+        const auto partition = keys::parse_partition(key);
         ByteReader reader(as_bytes(value));
         Start start{Offset(reader.le<std::int64_t>()), JournalPosition(reader.le<std::uint64_t>())};
         if (!partition || !reader.finished())

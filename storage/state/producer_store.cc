@@ -162,7 +162,7 @@ Result<std::optional<Offset>> ProducerStore::check(PartitionId partition,
   }
   for (std::size_t i = 0; i < state.count; ++i)
     if (state.batches[i].base_sequence == batch.base_sequence() &&
-        state.batches[i].records == batch.record_count())
+        state.batches[i].records == batch.last_offset_delta() + 1)
       return std::optional(state.batches[i].base);
   const std::int32_t next = state.next_sequence();
   if (batch.base_sequence() == next) return std::optional<Offset>();
@@ -200,7 +200,8 @@ void ProducerStore::apply(PartitionId partition, const RecordBatchView& batch,
   if (state.epoch != batch.producer_epoch()) state.count = 0;
   state.epoch = batch.producer_epoch();
   state.position = position;
-  state.add({batch.base_sequence(), batch.record_count(), batch.base_offset()});
+  // Records may have been taken out since they were numbered.
+  state.add({batch.base_sequence(), batch.last_offset_delta() + 1, batch.base_offset()});
   by_age_[position] = key;
   changed_.insert(key);
   if (states_.size() > limit_) forget(Key(by_age_.begin()->second));

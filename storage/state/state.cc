@@ -20,13 +20,20 @@ Result<> State::load(const std::function<const FamilyReader&(Family)>& rows) {
   if (auto ok = offsets.load(rows(Family::kOffsets)); !ok) return ok;
   if (auto ok = acks.load(rows(Family::kOffsets)); !ok) return ok;
   if (auto ok = groups.load(rows(Family::kOffsets)); !ok) return ok;
-  return producers.load(rows(Family::kProducers));
+  if (auto ok = producers.load(rows(Family::kProducers)); !ok) return ok;
+  return ids.load(rows(Family::kIds));
 }
 
 Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
   switch (static_cast<EntryKind>(entry.kind)) {
     case EntryKind::kRecords:
       return {};
+    case EntryKind::kRecordsWithIds: {
+      const auto added = IdsAdded::of(entry);
+      if (!added) return fail(added.error());
+      if (wants(Family::kIds)) ids.apply(*added, entry.position);
+      return {};
+    }
     case EntryKind::kAcksChanged:
     case EntryKind::kDeadLettered: {
       const auto changed = AcksChanged::of(entry);
@@ -85,6 +92,7 @@ void State::apply(const TopicDeleted& deleted, const Wants& wants) {
     groups.apply(deleted);
   }
   if (wants(Family::kProducers)) producers.apply(deleted);
+  if (wants(Family::kIds)) ids.apply(deleted);
 }
 
 void State::apply(PartitionId partition, const RecordBatchView& batch, JournalPosition position,

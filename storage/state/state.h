@@ -8,6 +8,7 @@
 #include "storage/state/catalog_store.h"
 #include "storage/state/epoch_store.h"
 #include "storage/state/group_store.h"
+#include "storage/state/id_store.h"
 #include "storage/state/log_start_store.h"
 #include "storage/state/offset_store.h"
 #include "storage/state/producer_store.h"
@@ -18,7 +19,9 @@ namespace leat::storage {
 using Wants = std::function<bool(Family)>;
 
 struct State {
-  explicit State(std::size_t remembered) : producers(remembered) {}
+  // How many producers and message ids are remembered.
+  State(std::size_t most_producers, std::uint64_t most_ids)
+      : producers(most_producers), ids(most_ids) {}
 
   Result<> load(const std::function<const FamilyReader&(Family)>& rows);
 
@@ -35,6 +38,7 @@ struct State {
   EpochStore epochs;
   LogStartStore log_starts;
   ProducerStore producers;
+  IdStore ids;
 
  private:
   void apply(const TopicDeleted& deleted, const Wants& wants);

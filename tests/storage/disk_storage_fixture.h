@@ -28,6 +28,9 @@ struct Events final : StorageEvents {
   void on_read(ReadToken token, Result<ReadResult> result) override {
     reads.emplace(token, std::move(result));
   }
+  void on_known_ids(ReadToken token, Result<KnownIds> known) override {
+    ids.emplace(token, std::move(known));
+  }
   void on_damage(const Error& error) override { damage.push_back(error.message()); }
   void on_space(const Result<>& taken) override { space.push_back(taken.has_value()); }
   void on_snapshot(Result<std::string> path) override { snapshot = std::move(path); }
@@ -37,6 +40,7 @@ struct Events final : StorageEvents {
   JournalPosition durable;
   std::vector<PartitionId> raised;
   std::map<ReadToken, Result<ReadResult>> reads;
+  std::map<ReadToken, Result<KnownIds>> ids;
   std::vector<std::string> damage;
   std::vector<bool> space;  // false: records are refused; true: taken again
   std::optional<Result<std::string>> snapshot;
@@ -63,6 +67,7 @@ class DiskStorageTest : public ::testing::Test {
         .large_batch_bytes = large_batch_bytes,
         .scrub_rate = scrub_rate,
         .scrub_interval = std::chrono::milliseconds(50),
+        .dedup_ids = dedup_ids,
         .at_point = [this](const char* point) {
           const std::string_view name = point;
           if (on_point) on_point(name);
@@ -136,6 +141,15 @@ class DiskStorageTest : public ::testing::Test {
     poll_until([this] { return events.reads.contains(token); });
     return std::move(events.reads.at(token));
   }
+  // A search for ids, answered.
+  Result<KnownIds> find_ids(PartitionId partition, IdWindow window, std::span<const IdHash> ids,
+                            WallTime now) {
+    auto outcome = storage->find_ids(partition, window, ids, now, ++token);
+    if (auto* known = std::get_if<KnownIds>(&outcome)) return std::move(*known);
+    ++cold_reads;
+    poll_until([this] { return events.ids.contains(token); });
+    return std::move(events.ids.at(token));
+  }
   // Every value from `from` to the high watermark, through as many reads as it takes.
   std::vector<std::string> read_all(PartitionId partition, Offset from = Offset(0)) {
     std::vector<std::string> values;
@@ -179,6 +193,7 @@ class DiskStorageTest : public ::testing::Test {
   std::size_t journal_segment_bytes = StorageOptions().journal_segment_bytes;
   std::size_t large_batch_bytes = StorageOptions().large_batch_bytes;
   std::size_t scrub_rate = 0;
+  std::optional<std::uint64_t> dedup_ids;
   std::function<void(std::string_view)> on_point;  // set before open(), as StorageOptions::at_point
   std::atomic<int> rolls{0}, compactions{0}, passes{0};
   Random random{42};

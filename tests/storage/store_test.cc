@@ -81,6 +81,7 @@ TEST(RollTracker, ARollIsPersistedWhenEveryFamilyHasFlushedBeyondIt) {
   EXPECT_FALSE(tracker.flushed(Family::kRecords, 300));  // beyond both, one family
   EXPECT_FALSE(tracker.flushed(Family::kOffsets, 300));
   EXPECT_FALSE(tracker.flushed(Family::kProducers, 300));
+  EXPECT_FALSE(tracker.flushed(Family::kIds, 300));
   EXPECT_FALSE(tracker.flushed(Family::kCatalog, 100));  // up to the first roll's row, without it
   EXPECT_EQ(tracker.flushed(Family::kCatalog, 101)->position, JournalPosition(10));
   EXPECT_TRUE(tracker.pending());

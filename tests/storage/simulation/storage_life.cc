@@ -1,6 +1,7 @@
 #include "tests/storage/simulation/storage_life.h"
 
 #include <chrono>
+#include <set>
 
 #include "protocol/record_batch.h"
 
@@ -15,6 +16,7 @@ constexpr auto kHang = std::chrono::seconds(60);
 // What storage that refuses for want of room may wait for a disk that has failed.
 constexpr auto kPatience = std::chrono::milliseconds(50);
 constexpr std::size_t kMostTopics = 6;
+constexpr storage::IdWindow kAllIds{std::chrono::hours(1), ModelState::kIds};
 
 std::string text(JournalPosition position) {
   return std::to_string(position.value);
@@ -105,15 +107,13 @@ std::string StorageLife::check_snapshots() {
   const JournalPosition found = storage_->durable();
   StorageModel then = model_;
   then.truncate(found);
-  auto differs = difference(
-      then.state(), *storage_,
-      [this](PartitionId partition, Offset from, Offset to) { return read(partition, from, to); });
+  auto wrong = differs(then.state());
   std::swap(storage_, *opened);
   opened->reset();
   poll();
   if (found < JournalPosition(std::stoull(name.substr(1))) || found > found_)
     return "snapshot " + name + " has entries up to " + text(found) + " of " + text(found_);
-  return differs.empty() ? "" : "snapshot " + name + ": " + differs;
+  return wrong.empty() ? "" : "snapshot " + name + ": " + wrong;
 }
 
 std::string StorageLife::snapshot() {
@@ -138,10 +138,17 @@ void StorageLife::on_snapshot(Result<std::string> path) {
 
 std::string StorageLife::check() {
   if (auto hangs = settle(); !hangs.empty() || !running()) return hangs;
-  auto differs = difference(
-      model_.state(), *storage_,
-      [this](PartitionId partition, Offset from, Offset to) { return read(partition, from, to); });
-  return running() ? differs : "";  // a read it was waiting for when storage failed
+  auto wrong = differs(model_.state());
+  return running() ? wrong : "";  // a read it was waiting for when storage failed
+}
+
+std::string StorageLife::differs(const ModelState& state) {
+  return difference(
+      state, *storage_,
+      [this](PartitionId partition, Offset from, Offset to) { return read(partition, from, to); },
+      [this](PartitionId partition, std::span<const storage::IdHash> ids) {
+        return find(partition, ids);
+      });
 }
 
 std::string StorageLife::run(std::size_t steps) {
@@ -212,6 +219,16 @@ Result<std::vector<std::byte>> StorageLife::read(PartitionId partition, Offset f
   return all;
 }
 
+Result<storage::KnownIds> StorageLife::find(PartitionId partition,
+                                            std::span<const storage::IdHash> ids) {
+  auto outcome = storage_->find_ids(partition, kAllIds, ids, WallTime(), ++token_);
+  if (auto* known = std::get_if<storage::KnownIds>(&outcome)) return std::move(*known);
+  if (auto hangs = poll_until("ids", [this] { return found_ids_.contains(token_); });
+      !found_ids_.contains(token_))
+    return fail(ErrorCode::kTimedOut, hangs + (failed_ ? failed_->message() : ""));
+  return std::move(found_ids_.extract(token_).mapped());
+}
+
 // ---- the workload ----
 
 std::string StorageLife::step() {
@@ -263,6 +280,19 @@ std::optional<storage::TopicPartition> StorageLife::random_partition() {
                                  PartitionIndex(static_cast<std::int32_t>(index))};
 }
 
+// Some of the batch's records have one that the partition does not know.
+std::vector<storage::RecordId> StorageLife::random_ids(PartitionId partition, std::size_t records) {
+  std::set<storage::IdHash> taken;
+  for (const auto& [id, offset] : model_.state().partitions.at(partition).ids) taken.insert(id);
+  std::vector<storage::RecordId> ids;
+  for (std::size_t i = 0; i < records; ++i) {
+    const auto id = ModelState::id(random_.below(ModelState::kIds));
+    if (random_.below(10) != 0 && taken.insert(id).second)
+      ids.push_back({static_cast<std::int32_t>(i), id});
+  }
+  return ids;
+}
+
 std::string StorageLife::append() {
   const auto& state = model_.state();
   const auto at = random_partition();
@@ -279,7 +309,10 @@ std::string StorageLife::append() {
   std::string value(bytes, static_cast<char>('a' + random_.below(26)));
   value += std::to_string(random_.next());  // no two are the same
   const bool keys = compacts(topic->config.cleanup) || random_.below(4) == 0;
-  for (std::uint64_t i = random_.below(3) + 1; i > 0; --i) {
+  const bool many = random_.below(12) == 0;
+  if (many) value.resize(std::min<std::size_t>(value.size(), 10));
+  const std::uint64_t records = many ? random_.below(300) + 1 : random_.below(3) + 1;
+  for (std::uint64_t i = records; i > 0; --i) {
     const std::string key = "key " + std::to_string(random_.below(12));
     RecordData record{.key = {}, .value = as_bytes(value)};
     if (keys) record.key = as_bytes(key);
@@ -302,8 +335,16 @@ std::string StorageLife::append() {
   const Offset base = state.partitions.at(partition).next;
   assign_offset(*batch, base, storage_->leader_epoch());
   Offset given = base;
-  auto wrong = send(ModelRecords{partition, batch}, [&]() -> Result<> {
-    auto appended = storage_->append(partition, topic->config, *batch);
+  ModelRecords entry{partition, batch};
+  if (random_.below(2) == 0) entry.ids = random_ids(partition, records);
+  constexpr std::uint64_t kWindows[] = {50, 600, 2'500};
+  if (!entry.ids.empty())
+    entry.window = {kAllIds.time, kWindows[random_.below(std::size(kWindows))]};
+  else if (random_.below(20) == 0)
+    entry.window = storage::IdWindow();
+  auto wrong = send(entry, [&]() -> Result<> {
+    auto appended =
+        storage_->append(partition, topic->config, *batch, {entry.ids, WallTime(), entry.window});
     if (!appended) return fail(appended.error());
     given = appended->base;
     return {};

@@ -70,6 +70,9 @@ class StorageLife final : storage::StorageEvents {
   std::string poll_until(const char* what, Done done);
   void poll();
   Result<std::vector<std::byte>> read(PartitionId partition, Offset from, Offset to);
+  Result<storage::KnownIds> find(PartitionId partition, std::span<const storage::IdHash> ids);
+  std::string differs(const ModelState& state);
+  std::vector<storage::RecordId> random_ids(PartitionId partition, std::size_t records);
   TopicConfig random_config();
   std::string random_group() { return "group-" + std::to_string(random_.below(4)); }
   std::optional<storage::TopicPartition> random_partition();
@@ -80,6 +83,9 @@ class StorageLife final : storage::StorageEvents {
   void on_high_watermark(PartitionId) override {}
   void on_read(storage::ReadToken token, Result<storage::ReadResult> result) override {
     reads_.insert_or_assign(token, std::move(result));
+  }
+  void on_known_ids(storage::ReadToken token, Result<storage::KnownIds> known) override {
+    found_ids_.insert_or_assign(token, std::move(known));
   }
   void on_room() override {}
   void on_failed(const Error& error) override { failed_ = error; }
@@ -96,6 +102,7 @@ class StorageLife final : storage::StorageEvents {
   std::atomic<std::size_t> snapshots_{0};
 
   std::map<storage::ReadToken, Result<storage::ReadResult>> reads_;
+  std::map<storage::ReadToken, Result<storage::KnownIds>> found_ids_;
   storage::ReadToken token_ = 0;
   std::optional<Error> failed_;
   bool snapshot_runs_ = false;

@@ -54,6 +54,10 @@ void take(ModelState& state, const ModelRecords& records) {
   partition.epochs.try_emplace(batch.leader_epoch(), batch.base_offset());
   partition.next = batch.last_offset() + 1;
   partition.batches.push_back(records.batch);
+  if (!records.window || (records.ids.empty() && !records.window->off())) return;
+  for (const storage::RecordId& record : records.ids)
+    partition.ids.emplace_back(record.id, batch.base_offset() + record.delta);
+  while (partition.ids.size() > records.window->ids) partition.ids.pop_front();
 }
 
 void take(ModelState& state, const ModelCommits& entry) {
@@ -223,6 +227,24 @@ std::string producers_differ(const ModelState& state, const DiskStorage& storage
   return {};
 }
 
+// Every id that may have come is asked for.
+std::string ids_differ(const ModelState& state, const FindAll& find) {
+  std::vector<storage::IdHash> all;
+  for (std::uint64_t n = 0; n < ModelState::kIds; ++n) all.push_back(ModelState::id(n));
+  for (const auto& [id, partition] : state.partitions) {
+    const std::map<storage::IdHash, Offset> known(partition.ids.begin(), partition.ids.end());
+    const auto found = find(id, all);
+    if (!found) return "finding ids: " + found.error().message();
+    for (std::size_t n = 0; n < all.size(); ++n) {
+      const auto it = known.find(all[n]);
+      if ((*found)[n] == (it == known.end() ? std::nullopt : std::optional(it->second))) continue;
+      return "id " + std::to_string(n) + " of partition " + std::to_string(id.value) + " is " +
+             ((*found)[n] ? "at " + std::to_string((*found)[n]->value) : "not known");
+    }
+  }
+  return {};
+}
+
 bool same(const storage::GroupMember& a, const storage::GroupMember& b) {
   return a.id == b.id && a.client_name == b.client_name && a.topics == b.topics &&
          a.session_timeout == b.session_timeout && a.rebalance_timeout == b.rebalance_timeout;
@@ -286,6 +308,10 @@ std::string acks_differ(const ModelState& state, const DiskStorage& storage) {
 
 }  // namespace
 
+storage::IdHash ModelState::id(std::uint64_t number) {
+  return storage::hash_of(TopicId{}, as_bytes(std::to_string(number)));
+}
+
 void ModelState::apply(const ModelEntry& entry) {
   std::visit([this](const auto& kind) { take(*this, kind); }, entry);
 }
@@ -322,10 +348,11 @@ ModelState StorageModel::state_at(JournalPosition last) const {
   return state;
 }
 
-std::string difference(const ModelState& state, const DiskStorage& storage, const ReadAll& read) {
+std::string difference(const ModelState& state, const DiskStorage& storage, const ReadAll& read,
+                       const FindAll& find) {
   for (auto differs : {topics_differ(state, storage), groups_differ(state, storage),
                        commits_differ(state, storage), acks_differ(state, storage),
-                       producers_differ(state, storage)})
+                       producers_differ(state, storage), ids_differ(state, find)})
     if (!differs.empty()) return differs;
   return records_differ(state, storage, read);
 }

@@ -3,6 +3,7 @@
 // at least to the last entry that was told durable.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ struct ModelLogStartsMoved {
 struct ModelRecords {
   PartitionId partition;
   std::shared_ptr<const std::vector<std::byte>> batch;  // base offset and epoch assigned
+  std::vector<storage::RecordId> ids = {};
+  std::optional<storage::IdWindow> window = {};  // its time never ends
 };
 struct ModelCommits {
   std::string group;
@@ -74,6 +77,7 @@ struct ModelState {
     Offset log_start, next;
     bool compacts = false;                 // or did once: older records of a key may be gone
     std::map<LeaderEpoch, Offset> epochs;  // where each began
+    std::deque<std::pair<storage::IdHash, Offset>> ids;  // that are known, oldest first
   };
   std::map<std::string, ModelTopic> topics;
   std::map<PartitionId, Partition> partitions;
@@ -82,6 +86,9 @@ struct ModelState {
   std::map<std::string, storage::Group> groups;
   std::map<std::int64_t, std::int16_t> producers;  // issued, with their epochs
   PartitionId next_partition{1};
+
+  static constexpr std::uint64_t kIds = 3'000;  // that there are
+  static storage::IdHash id(std::uint64_t number);
 
   void apply(const ModelEntry& entry);
   // The sequence that comes next from this producer in this partition.
@@ -109,8 +116,10 @@ class StorageModel {
 // Reads of a storage whose answers come later.
 using ReadAll =
     std::function<Result<std::vector<std::byte>>(PartitionId partition, Offset from, Offset to)>;
+using FindAll = std::function<Result<storage::KnownIds>(PartitionId partition,
+                                                        std::span<const storage::IdHash> ids)>;
 // How `storage`, in which everything is durable, differs from `state`; empty: not at all.
 std::string difference(const ModelState& state, const storage::DiskStorage& storage,
-                       const ReadAll& read);
+                       const ReadAll& read, const FindAll& find);
 
 }  // namespace leat::test
