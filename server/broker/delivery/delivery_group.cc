@@ -94,6 +94,7 @@ void DeliveryGroup::on_topics_changed(Now now) {
       continue;
     }
     std::erase(turn_, &queue);
+    std::erase(parking_, &queue);
     burying_.erase(it->first);
     if (queue.listed_under) deadlines_.erase({*queue.listed_under, it->first});
     std::erase_if(house_.reads, [&](const auto& read) {
@@ -194,6 +195,8 @@ void DeliveryGroup::settle_one(const Settlement& settlement, const MemberKey& ke
                                std::vector<Settlement>& refused) {
   Queue& queue = *find(settlement.partition);
   Member& member = members_.at(key);
+  if (settlement.outcome == Outcome::kAck && kind_ == GroupKind::kKeyShared)
+    return ack_by_key(queue, settlement, key, member, change, refused);
   const Pieces pieces = queue.records.leased(settlement.range, key, settlement.delivery,
                                              settlement.outcome == Outcome::kAck);
   if (settlement.outcome == Outcome::kExtend)
@@ -225,10 +228,25 @@ void DeliveryGroup::ack(Queue& queue, const Settlement& settlement, const Pieces
     queue.records.done(piece);
   }
   change.done.insert(change.done.end(), covered.begin(), covered.end());
-  const auto* acks = this->acks(queue);
-  for (OffsetRange part : without(settlement.range, std::move(covered))) {
+  refuse_open(queue, settlement, without(settlement.range, std::move(covered)), refused);
+}
+
+void DeliveryGroup::ack_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key,
+                               Member& member, Change& change, std::vector<Settlement>& refused) {
+  std::vector<OffsetRange> others;
+  member.leased -= queue.records.finish(settlement.range, key, settlement.delivery, change.done,
+                                        others);
+  refuse_open(queue, settlement, others, refused);
+}
+
+// What is done was acked before, and stays so.
+void DeliveryGroup::refuse_open(const Queue& queue, const Settlement& settlement,
+                                const std::vector<OffsetRange>& parts,
+                                std::vector<Settlement>& refused) const {
+  const auto* acks = parts.empty() ? nullptr : this->acks(queue);
+  for (OffsetRange part : parts) {
     if (acks) part.first = std::max(part.first, acks->next_open(part.first));
-    if (part.first > part.last) continue;  // done before
+    if (part.first > part.last) continue;
     refused.push_back(settlement);
     refused.back().range = part;
   }
