@@ -53,13 +53,13 @@ class BatchParts {
   std::int32_t count(std::size_t part) const { return parts_[part].count(); }
   // The part is empty afterwards; it had a record.
   std::vector<std::byte> take(std::size_t part) { return parts_[part].take(); }
-
- private:
-  // What a part has where all have about as much, and a quarter more.
+  // The bytes of a part where all have about as much, and a quarter more.
   std::size_t share() const {
     const std::size_t even = batch_.bytes().size() / parts_.size();
     return batch_layout::kHeaderBytes + even + even / 4;
   }
+
+ private:
   const RecordBatchView batch_;
   std::vector<BatchPart> parts_;
 };

@@ -38,7 +38,8 @@ inline const std::byte* get_varint(const std::byte* from, const std::byte* end,
                                    std::int64_t& value) {
   // Short ones first: most are.
   if (end - from >= 2) {
-    const auto first = static_cast<std::uint64_t>(from[0]), second = static_cast<std::uint64_t>(from[1]);
+    const auto first = static_cast<std::uint64_t>(from[0]),
+               second = static_cast<std::uint64_t>(from[1]);
     if (first < 0x80) {
       value = unzigzag(first);
       return from + 1;

@@ -29,6 +29,10 @@ class ByOffset {
     if (chunk == kNone || (chunks_[chunk].there & bit_of(offset)) == 0) return kNone;
     return at(chunk, offset);
   }
+  void prefetch(Offset offset) const {
+    if (const std::uint32_t chunk = by_first_.find(key_of(offset)); chunk != kNone)
+      __builtin_prefetch(&(*this)[at(chunk, offset)]);
+  }
   // It is not there. References to others end.
   std::uint32_t add(Offset offset, T thing) {
     std::uint32_t chunk = by_first_.find(key_of(offset));

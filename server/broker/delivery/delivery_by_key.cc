@@ -63,8 +63,8 @@ Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
 
 // Goes on in the batch where it was left, if that was not behind `from`.
 Result<> DeliveryQueue::open(const RecordBatchView& batch, Offset from, const Cut& cut) {
-  if (reading_ && reading_->owner == cut.stored->owner &&
-      reading_->batch == batch.bytes().data() && reading_->expected <= from)
+  if (reading_ && reading_->owner == cut.stored->owner && reading_->batch == batch.bytes().data() &&
+      reading_->expected <= from)
     return {};
   reading_.reset();
   if (batch.compression() == Compression::kNone) {
@@ -142,7 +142,7 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
   else if (taker)
     give(place, *taker, record, cut);
   else if (turn.holder && keyed_.parked_bytes() < kMostParkedBytes && cut.takers.has(*turn.holder))
-    keyed_.park(place, *turn.holder, *cut.batch, record);
+    keyed_.park(place, *turn.holder, *cut.batch, record, cut.parts->share());
   else
     keyed_.hold(place);
   return true;

@@ -120,8 +120,8 @@ class DeliveryGroup {
                       std::vector<storage::OffsetCommit>& begins);
   Queue* find(PartitionId partition);
   Queue* find(const storage::TopicPartition& partition);
-  void settle_one(const Settlement& settlement, const MemberKey& key, const Reason& reason, Now now,
-                  Change& change, std::vector<Settlement>& refused);
+  void settle_one(Queue& queue, const Settlement& settlement, const MemberKey& key, Member& member,
+                  const Reason& reason, Now now, Change& change, std::vector<Settlement>& refused);
   void ack(Queue& queue, const Settlement& settlement, const Pieces& pieces, Change& change,
            std::vector<Settlement>& refused);
   void ack_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key, Member& member,
@@ -167,6 +167,7 @@ class DeliveryGroup {
   std::deque<Queue*> parking_;     // that keep something for members, by key
   std::set<PartitionId> burying_;  // where something dies
   std::set<std::pair<MonotonicTime, PartitionId>> deadlines_;
+  std::vector<OffsetRange> others_;  // ack_by_key()'s, reused
   std::uint64_t servings_ = 0, redelivered_ = 0, dead_ = 0;
 };
 

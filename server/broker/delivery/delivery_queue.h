@@ -122,6 +122,8 @@ class DeliveryQueue {
   // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
   // key, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
+  // That finish() comes soon.
+  void prefetch(Offset offset) const { keyed_.prefetch(offset); }
   // All of a member that is gone.
   Pieces leased_by(const MemberKey& member);
   Pieces expired(MonotonicTime now);
@@ -163,8 +165,8 @@ class DeliveryQueue {
     const std::byte* batch;
     std::optional<RecordReader> decompressed;
     Records::Iterator at, end;
-    Offset expected;            // next
-    std::int32_t records = 0;   // so far
+    Offset expected;           // next
+    std::int32_t records = 0;  // so far
   };
   bool is_full() const { return keyed_.held() + waiting_.size() >= most_held_; }
   void make_ready(OffsetRange range);
@@ -192,7 +194,7 @@ class DeliveryQueue {
   const bool by_key_;
   const std::size_t most_held_;
   Offset next_, log_start_;
-  TimedRanges<Lease> leases_;     // not by key; due: their deadlines
+  TimedRanges<Lease> leases_;            // not by key; due: their deadlines
   TimedRanges<std::monostate> ready_;    // came back, nobody has it; the time means nothing
   TimedRanges<std::monostate> waiting_;  // came back, not to be given before its time
   std::map<Offset, Reason> dying_;

@@ -18,10 +18,11 @@ KeyHash hash_of(const std::optional<Bytes>& key) {
 // ---- order ----
 
 KeyedRecords::Place KeyedRecords::place(KeyHash hash, Offset offset, bool fresh) const {
-  Place place{.hash = hash, .offset = offset};
+  Place place{.hash = hash, .offset = offset, .fresh = fresh};
   if (!fresh) place.record = records_.find(offset);
   if (!hash) return place;
   place.key = by_hash_.find(*hash);
+  if (fresh) return place;
   if (place.record != kNone) {
     place.before = records_[place.record].in_key.before;
   } else if (place.key != kNone) {
@@ -32,16 +33,23 @@ KeyedRecords::Place KeyedRecords::place(KeyHash hash, Offset offset, bool fresh)
   return place;
 }
 
+// A fresh record is behind all of its key, of which nothing else need be looked at.
 KeyedRecords::Turn KeyedRecords::turn(const Place& place) const {
   if (place.key == kNone) return {};
   const Key& key = keys_[place.key];
+  if (place.fresh) {
+    if (key.stopped > 0) return {.blocked = true};
+    return {.parked = key.parked > 0, .holder = &key.holder};
+  }
   if (place.before == kNone) return {.holder = key.out > 0 ? &key.holder : nullptr};
-  const Record& before = records_[place.before];
-  switch (before.state) {
-    case State::kLeased: return {.holder = &key.holder};
-    case State::kParked: return {.parked = true, .holder = &loans_[before.loan].member};
+  switch (records_[place.before].state) {
+    case State::kLeased:
+      return {.holder = &key.holder};
+    case State::kParked:
+      return {.parked = true, .holder = &key.holder};
     case State::kHeld:
-    case State::kBlocked: break;
+    case State::kBlocked:
+      break;
   }
   return {.blocked = true};
 }
@@ -194,7 +202,7 @@ void KeyedRecords::shift(Duration gap) {
 
 // ---- within ----
 
-template <KeyedRecords::Links KeyedRecords::Record::* links>
+template <KeyedRecords::Links KeyedRecords::Record::*links>
 void KeyedRecords::link(Ends& ends, std::uint32_t at, std::uint32_t before) {
   const std::uint32_t behind = before == kNone ? ends.first : (records_[before].*links).behind;
   records_[at].*links = {before, behind};
@@ -202,7 +210,7 @@ void KeyedRecords::link(Ends& ends, std::uint32_t at, std::uint32_t before) {
   (behind == kNone ? ends.last : (records_[behind].*links).before) = at;
 }
 
-template <KeyedRecords::Links KeyedRecords::Record::* links>
+template <KeyedRecords::Links KeyedRecords::Record::*links>
 void KeyedRecords::unlink(Ends& ends, std::uint32_t at) {
   const auto [before, behind] = records_[at].*links;
   (before == kNone ? ends.first : (records_[before].*links).behind) = behind;
@@ -217,7 +225,10 @@ std::uint32_t KeyedRecords::settle_in(const Place& place) {
     by_hash_.insert(*place.hash, key);
   }
   const std::uint32_t at = records_.add(place.offset, {.key = key, .state = State::kBlocked});
-  if (key != kNone) link<&Record::in_key>(keys_[key].records, at, place.before);
+  if (key == kNone) return at;
+  Ends& of_key = keys_[key].records;
+  link<&Record::in_key>(of_key, at, place.fresh ? of_key.last : place.before);
+  ++keys_[key].stopped;
   return at;
 }
 
@@ -255,17 +266,21 @@ void KeyedRecords::drop(std::uint32_t at) {
 void KeyedRecords::set_state(std::uint32_t at, State state) {
   const auto is_held = [](State one) { return one == State::kHeld || one == State::kParked; };
   Record& record = records_[at];
+  const State before = std::exchange(record.state, state);
   held_ += is_held(state);
-  held_ -= is_held(record.state);
+  held_ -= is_held(before);
   parked_records_ += state == State::kParked;
-  parked_records_ -= record.state == State::kParked;
-  if (record.key != kNone) {
-    Key& key = keys_[record.key];
-    key.out += state == State::kLeased;
-    key.out -= record.state == State::kLeased;
-    if (state == State::kLeased) key.holder = loans_[record.loan].member;
-  }
-  record.state = state;
+  parked_records_ -= before == State::kParked;
+  if (record.key == kNone) return;
+  Key& key = keys_[record.key];
+  ++count_of(key, state);
+  --count_of(key, before);
+  if (record.loan != kNone) key.holder = loans_[record.loan].member;
+}
+
+std::uint32_t& KeyedRecords::count_of(Key& key, State state) {
+  if (state == State::kLeased) return key.out;
+  return state == State::kParked ? key.parked : key.stopped;
 }
 
 void KeyedRecords::erase(std::uint32_t at) {
@@ -275,7 +290,10 @@ void KeyedRecords::erase(std::uint32_t at) {
   }
   set_state(at, State::kBlocked);
   const std::uint32_t key = records_[at].key;
-  if (key != kNone) unlink<&Record::in_key>(keys_[key].records, at);
+  if (key != kNone) {
+    unlink<&Record::in_key>(keys_[key].records, at);
+    --keys_[key].stopped;
+  }
   records_.remove(at);
   if (key == kNone) return;
   if (keys_[key].records.first != kNone) return look_at(key);

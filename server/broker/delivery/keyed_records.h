@@ -42,9 +42,10 @@ class KeyedRecords {
     Offset offset;
     std::uint32_t key = kNone;     // known already
     std::uint32_t record = kNone;  // known already
-    std::uint32_t before = kNone;  // of its key
+    std::uint32_t before = kNone;  // of its key; not looked for where it is fresh
+    bool fresh = false;            // behind all that was ever seen
   };
-  // `fresh`: behind all that was ever seen. Linear in the key's records behind it, else.
+  // Linear in the key's records behind it, unless it is fresh.
   Place place(KeyHash hash, Offset offset, bool fresh) const;
 
   struct Turn {
@@ -62,8 +63,9 @@ class KeyedRecords {
   // It will be tried again: until then its key stands still.
   void block(const Place& place);
   // Until the member, which holds its key, may take more.
+  // `part_bytes`: what its members' parts of the batch come to.
   void park(const Place& place, const MemberKey& member, const RecordBatchView& batch,
-            const Records::Iterator& record);
+            const Records::Iterator& record, std::size_t part_bytes);
 
   // ---- what was parked ----
 
@@ -104,6 +106,8 @@ class KeyedRecords {
   // As cut() and end(). Gives what ended to `done`, the other parts of the range to `others`.
   std::uint64_t finish(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
                        std::vector<OffsetRange>& done, std::vector<OffsetRange>& others);
+  // What finish() of it will need, while others are finished.
+  void prefetch(Offset offset) const { records_.prefetch(offset); }
   // Done, or gone; nothing where it is not known.
   void end(Offset offset);
   // It failed, or was given back: it is read again, and its key stands still until then.
@@ -144,9 +148,10 @@ class KeyedRecords {
   };
   struct Key {
     std::uint64_t hash = 0;
-    Ends records;           // ascending
-    std::uint32_t out = 0;  // leased or cut
-    MemberKey holder;       // of those
+    Ends records;                           // ascending
+    std::uint32_t out = 0;                  // leased or cut
+    std::uint32_t parked = 0, stopped = 0;  // held or blocked
+    MemberKey holder;                       // of those that are out or parked
   };
   struct Loan {
     MemberKey member;
@@ -157,9 +162,9 @@ class KeyedRecords {
     BatchPart part;  // while it is parked
   };
 
-  template <Links Record::* links>
+  template <Links Record::*links>
   void link(Ends& ends, std::uint32_t at, std::uint32_t before);
-  template <Links Record::* links>
+  template <Links Record::*links>
   void unlink(Ends& ends, std::uint32_t at);
   void unlink_from(std::uint32_t loan, std::uint32_t at);
   std::uint32_t settle_in(const Place& place);  // the record, new or not
@@ -167,10 +172,12 @@ class KeyedRecords {
   void leave_loan(std::uint32_t at);
   void drop(std::uint32_t loan);
   void set_state(std::uint32_t at, State state);
+  static std::uint32_t& count_of(Key& key, State state);
   void erase(std::uint32_t at);
   void look_at(std::uint32_t key);
   void hold_parked(std::uint32_t key);
-  std::uint32_t part_for(const MemberKey& member, const RecordBatchView& batch, Offset offset);
+  std::uint32_t part_for(const MemberKey& member, const RecordBatchView& batch, Offset offset,
+                         std::size_t part_bytes);
   void split(std::uint32_t loan, std::uint64_t records);
   Leased cut_one(std::uint32_t at);
   bool is_lease(std::uint32_t at, const MemberKey& member, std::uint64_t delivery) const;
@@ -191,9 +198,9 @@ class KeyedRecords {
   Pool<Key> keys_;
   Pool<Loan> loans_;
   IndexTable by_hash_;
-  std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines_;    // of loans that are not parked
-  std::map<MemberKey, std::deque<std::uint32_t>> parked_;          // loans, oldest first
-  std::vector<std::uint64_t> drained_;                             // keys whose first is parked
+  std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines_;  // of loans that are not parked
+  std::map<MemberKey, std::deque<std::uint32_t>> parked_;        // loans, oldest first
+  std::vector<std::uint64_t> drained_;                           // keys whose first is parked
   std::vector<Offset> let_go_;
   std::size_t held_ = 0, parked_records_ = 0, parked_bytes_ = 0;
   std::uint64_t leased_ = 0;

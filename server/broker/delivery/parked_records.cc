@@ -4,9 +4,9 @@
 namespace leat::broker {
 
 void KeyedRecords::park(const Place& place, const MemberKey& member, const RecordBatchView& batch,
-                        const Records::Iterator& record) {
+                        const Records::Iterator& record, std::size_t part_bytes) {
   const std::uint32_t at = settle_in(place);
-  const std::uint32_t loan = part_for(member, batch, place.offset);
+  const std::uint32_t loan = part_for(member, batch, place.offset, part_bytes);
   BatchPart& part = loans_[loan].part;
   const std::size_t before = part.size();
   part.add(batch, record);
@@ -17,7 +17,7 @@ void KeyedRecords::park(const Place& place, const MemberKey& member, const Recor
 
 // The member's latest, where the record belongs behind what is in it.
 std::uint32_t KeyedRecords::part_for(const MemberKey& member, const RecordBatchView& batch,
-                                     Offset offset) {
+                                     Offset offset, std::size_t part_bytes) {
   auto& parts = parked_[member];
   if (!parts.empty()) {
     const Loan& latest = loans_[parts.back()];
@@ -25,7 +25,9 @@ std::uint32_t KeyedRecords::part_for(const MemberKey& member, const RecordBatchV
         records_.offset_of(latest.records.last) < offset)
       return parts.back();
   }
-  return parts.emplace_back(loans_.add({.member = member}));
+  const std::uint32_t loan = parts.emplace_back(loans_.add({.member = member}));
+  loans_[loan].part.reserve(part_bytes);
+  return loan;
 }
 
 std::optional<KeyedRecords::Unparked> KeyedRecords::unpark(const MemberKey& member,
