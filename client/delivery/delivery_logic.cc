@@ -228,8 +228,7 @@ Result<std::size_t> DeliveryLogic::decode_batch(Held& held, Current& current) {
   if (!reader) return fail(reader.error());
   Lease& lease = current.owner->lease;
   if (current.records.empty()) {
-    const auto most = std::min<std::uint64_t>(offsets_in(held.ranges),
-                                              static_cast<std::uint64_t>(batch->record_count()));
+    const auto most = std::min<std::uint64_t>(offsets_in(held.ranges), kMostAtOnce);
     current.records.reserve(most);
     lease.records.reserve(most);
   }

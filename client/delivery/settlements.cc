@@ -56,10 +56,15 @@ auto subject_of(const SettledRange& range) {
 // ---- one parcel ----
 
 std::vector<SettledRange> Parcel::ranges() const {
-  std::vector<SettledRange> sorted = runs_;
-  if (!std::ranges::is_sorted(sorted, comes_before)) std::ranges::sort(sorted, comes_before);
+  std::vector<SettledRange> sorted;
+  const bool are_sorted = std::ranges::is_sorted(runs_, comes_before);
+  if (!are_sorted) {
+    sorted = runs_;
+    std::ranges::sort(sorted, comes_before);
+  }
   std::vector<SettledRange> merged;
-  for (const SettledRange& range : sorted) {
+  merged.reserve(runs_.size());
+  for (const SettledRange& range : are_sorted ? runs_ : sorted) {
     const bool joins =
         !merged.empty() && range.first <= merged.back().last + 1 && are_alike(range, merged.back());
     if (joins)

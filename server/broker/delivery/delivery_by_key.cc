@@ -119,7 +119,7 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
                         bool fresh, Cut& cut) {
   const KeyedRecords::Turn turn = keyed_.turn(place);
   std::optional<std::size_t> taker;
-  if (turn.holder && !turn.parked)
+  if (turn.holder && !keyed_.has_parked(*turn.holder))
     taker = cut.takers.find(*turn.holder);
   else if (!turn.holder && !turn.blocked)
     taker = cut.takers.for_key(place.hash);

@@ -197,6 +197,7 @@ Result<std::vector<Settlement>> DeliveryGroup::settle(const MemberKey& key,
   Result<> made;
   for (auto& [id, of_one] : changes) {
     Queue& changed = *find(id);
+    changed.records.finished();
     if (auto ok = make(changed, std::move(of_one)); !ok) made = ok;
     mark(changed);
     list(changed);

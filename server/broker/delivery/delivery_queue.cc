@@ -69,9 +69,14 @@ void DeliveryQueue::make_ready(OffsetRange range) {
   ready_.add(range, kNow, {});
 }
 
+// What is below the log start ends by that, and may let go of more.
 void DeliveryQueue::let_go() {
   for (auto offsets = keyed_.let_go(); !offsets.empty(); offsets = keyed_.let_go())
-    for (const Offset offset : offsets) make_ready({offset, offset});
+    for (const Offset offset : offsets)
+      if (offset < log_start_)
+        keyed_.end(offset);
+      else
+        ready_.add({offset, offset}, kNow, {});
 }
 
 // By key, ranges are of one record.
@@ -88,14 +93,6 @@ DeliveryQueue::Pieces DeliveryQueue::pieces_of(const std::vector<KeyedRecords::L
     pieces.push_back({{offset, offset}, kNow, {member, delivery}});
   let_go();
   return pieces;
-}
-
-std::uint64_t DeliveryQueue::finish(OffsetRange range, const MemberKey& member,
-                                    std::uint64_t delivery, std::vector<OffsetRange>& done,
-                                    std::vector<OffsetRange>& others) {
-  const std::uint64_t finished = keyed_.finish(range, member, delivery, done, others);
-  let_go();
-  return finished;
 }
 
 DeliveryQueue::Pieces DeliveryQueue::leased(OffsetRange range, const MemberKey& member,

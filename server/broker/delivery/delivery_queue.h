@@ -116,9 +116,12 @@ class DeliveryQueue {
 
   using Pieces = std::vector<TimedRanges<Lease>::Piece>;
   // By key: ends the member's leases by the delivery in the range, which are done, and tells how
-  // many they were; `others` gets the other parts of the range.
+  // many they were; `others` gets the other parts of the range. finished() must follow.
   std::uint64_t finish(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
-                       std::vector<OffsetRange>& done, std::vector<OffsetRange>& others);
+                       std::vector<OffsetRange>& done, std::vector<OffsetRange>& others) {
+    return keyed_.finish(range, member, delivery, done, others);
+  }
+  void finished() { let_go(); }
   // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
   // key, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);

@@ -37,21 +37,11 @@ KeyedRecords::Place KeyedRecords::place(KeyHash hash, Offset offset, bool fresh)
 KeyedRecords::Turn KeyedRecords::turn(const Place& place) const {
   if (place.key == kNone) return {};
   const Key& key = keys_[place.key];
-  if (place.fresh) {
-    if (key.stopped > 0) return {.blocked = true};
-    return {.parked = key.parked > 0, .holder = &key.holder};
-  }
-  if (place.before == kNone) return {.holder = key.out > 0 ? &key.holder : nullptr};
-  switch (records_[place.before].state) {
-    case State::kLeased:
-      return {.holder = &key.holder};
-    case State::kParked:
-      return {.parked = true, .holder = &key.holder};
-    case State::kHeld:
-    case State::kBlocked:
-      break;
-  }
-  return {.blocked = true};
+  const bool blocked = place.fresh
+                           ? key.stopped > 0
+                           : place.before != kNone && records_[place.before].state != State::kOut;
+  if (blocked) return {.blocked = true};
+  return {.holder = key.out > 0 ? &key.holder : nullptr};
 }
 
 std::uint32_t KeyedRecords::new_loan(const MemberKey& member, std::uint64_t delivery,
@@ -65,8 +55,7 @@ std::uint32_t KeyedRecords::new_loan(const MemberKey& member, std::uint64_t deli
 void KeyedRecords::lease(const Place& place, std::uint32_t loan) {
   const std::uint32_t at = settle_in(place);
   enter(at, loan);
-  set_state(at, State::kLeased);
-  ++leased_;
+  set_state(at, State::kOut);
 }
 
 void KeyedRecords::hold(const Place& place) {
@@ -93,7 +82,7 @@ std::vector<KeyedRecords::Leased> KeyedRecords::cut(const MemberKey& member) {
     // The last that leaves a loan ends it, and perhaps the array.
     for (std::uint32_t left = loans_[i].member == member ? loans_[i].count : 0; left > 0; --left) {
       const std::uint32_t at = loans_[i].records.first;
-      if (records_[at].state == State::kLeased) {
+      if (!loans_[i].parked) {
         all.push_back(cut_one(at));
         continue;
       }
@@ -122,7 +111,6 @@ void KeyedRecords::extend(const std::vector<Offset>& offsets, const MemberKey& m
   if (offsets.empty()) return;
   const std::uint32_t loan = new_loan(member, delivery, deadline);
   for (const Offset offset : offsets) enter(records_.find(offset), loan);
-  leased_ += offsets.size();
 }
 
 std::uint64_t KeyedRecords::finish(OffsetRange range, const MemberKey& member,
@@ -166,9 +154,7 @@ std::uint64_t KeyedRecords::revoke_behind(Offset offset) {
        at = records_[at].in_key.behind) {
     const Record& record = records_[at];
     if (record.loan == kNone) continue;  // cut, held or blocked
-    const bool leased = record.state == State::kLeased;
-    revoked += leased;
-    leased_ -= leased;
+    revoked += !is_parked(record);
     leave_loan(at);
     set_state(at, State::kHeld);
   }
@@ -178,7 +164,8 @@ std::uint64_t KeyedRecords::revoke_behind(Offset offset) {
 void KeyedRecords::trim(Offset log_start) {
   std::vector<Offset> gone;
   records_.each([&](std::uint32_t at) {
-    if (records_.offset_of(at) < log_start && records_[at].state != State::kLeased)
+    if (records_.offset_of(at) < log_start &&
+        (records_[at].state != State::kOut || is_parked(records_[at])))
       gone.push_back(records_.offset_of(at));
   });
   for (const Offset offset : gone) end(offset);
@@ -232,16 +219,20 @@ std::uint32_t KeyedRecords::settle_in(const Place& place) {
   return at;
 }
 
-void KeyedRecords::enter(std::uint32_t at, std::uint32_t loan) {
-  records_[at].loan = loan;
-  link<&Record::in_loan>(loans_[loan].records, at, loans_[loan].records.last);
-  ++loans_[loan].count;
+void KeyedRecords::enter(std::uint32_t at, std::uint32_t number) {
+  Loan& loan = loans_[number];
+  records_[at].loan = number;
+  link<&Record::in_loan>(loan.records, at, loan.records.last);
+  ++loan.count;
+  ++(loan.parked ? parked_records_ : leased_);
 }
 
-void KeyedRecords::unlink_from(std::uint32_t loan, std::uint32_t at) {
+void KeyedRecords::unlink_from(std::uint32_t number, std::uint32_t at) {
+  Loan& loan = loans_[number];
   records_[at].loan = kNone;
-  unlink<&Record::in_loan>(loans_[loan].records, at);
-  --loans_[loan].count;
+  unlink<&Record::in_loan>(loan.records, at);
+  --loan.count;
+  --(loan.parked ? parked_records_ : leased_);
 }
 
 void KeyedRecords::leave_loan(std::uint32_t at) {
@@ -252,7 +243,7 @@ void KeyedRecords::leave_loan(std::uint32_t at) {
 
 void KeyedRecords::drop(std::uint32_t at) {
   const Loan& loan = loans_[at];
-  if (loan.part.count() == 0) {
+  if (!loan.parked) {
     deadlines_.erase({loan.deadline, at});
   } else {
     parked_bytes_ -= loan.part.size();
@@ -263,50 +254,50 @@ void KeyedRecords::drop(std::uint32_t at) {
   loans_.remove(at);
 }
 
+// Out is what is in a loan already.
 void KeyedRecords::set_state(std::uint32_t at, State state) {
-  const auto is_held = [](State one) { return one == State::kHeld || one == State::kParked; };
   Record& record = records_[at];
   const State before = std::exchange(record.state, state);
-  held_ += is_held(state);
-  held_ -= is_held(before);
-  parked_records_ += state == State::kParked;
-  parked_records_ -= before == State::kParked;
+  held_ += state == State::kHeld;
+  held_ -= before == State::kHeld;
   if (record.key == kNone) return;
   Key& key = keys_[record.key];
-  ++count_of(key, state);
-  --count_of(key, before);
-  if (record.loan != kNone) key.holder = loans_[record.loan].member;
-}
-
-std::uint32_t& KeyedRecords::count_of(Key& key, State state) {
-  if (state == State::kLeased) return key.out;
-  return state == State::kParked ? key.parked : key.stopped;
+  ++(state == State::kOut ? key.out : key.stopped);
+  --(before == State::kOut ? key.out : key.stopped);
+  if (state == State::kOut) key.holder = loans_[record.loan].member;
 }
 
 void KeyedRecords::erase(std::uint32_t at) {
-  if (records_[at].loan != kNone) {
-    leased_ -= records_[at].state == State::kLeased;
-    leave_loan(at);
-  }
-  set_state(at, State::kBlocked);
-  const std::uint32_t key = records_[at].key;
-  if (key != kNone) {
-    unlink<&Record::in_key>(keys_[key].records, at);
-    --keys_[key].stopped;
-  }
+  if (records_[at].loan != kNone) leave_loan(at);
+  const Record& record = records_[at];
+  const std::uint32_t number = record.key;
+  held_ -= record.state == State::kHeld;
+  if (number == kNone) return records_.remove(at);
+  Key& key = keys_[number];
+  --(record.state == State::kOut ? key.out : key.stopped);
+  unlink<&Record::in_key>(key.records, at);
   records_.remove(at);
-  if (key == kNone) return;
-  if (keys_[key].records.first != kNone) return look_at(key);
-  by_hash_.erase(keys_[key].hash);
-  keys_.remove(key);
+  if (key.records.first != kNone) return ended_.push_back(number);
+  by_hash_.erase(key.hash);
+  keys_.remove(number);
+}
+
+// Looked at together: each key's next record is in the cache by then. A number may be another
+// key's by then, which does no harm.
+std::vector<Offset> KeyedRecords::let_go() {
+  for (const std::uint32_t key : std::exchange(ended_, {}))
+    if (key < keys_.places() && keys_[key].records.first != kNone) look_at(key);
+  return std::exchange(let_go_, {});
 }
 
 // Whether what comes next of it has its turn: not while others are out, and not behind a blocked
 // one, which comes by itself.
-void KeyedRecords::look_at(std::uint32_t key) {
-  if (key == kNone || keys_[key].out > 0) return;
-  std::uint32_t at = keys_[key].records.first;
-  if (records_[at].state == State::kParked) drained_.push_back(keys_[key].hash);
+void KeyedRecords::look_at(std::uint32_t number) {
+  if (number == kNone) return;
+  const Key& key = keys_[number];
+  std::uint32_t at = key.records.first;
+  if (is_parked(records_[at])) drained_.push_back(key.hash);
+  if (key.out > 0) return;
   for (std::size_t i = 0; i < kLetGo && at != kNone && records_[at].state == State::kHeld; ++i) {
     set_state(at, State::kBlocked);
     let_go_.push_back(records_.offset_of(at));
@@ -319,16 +310,14 @@ KeyedRecords::Leased KeyedRecords::cut_one(std::uint32_t at) {
   const Loan& loan = loans_[record.loan];
   const Leased leased{records_.offset_of(at), loan.member, loan.delivery};
   leave_loan(at);
-  --leased_;
   return leased;
 }
 
 bool KeyedRecords::is_lease(std::uint32_t at, const MemberKey& member,
                             std::uint64_t delivery) const {
-  if (at == kNone || records_[at].state != State::kLeased || records_[at].loan == kNone)
-    return false;
+  if (at == kNone || records_[at].loan == kNone) return false;
   const Loan& loan = loans_[records_[at].loan];
-  return loan.delivery == delivery && loan.member == member;
+  return !loan.parked && loan.delivery == delivery && loan.member == member;
 }
 
 std::vector<std::uint32_t> KeyedRecords::leases_in(OffsetRange range, const MemberKey& member,

@@ -50,8 +50,7 @@ class KeyedRecords {
 
   struct Turn {
     bool blocked = false;               // others come first
-    bool parked = false;                // those are parked at the holder
-    const MemberKey* holder = nullptr;  // it may go to this one alone
+    const MemberKey* holder = nullptr;  // it may go to this one alone, behind what is parked there
   };
   Turn turn(const Place& place) const;
 
@@ -117,21 +116,20 @@ class KeyedRecords {
   // All below that nobody has. Linear in all.
   void trim(Offset log_start);
 
-  // What may be read again, since the last call.
-  std::vector<Offset> let_go() { return std::exchange(let_go_, {}); }
+  // What may be read again, since the last call: behind each change, before anything is taken.
+  std::vector<Offset> let_go();
 
   std::optional<MonotonicTime> next_deadline() const;
   void shift(Duration gap);
 
-  std::size_t held() const { return held_; }  // parked ones too
+  std::size_t held() const { return held_ + parked_records_; }
   std::size_t parked() const { return parked_records_; }
   std::size_t parked_bytes() const { return parked_bytes_; }
   std::uint64_t leased() const { return leased_; }
 
  private:
   enum class State : std::uint8_t {
-    kLeased,   // or cut, where it is in no loan
-    kParked,   // in a loan that has no deadline yet
+    kOut,      // leased, or parked, by its loan; cut, where it is in none
     kHeld,     // back when its key is free
     kBlocked,  // waits for its time or to be read, with its place kept
   };
@@ -148,10 +146,9 @@ class KeyedRecords {
   };
   struct Key {
     std::uint64_t hash = 0;
-    Ends records;                           // ascending
-    std::uint32_t out = 0;                  // leased or cut
-    std::uint32_t parked = 0, stopped = 0;  // held or blocked
-    MemberKey holder;                       // of those that are out or parked
+    Ends records;                        // ascending
+    std::uint32_t out = 0, stopped = 0;  // held or blocked
+    MemberKey holder;                    // of those that are out
   };
   struct Loan {
     MemberKey member;
@@ -159,7 +156,8 @@ class KeyedRecords {
     MonotonicTime deadline;
     Ends records;
     std::uint32_t count = 0;
-    BatchPart part;  // while it is parked
+    bool parked = false;
+    BatchPart part;  // while it is
   };
 
   template <Links Record::*links>
@@ -168,11 +166,13 @@ class KeyedRecords {
   void unlink(Ends& ends, std::uint32_t at);
   void unlink_from(std::uint32_t loan, std::uint32_t at);
   std::uint32_t settle_in(const Place& place);  // the record, new or not
+  bool is_parked(const Record& record) const {
+    return record.loan != kNone && loans_[record.loan].parked;
+  }
   void enter(std::uint32_t at, std::uint32_t loan);
   void leave_loan(std::uint32_t at);
   void drop(std::uint32_t loan);
   void set_state(std::uint32_t at, State state);
-  static std::uint32_t& count_of(Key& key, State state);
   void erase(std::uint32_t at);
   void look_at(std::uint32_t key);
   void hold_parked(std::uint32_t key);
@@ -186,9 +186,9 @@ class KeyedRecords {
   template <class MayTake>
   void free(std::uint64_t hash, MayTake may_take) {
     const std::uint32_t key = by_hash_.find(hash);
-    if (key == kNone || keys_[key].out > 0) return;
+    if (key == kNone) return;
     const Record& first = records_[keys_[key].records.first];
-    if (first.state != State::kParked) return;
+    if (!is_parked(first)) return;
     if (may_take(loans_[first.loan].member)) return drained_.push_back(hash);
     hold_parked(key);
     look_at(key);
@@ -201,6 +201,7 @@ class KeyedRecords {
   std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines_;  // of loans that are not parked
   std::map<MemberKey, std::deque<std::uint32_t>> parked_;        // loans, oldest first
   std::vector<std::uint64_t> drained_;                           // keys whose first is parked
+  std::vector<std::uint32_t> ended_;                             // keys of which something has
   std::vector<Offset> let_go_;
   std::size_t held_ = 0, parked_records_ = 0, parked_bytes_ = 0;
   std::uint64_t leased_ = 0;

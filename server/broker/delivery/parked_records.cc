@@ -12,7 +12,7 @@ void KeyedRecords::park(const Place& place, const MemberKey& member, const Recor
   part.add(batch, record);
   parked_bytes_ += part.size() - before;
   enter(at, loan);
-  set_state(at, State::kParked);
+  set_state(at, State::kOut);
 }
 
 // The member's latest, where the record belongs behind what is in it.
@@ -25,7 +25,7 @@ std::uint32_t KeyedRecords::part_for(const MemberKey& member, const RecordBatchV
         records_.offset_of(latest.records.last) < offset)
       return parts.back();
   }
-  const std::uint32_t loan = parts.emplace_back(loans_.add({.member = member}));
+  const std::uint32_t loan = parts.emplace_back(loans_.add({.member = member, .parked = true}));
   loans_[loan].part.reserve(part_bytes);
   return loan;
 }
@@ -45,22 +45,22 @@ std::optional<KeyedRecords::Unparked> KeyedRecords::unpark(const MemberKey& memb
   parked_bytes_ -= loan.part.size();
   Unparked unparked{{}, loan.part.last_offset(), {}};
   unparked.bytes = loan.part.take();
+  loan.parked = false;
+  parked_records_ -= loan.count;
+  leased_ += loan.count;
   loan.delivery = delivery;
   loan.deadline = deadline;
   deadlines_.emplace(deadline, at);
   unparked.offsets.reserve(loan.count);
-  for (std::uint32_t i = loan.records.first; i != kNone; i = records_[i].in_loan.behind) {
+  for (std::uint32_t i = loan.records.first; i != kNone; i = records_[i].in_loan.behind)
     unparked.offsets.push_back(records_.offset_of(i));
-    set_state(i, State::kLeased);
-  }
-  leased_ += loan.count;
   return unparked;
 }
 
 // The records behind so many become a part of their own, the member's second. What has left the
 // part since it lay there goes out of the bytes, too.
 void KeyedRecords::split(std::uint32_t at, std::uint64_t records) {
-  const std::uint32_t rest = loans_.add({.member = loans_[at].member});
+  const std::uint32_t rest = loans_.add({.member = loans_[at].member, .parked = true});
   Loan& first = loans_[at];
   parked_bytes_ -= first.part.size();
   const std::vector<std::byte> bytes = first.part.take();
@@ -88,7 +88,7 @@ void KeyedRecords::split(std::uint32_t at, std::uint64_t records) {
 // Its records are held back like others, from the first that is parked.
 void KeyedRecords::hold_parked(std::uint32_t key) {
   for (std::uint32_t at = keys_[key].records.first; at != kNone; at = records_[at].in_key.behind) {
-    if (records_[at].state != State::kParked) continue;
+    if (!is_parked(records_[at])) continue;
     leave_loan(at);
     set_state(at, State::kHeld);
   }
