@@ -208,7 +208,11 @@ void Consumer::commit_async(Completion<> done) {
 Result<> Consumer::start(const ConsumedRecord& record, const Settlement& settlement,
                          Completion<> done) {
   const auto& all = given_->records;
-  const auto at = std::ranges::lower_bound(all, record.offset, {}, &ConsumedRecord::offset);
+  const bool is_one =
+      !std::less<>{}(&record, all.data()) && std::less<>{}(&record, all.data() + all.size());
+  const auto at = is_one
+                      ? all.begin() + (&record - all.data())
+                      : std::ranges::lower_bound(all, record.offset, {}, &ConsumedRecord::offset);
   if (at == all.end() || at->offset != record.offset || at->partition != record.partition)
     return fail(ErrorCode::kLeaseLost, "it is not of what the latest poll() gave");
   const auto index = static_cast<std::uint32_t>(at - all.begin());

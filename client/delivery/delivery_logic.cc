@@ -227,6 +227,11 @@ Result<std::size_t> DeliveryLogic::decode_batch(Held& held, Current& current) {
   auto reader = RecordReader::open(*batch, options_.decompressed_bytes);
   if (!reader) return fail(reader.error());
   Lease& lease = current.owner->lease;
+  if (current.records.empty()) {
+    const auto most = std::min<std::uint64_t>(offsets_in(held.ranges), kMostAtOnce);
+    current.records.reserve(most);
+    lease.records.reserve(most);
+  }
   for (const RecordView& record : *reader) {
     ack_gaps(held, record.offset);
     if (held.ranges.empty() || held.ranges.front().first != record.offset) continue;

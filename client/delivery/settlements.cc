@@ -10,13 +10,25 @@ namespace {
 using native::Outcome;
 using native::SettledRange;
 
-auto kind_of(const SettledRange& range) {
-  return std::tuple(range.outcome != Outcome::kExtend, range.partition.topic,
-                    range.partition.partition, range.outcome, range.delay_ms, range.delivery);
+// What ranges that are merged have in common. A delivery is of one partition.
+bool are_alike(const SettledRange& a, const SettledRange& b) {
+  return a.delivery == b.delivery && a.outcome == b.outcome && a.delay_ms == b.delay_ms &&
+         a.partition.partition == b.partition.partition && a.partition.topic == b.partition.topic;
+}
+
+// In the order in which records come and are worked on, most often: there is little to sort.
+bool comes_before(const SettledRange& a, const SettledRange& b) {
+  const auto kind = [](const SettledRange& range) {
+    return std::tuple(range.outcome != Outcome::kExtend, range.delivery, range.partition.partition,
+                      range.outcome, range.delay_ms);
+  };
+  const auto kind_of_a = kind(a), kind_of_b = kind(b);
+  if (kind_of_a != kind_of_b) return kind_of_a < kind_of_b;
+  return a.first < b.first;
 }
 
 bool follows(const SettledRange& range, const SettledRange& before) {
-  return range.first == before.last + 1 && kind_of(range) == kind_of(before);
+  return range.first == before.last + 1 && are_alike(range, before);
 }
 
 std::uint32_t delay_of(const Settlement& settlement) {
@@ -44,15 +56,17 @@ auto subject_of(const SettledRange& range) {
 // ---- one parcel ----
 
 std::vector<SettledRange> Parcel::ranges() const {
-  std::vector<SettledRange> sorted = runs_;
-  const auto before = [](const SettledRange& a, const SettledRange& b) {
-    return std::tuple(kind_of(a), a.first) < std::tuple(kind_of(b), b.first);
-  };
-  if (!std::ranges::is_sorted(sorted, before)) std::ranges::sort(sorted, before);
+  std::vector<SettledRange> sorted;
+  const bool are_sorted = std::ranges::is_sorted(runs_, comes_before);
+  if (!are_sorted) {
+    sorted = runs_;
+    std::ranges::sort(sorted, comes_before);
+  }
   std::vector<SettledRange> merged;
-  for (const SettledRange& range : sorted) {
-    const bool joins = !merged.empty() && kind_of(merged.back()) == kind_of(range) &&
-                       range.first <= merged.back().last + 1;
+  merged.reserve(runs_.size());
+  for (const SettledRange& range : are_sorted ? runs_ : sorted) {
+    const bool joins =
+        !merged.empty() && range.first <= merged.back().last + 1 && are_alike(range, merged.back());
     if (joins)
       merged.back().last = std::max(merged.back().last, range.last);
     else

@@ -36,6 +36,19 @@ inline std::byte* put_varint(std::byte* to, std::int64_t value) {
 // nullptr when it is cut off or longer than 64 bits.
 inline const std::byte* get_varint(const std::byte* from, const std::byte* end,
                                    std::int64_t& value) {
+  // Short ones first: most are.
+  if (end - from >= 2) {
+    const auto first = static_cast<std::uint64_t>(from[0]),
+               second = static_cast<std::uint64_t>(from[1]);
+    if (first < 0x80) {
+      value = unzigzag(first);
+      return from + 1;
+    }
+    if (second < 0x80) {
+      value = unzigzag((first & 0x7f) | second << 7);
+      return from + 2;
+    }
+  }
   std::uint64_t v = 0;
   for (unsigned shift = 0; shift < 64 && from != end; shift += 7) {
     const auto b = static_cast<std::uint64_t>(*from++);

@@ -304,6 +304,45 @@ TEST_F(DeliveriesTest, ByKeyReadingAheadIsBounded) {
   EXPECT_FALSE(take(2).empty());
 }
 
+TEST_F(DeliveriesTest, WhatIsKeptForAMemberComesInOrderAndOnlyWithinItsGrants) {
+  AttachRequest one = request(GroupKind::kKeyShared);
+  one.grants = {2, 1 << 20};
+  attach(1, one);
+  write({"a", "b"});
+  EXPECT_EQ(take(1), firsts(0, 1));
+  attach(2, request(GroupKind::kKeyShared));
+  write({"a", "b", "a", "c", "b", "a"});
+  EXPECT_EQ(take(2), firsts(5, 5)) << "the others are of keys that the first member has";
+  for (std::uint64_t more = 3; more <= 4; ++more) {
+    broker.deliveries().grant(ConnectionId(1), 1, {more, 1 << 20});
+    broker.deliveries().dispatch(when());
+    EXPECT_EQ(take(1),
+              firsts(static_cast<std::int64_t>(more) - 1, static_cast<std::int64_t>(more) - 1));
+  }
+  settle(1, 1, 1, Outcome::kAck);
+  settle(1, 3, 3, Outcome::kAck);
+  EXPECT_EQ(take(2), firsts(6, 6)) << "b is free, and its member may not take more";
+  broker.deliveries().grant(ConnectionId(1), 1, {9, 1 << 20});
+  broker.deliveries().dispatch(when());
+  EXPECT_THAT(take(1), testing::ElementsAre(Got{4, 1}, Got{7, 1}));
+}
+
+TEST_F(DeliveriesTest, WhatIsKeptForAMemberThatGoesIsAnybodys) {
+  AttachRequest one = request(GroupKind::kKeyShared);
+  one.grants = {1, 1 << 20};
+  attach(1, one);
+  write({"a"});
+  EXPECT_EQ(take(1), firsts(0, 0));
+  attach(2, request(GroupKind::kKeyShared));
+  write({"a", "a"});
+  EXPECT_TRUE(take(2).empty());
+  broker.deliveries().detach(next(1), 1, when());
+  broker.deliveries().dispatch(when());
+  EXPECT_EQ(take(2), firsts(0, 0)) << "given back, it goes first";
+  settle(2, 0, 0, Outcome::kAck);
+  EXPECT_EQ(take(2), firsts(1, 2));
+}
+
 TEST_F(DeliveriesTest, TheFloorPassesWhatRetentionTook) {
   attach(1, request());
   for (int i = 0; i < 4; ++i) write({"a"});

@@ -1,10 +1,14 @@
 // What is put together while records are taken out of a DeliveryQueue: its own files' alone.
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "protocol/batch_parts.h"
 #include "server/broker/delivery/delivery_queue.h"
 
 namespace leat::broker {
@@ -39,11 +43,47 @@ inline void add_range(DeliveredBatches& to, OffsetRange range, std::uint32_t att
 }
 
 struct DeliveryQueue::Cut {
+  Cut(const Asked& asks, Takers& all) : asked(asks), takers(all) {
+    taken.delivered.resize(all.size());
+  }
+  // Why a record that failed so often dies; null: it does not.
+  const char* dead(std::uint32_t attempts) const {
+    if (attempts == kDeadAttempts) return "rejected";
+    return asked.max_deliveries > 0 && attempts >= asked.max_deliveries ? "max_deliveries"
+                                                                        : nullptr;
+  }
+  // These two ask storage once for many records, which come in order.
+  bool is_done(Offset offset) {
+    if (!asked.acks || offset < open_until) return false;
+    if (asked.acks->is_done(offset)) return true;
+    open_until = asked.acks->next_done(offset).value_or(Offset(INT64_MAX));
+    return false;
+  }
+  std::uint32_t attempts(Offset offset) {
+    if (offset < tried_from || offset > tried_until) {
+      std::tie(tried_until, tried) = attempts_at(offset, Offset(INT64_MAX), asked.acks);
+      tried_from = offset;
+    }
+    return tried;
+  }
+
   const Asked& asked;
   Takers& takers;
   Taken taken;
   const storage::StoredBatches* stored = nullptr;  // that the batch lies in
   bool ends = false;
+
+  // By key.
+  const RecordBatchView* batch = nullptr;
+  BatchParts* parts = nullptr;       // of it, for each taker
+  std::vector<std::uint32_t> loans;  // of each taker, once it has one
+  bool only_ready = false;           // nothing new
+  bool any_idle = false;             // in the beginning
+  bool may_expire = false;           // the record at hand: it is not kept
+  std::size_t held_before = 0;
+  Offset open_until{0};
+  Offset tried_from{0}, tried_until{-1};
+  std::uint32_t tried = 0;
 };
 
 }  // namespace leat::broker

@@ -10,6 +10,8 @@ namespace {
 // Where little waits, it is shared out; but not so finely that each member gets the whole batch for
 // a record or two of it.
 constexpr std::uint64_t kLeastShare = 16;
+// Of what came back, or was delayed, the neighbours are seldom wanted.
+constexpr std::size_t kReturnedBytes = 64 << 10;
 constexpr std::size_t kRescanBytes = 1 << 20;
 constexpr auto kBuryAgain = std::chrono::seconds(1);
 
@@ -60,6 +62,7 @@ void DeliveryGroup::dispatch(Now now) {
   for (const PartitionId partition : std::exchange(burying_, {}))
     if (Queue* queue = find(partition)) bury(*queue, now);
   if (!anybody_may_have_more()) return;
+  give_parked(now);
   for (std::size_t in_vain = 0; in_vain < turn_.size();) {
     Queue& queue = *turn_.front();
     turn_.pop_front();
@@ -71,6 +74,33 @@ void DeliveryGroup::dispatch(Now now) {
     turn_.push_back(&queue);
     in_vain = serve(queue, now) ? 0 : in_vain + 1;
   }
+}
+
+// First of all, for it came first; partitions in turn.
+void DeliveryGroup::give_parked(Now now) {
+  for (std::size_t left = parking_.size(); left > 0; --left) {
+    Queue& queue = *parking_.front();
+    parking_.pop_front();
+    give_parked(queue, now);
+    queue.parks = queue.records.has_parked();
+    if (queue.parks) parking_.push_back(&queue);
+  }
+}
+
+void DeliveryGroup::give_parked(Queue& queue, Now now) {
+  Takers takers = this->takers(queue, now);
+  for (std::size_t i = 0; i < takers.size(); ++i) {
+    Taker& one = takers[i];
+    while (one.most_records > 0) {
+      DeliveredBatches delivered = queue.records.take_parked(one, acks(queue));
+      if (delivered.ranges.empty()) break;
+      deliver(queue, one, std::move(delivered));
+      one = taker(one.member, members_.at(one.member), now);
+    }
+  }
+  list(queue);
+  if (takers.anybody_may_take()) queue.records.free_parked(takers);
+  mark(queue);
 }
 
 bool DeliveryGroup::ready_to_read(Queue& queue, Now now) {
@@ -102,6 +132,19 @@ bool DeliveryGroup::anybody_may_have_more() const {
                              [this](const auto& entry) { return may_have_more(entry.second); });
 }
 
+Taker DeliveryGroup::taker(const MemberKey& key, const Member& member, Now now) const {
+  Taker one{.member = key,
+            .delivery = member.deliveries + 1,
+            .deadline = now.monotonic + member.ack_timeout,
+            .idle = member.leased == 0};
+  if (!may_have_more(member)) return one;
+  one.most_records = std::min(member.granted.records - member.sent.records,
+                              house_.options.leases_per_member - member.leased);
+  one.most_bytes = static_cast<std::size_t>(
+      std::min<std::uint64_t>(member.max_bytes, member.granted.bytes - member.sent.bytes));
+  return one;
+}
+
 // By key all who read the topic; else whoever has least, and of those who waited longest. Empty:
 // nobody may have more.
 Takers DeliveryGroup::takers(const Queue& queue, Now now) const {
@@ -109,16 +152,9 @@ Takers DeliveryGroup::takers(const Queue& queue, Now now) const {
   bool any = false;
   for (const auto& [key, member] : members_) {
     if (!member.topics.contains(queue.records.place().topic)) continue;
-    const bool may = may_have_more(member);
-    any = any || may;
-    if (!may && kind_ != GroupKind::kKeyShared) continue;
-    all.push_back({.member = key,
-                   .most_records = may ? std::min(member.granted.records - member.sent.records,
-                                                  house_.options.leases_per_member - member.leased)
-                                       : 0,
-                   .delivery = member.deliveries + 1,
-                   .deadline = now.monotonic + member.ack_timeout,
-                   .idle = member.leased == 0});
+    Taker one = taker(key, member, now);
+    any = any || one.most_records > 0;
+    if (one.most_records > 0 || kind_ == GroupKind::kKeyShared) all.push_back(one);
   }
   if (!any) return Takers({});
   if (kind_ == GroupKind::kKeyShared) return Takers(std::move(all));
@@ -138,22 +174,20 @@ Takers DeliveryGroup::choose(const Queue& queue, std::vector<Taker> could) const
   return Takers({chosen});
 }
 
-std::size_t DeliveryGroup::bytes_for(Takers& takers) const {
-  std::uint64_t most = 1;
-  for (std::size_t i = 0; i < takers.size(); ++i) {
-    const Member& member = members_.at(takers[i].member);
-    if (takers[i].most_records > 0)
-      most = std::max(most, std::min<std::uint64_t>(member.max_bytes,
-                                                    member.granted.bytes - member.sent.bytes));
-  }
-  return static_cast<std::size_t>(most);
+std::size_t DeliveryGroup::bytes_for(Takers& takers) {
+  std::size_t most = 1;
+  for (std::size_t i = 0; i < takers.size(); ++i) most = std::max(most, takers[i].most_bytes);
+  return most;
 }
 
 // False: nothing came of it.
 bool DeliveryGroup::serve(Queue& queue, Now now) {
   Takers takers = this->takers(queue, now);
-  if (takers.size() == 0 || !read(queue, bytes_for(takers))) return false;
+  if (takers.size() == 0) return false;
   const Offset from = queue.records.read_from(acks(queue));
+  const std::size_t bytes = bytes_for(takers);
+  if (!read(queue, from < queue.records.next() ? std::min(bytes, kReturnedBytes) : bytes))
+    return false;
   auto taken = queue.records.take(
       {*queue.fetched, acks(queue), settings_.max_deliveries, times(queue), now}, takers);
   queue.records.refill(now);
@@ -163,23 +197,24 @@ bool DeliveryGroup::serve(Queue& queue, Now now) {
     house_.sink.on_storage_damaged(taken.error());
     return false;
   }
-  if (!taken->gone.empty())
-    if (auto ok = make(queue, {.done = std::move(taken->gone), .retries = {}}); !ok) return false;
-  bury(queue, now);
   bool any = false;
   for (std::size_t i = 0; i < takers.size(); ++i) {
     DeliveredBatches& delivered = taken->delivered[i];
     if (delivered.ranges.empty()) continue;
     any = true;
-    delivered.partition = queue.records.place().partition;
-    delivered.topic = queue.records.place().topic;
-    deliver(takers[i], std::move(delivered));
+    deliver(queue, takers[i], std::move(delivered));
   }
+  // What cannot be written down comes back.
+  [[maybe_unused]] const auto ok = make(queue, {.done = std::move(taken->gone), .retries = {}});
+  bury(queue, now);
+  if (queue.records.has_parked() && !std::exchange(queue.parks, true)) parking_.push_back(&queue);
   return any || queue.records.read_from(acks(queue)) != from;
 }
 
-void DeliveryGroup::deliver(const Taker& taker, DeliveredBatches delivered) {
+void DeliveryGroup::deliver(const Queue& queue, const Taker& taker, DeliveredBatches delivered) {
   Member& member = members_.at(taker.member);
+  delivered.partition = queue.records.place().partition;
+  delivered.topic = queue.records.place().topic;
   const std::uint64_t records = records_in(delivered.ranges);
   for (const auto& [range, attempt] : delivered.ranges)
     if (attempt > 1) redelivered_ += count(range);

@@ -7,6 +7,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr std::size_t kAhead = 6;  // settlements whose records are on their way into the cache
+
 // The parts of `range` that `covered`, ascending, leaves out.
 std::vector<OffsetRange> without(OffsetRange range, std::vector<OffsetRange> covered) {
   std::ranges::sort(covered);
@@ -96,6 +98,7 @@ void DeliveryGroup::on_topics_changed(Now now) {
       continue;
     }
     std::erase(turn_, &queue);
+    std::erase(parking_, &queue);
     burying_.erase(it->first);
     if (queue.listed_under) deadlines_.erase({*queue.listed_under, it->first});
     std::erase_if(house_.reads, [&](const auto& read) {
@@ -173,29 +176,41 @@ Result<std::vector<Settlement>> DeliveryGroup::settle(const MemberKey& key,
   std::map<PartitionId, Change> changes;
   const auto reason = std::make_shared<const std::string>(
       request.reason.empty() ? std::string_view("rejected") : request.reason);
-  for (const Settlement& settlement : request.settlements) {
-    const auto id = ids_.find(settlement.partition);
-    if (id == ids_.end() || settlement.range.first > settlement.range.last)
+  Member& member = members_.at(key);
+  const Settlement* before = nullptr;  // most are of the same partition as the one before
+  Queue* queue = nullptr;
+  Change* change = nullptr;
+  const auto& all = request.settlements;
+  for (const Settlement& settlement : all) {
+    if (!before || before->partition != settlement.partition) {
+      queue = find(settlement.partition);
+      change = queue ? &changes[queue->records.place().id] : nullptr;
+    }
+    before = &settlement;
+    const std::size_t ahead = static_cast<std::size_t>(&settlement - all.data()) + kAhead;
+    if (queue && ahead < all.size()) queue->records.prefetch(all[ahead].range.first);
+    if (!queue || settlement.range.first > settlement.range.last)
       refused.push_back(settlement);
+    else if (settlement.outcome == Outcome::kAck && kind_ == GroupKind::kKeyShared)
+      ack_by_key(*queue, settlement, key, member, *change, refused);
     else
-      settle_one(settlement, key, reason, now, changes[id->second], refused);
+      settle_one(*queue, settlement, key, member, reason, now, *change, refused);
   }
-  Result<> all;
-  for (auto& [id, change] : changes) {
-    Queue& queue = *find(id);
-    if (auto ok = make(queue, std::move(change)); !ok) all = ok;
-    mark(queue);
-    list(queue);
+  Result<> made;
+  for (auto& [id, of_one] : changes) {
+    Queue& changed = *find(id);
+    changed.records.finished();
+    if (auto ok = make(changed, std::move(of_one)); !ok) made = ok;
+    mark(changed);
+    list(changed);
   }
-  if (!all) return fail(all.error());
+  if (!made) return fail(made.error());
   return refused;
 }
 
-void DeliveryGroup::settle_one(const Settlement& settlement, const MemberKey& key,
-                               const Reason& reason, Now now, Change& change,
+void DeliveryGroup::settle_one(Queue& queue, const Settlement& settlement, const MemberKey& key,
+                               Member& member, const Reason& reason, Now now, Change& change,
                                std::vector<Settlement>& refused) {
-  Queue& queue = *find(settlement.partition);
-  Member& member = members_.at(key);
   const Pieces pieces = queue.records.leased(settlement.range, key, settlement.delivery,
                                              settlement.outcome == Outcome::kAck);
   if (settlement.outcome == Outcome::kExtend)
@@ -227,10 +242,25 @@ void DeliveryGroup::ack(Queue& queue, const Settlement& settlement, const Pieces
     queue.records.done(piece);
   }
   change.done.insert(change.done.end(), covered.begin(), covered.end());
-  const auto* acks = this->acks(queue);
-  for (OffsetRange part : without(settlement.range, std::move(covered))) {
+  refuse_open(queue, settlement, without(settlement.range, std::move(covered)), refused);
+}
+
+void DeliveryGroup::ack_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key,
+                               Member& member, Change& change, std::vector<Settlement>& refused) {
+  others_.clear();
+  member.leased -=
+      queue.records.finish(settlement.range, key, settlement.delivery, change.done, others_);
+  refuse_open(queue, settlement, others_, refused);
+}
+
+// What is done was acked before, and stays so.
+void DeliveryGroup::refuse_open(const Queue& queue, const Settlement& settlement,
+                                const std::vector<OffsetRange>& parts,
+                                std::vector<Settlement>& refused) const {
+  const auto* acks = parts.empty() ? nullptr : this->acks(queue);
+  for (OffsetRange part : parts) {
     if (acks) part.first = std::max(part.first, acks->next_open(part.first));
-    if (part.first > part.last) continue;  // done before
+    if (part.first > part.last) continue;
     refused.push_back(settlement);
     refused.back().range = part;
   }
@@ -273,10 +303,11 @@ milliseconds DeliveryGroup::backoff(std::uint32_t attempts) {
 // One entry. What could not be written down is not done, and nobody's.
 Result<> DeliveryGroup::make(Queue& queue, Change change) {
   if (change.done.empty() && change.retries.empty()) return {};
-  const auto made = house_.storage.change_acks(
-      {name_, queue.records.place().partition, change.done, change.retries});
+  const storage::AcksChange all{name_, queue.records.place().partition, std::move(change.done),
+                                std::move(change.retries)};
+  const auto made = house_.storage.change_acks(all);
   if (made) return {};
-  for (const OffsetRange range : change.done)
+  for (const OffsetRange range : all.done)
     for (const OffsetRange part : queue.records.not_ready(range))
       queue.records.give_back({part, MonotonicTime::min(), {}});
   return fail(made.error());

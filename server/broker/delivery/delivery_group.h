@@ -103,6 +103,7 @@ class DeliveryGroup {
     Offset trimmed;  // up to this log start
     bool in_turn = false;
     bool rescans = false;                       // has more to read of what is delayed
+    bool parks = false;                         // in parking_
     bool stopped = false;                       // cannot be read: until somebody attaches anew
     std::optional<MonotonicTime> bury_at;       // dead letters could not be written
     std::optional<MonotonicTime> listed_under;  // in deadlines_
@@ -120,10 +121,14 @@ class DeliveryGroup {
                       std::vector<storage::OffsetCommit>& begins);
   Queue* find(PartitionId partition);
   Queue* find(const storage::TopicPartition& partition);
-  void settle_one(const Settlement& settlement, const MemberKey& key, const Reason& reason, Now now,
-                  Change& change, std::vector<Settlement>& refused);
+  void settle_one(Queue& queue, const Settlement& settlement, const MemberKey& key, Member& member,
+                  const Reason& reason, Now now, Change& change, std::vector<Settlement>& refused);
   void ack(Queue& queue, const Settlement& settlement, const Pieces& pieces, Change& change,
            std::vector<Settlement>& refused);
+  void ack_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key, Member& member,
+                  Change& change, std::vector<Settlement>& refused);
+  void refuse_open(const Queue& queue, const Settlement& settlement,
+                   const std::vector<OffsetRange>& parts, std::vector<Settlement>& refused) const;
   void fail_piece(Queue& queue, const TimedRanges<Lease>::Piece& piece,
                   std::optional<std::chrono::milliseconds> delay, Now now, Change& change);
   Result<> make(Queue& queue, Change change);
@@ -132,17 +137,20 @@ class DeliveryGroup {
   void list(Queue& queue);
 
   bool serve(Queue& queue, Now now);
+  void give_parked(Now now);
+  void give_parked(Queue& queue, Now now);
   bool ready_to_read(Queue& queue, Now now);
   RecordTimes times(const Queue& queue) const;
   void rescan(Queue& queue, Now now);
   bool read_delayed(Queue& queue, Offset from);
   void trim(Queue& queue, Offset log_start);
   bool read(Queue& queue, std::size_t bytes);
+  Taker taker(const MemberKey& key, const Member& member, Now now) const;
   Takers takers(const Queue& queue, Now now) const;
   Takers choose(const Queue& queue, std::vector<Taker> could) const;
-  std::size_t bytes_for(Takers& takers) const;
+  static std::size_t bytes_for(Takers& takers);
   bool may_have_more(const Member& member) const;
-  void deliver(const Taker& taker, DeliveredBatches delivered);
+  void deliver(const Queue& queue, const Taker& taker, DeliveredBatches delivered);
   bool anybody_may_have_more() const;
   void bury(Queue& queue, Now now);
   std::optional<storage::ReadResult> read_dead(Queue& queue, Offset offset);
@@ -160,8 +168,10 @@ class DeliveryGroup {
   std::map<PartitionId, Queue> queues_;
   std::map<storage::TopicPartition, PartitionId> ids_;
   std::deque<Queue*> turn_;        // that may have something to give
+  std::deque<Queue*> parking_;     // that keep something for members, by key
   std::set<PartitionId> burying_;  // where something dies
   std::set<std::pair<MonotonicTime, PartitionId>> deadlines_;
+  std::vector<OffsetRange> others_;  // ack_by_key()'s, reused
   std::uint64_t servings_ = 0, redelivered_ = 0, dead_ = 0;
 };
 

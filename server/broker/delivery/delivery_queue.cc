@@ -24,16 +24,19 @@ void DeliveryQueue::begin(Offset floor, const storage::PartitionAcks* acks, Now 
   for (const auto& [first, run] : acks->retries()) {
     const MonotonicTime due = due_of(run.retry, now);
     auto& place = due == kNow ? ready_ : waiting_;
-    place.add({first, run.last}, due, std::nullopt);
+    place.add({first, run.last}, due, {});
   }
 }
 
 void DeliveryQueue::trim(Offset log_start) {
   next_ = std::max(next_, log_start);
   if (log_start.value == 0) return;
+  log_start_ = log_start;
   const OffsetRange below{Offset(0), log_start + -1};
-  for (auto* ranges : {&ready_, &waiting_})
-    for (const auto& piece : ranges->cut(below)) end(piece.range, piece.value);
+  ready_.cut(below);
+  waiting_.cut(below);
+  keyed_.trim(log_start);
+  let_go();
   delayed_.trim(log_start);
 }
 
@@ -61,33 +64,64 @@ std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
 
 // ---- what comes back ----
 
-void DeliveryQueue::make_ready(OffsetRange range, KeyHash key) {
-  ready_.add(range, kNow, key);
+// Below the log start nothing can be read, and all counts as done.
+void DeliveryQueue::make_ready(OffsetRange range) {
+  if (range.last < log_start_) return end(range);
+  ready_.add(range, kNow, {});
 }
 
-void DeliveryQueue::let_go(const std::vector<Offset>& offsets, KeyHash key) {
-  for (const Offset offset : offsets) make_ready({offset, offset}, key);
+// What is below the log start ends by that, and may let go of more.
+void DeliveryQueue::let_go() {
+  for (auto offsets = keyed_.let_go(); !offsets.empty(); offsets = keyed_.let_go())
+    for (const Offset offset : offsets)
+      if (offset < log_start_)
+        keyed_.end(offset);
+      else
+        ready_.add({offset, offset}, kNow, {});
 }
 
 // By key, ranges are of one record.
-void DeliveryQueue::end(OffsetRange range, KeyHash key) {
-  if (key) let_go(gate_.end(key, range.first), key);
+void DeliveryQueue::end(OffsetRange range) {
+  if (!by_key_) return;
+  keyed_.end(range.first);
+  let_go();
+}
+
+DeliveryQueue::Pieces DeliveryQueue::pieces_of(const std::vector<KeyedRecords::Leased>& leased) {
+  Pieces pieces;
+  pieces.reserve(leased.size());
+  for (const auto& [offset, member, delivery] : leased)
+    pieces.push_back({{offset, offset}, kNow, {member, delivery}});
+  let_go();
+  return pieces;
 }
 
 DeliveryQueue::Pieces DeliveryQueue::leased(OffsetRange range, const MemberKey& member,
                                             std::uint64_t delivery, bool any) {
-  any = any && !by_key_;
+  if (by_key_) return pieces_of(keyed_.cut(range, member, delivery));
   return leases_.cut(range, [&](const Lease& lease) {
     return lease.member == member && (any || lease.delivery == delivery);
   });
 }
 
 DeliveryQueue::Pieces DeliveryQueue::leased_by(const MemberKey& member) {
+  if (by_key_) return pieces_of(keyed_.cut(member));
   return leases_.cut_if([&](const Lease& lease) { return lease.member == member; });
 }
 
+DeliveryQueue::Pieces DeliveryQueue::expired(MonotonicTime now) {
+  return by_key_ ? pieces_of(keyed_.cut_due(now)) : leases_.take_due(now);
+}
+
 void DeliveryQueue::extend(const Pieces& pieces, MonotonicTime deadline) {
-  for (const auto& piece : pieces) leases_.add(piece.range, deadline, piece.value);
+  if (pieces.empty()) return;
+  if (!by_key_) {
+    for (const auto& piece : pieces) leases_.add(piece.range, deadline, piece.value);
+    return;
+  }
+  std::vector<Offset> offsets;
+  for (const auto& piece : pieces) offsets.push_back(piece.range.first);
+  keyed_.extend(offsets, pieces.front().value.member, pieces.front().value.delivery, deadline);
 }
 
 std::vector<OffsetRange> DeliveryQueue::returned(OffsetRange range) {
@@ -99,62 +133,60 @@ std::vector<OffsetRange> DeliveryQueue::returned(OffsetRange range) {
 }
 
 void DeliveryQueue::done(const TimedRanges<Lease>::Piece& piece) {
-  end(piece.range, piece.value.key);
+  end(piece.range);
 }
 
 std::uint64_t DeliveryQueue::failed(const TimedRanges<Lease>::Piece& piece, MonotonicTime due,
                                     MonotonicTime now) {
-  const KeyHash key = piece.value.key;
-  gate_.fail(key, piece.range.first);
-  std::uint64_t revoked = 0;
-  for (const Offset behind : gate_.revoke_behind(key, piece.range.first))
-    revoked += leases_.cut({behind, behind}).size();
+  keyed_.block(piece.range.first);
+  const std::uint64_t revoked = keyed_.revoke_behind(piece.range.first);
   if (due <= now)
-    make_ready(piece.range, key);
+    make_ready(piece.range);
   else
-    waiting_.add(piece.range, due, key);
+    waiting_.add(piece.range, due, {});
+  let_go();
   return revoked;
 }
 
 void DeliveryQueue::give_back(const TimedRanges<Lease>::Piece& piece) {
-  gate_.fail(piece.value.key, piece.range.first);
-  make_ready(piece.range, piece.value.key);
+  keyed_.block(piece.range.first);
+  make_ready(piece.range);
+  let_go();
 }
 
+// It has no place in its key's order any more: nobody gets it.
 void DeliveryQueue::dying(const TimedRanges<Lease>::Piece& piece, Reason reason) {
-  for (Offset at = piece.range.first; at <= piece.range.last; at = at + 1)
-    dying_[at] = {piece.value.key, reason};
+  for (Offset at = piece.range.first; at <= piece.range.last; at = at + 1) dying_[at] = reason;
+  end(piece.range);
 }
 
 std::optional<std::pair<Offset, Reason>> DeliveryQueue::first_dying() const {
   if (dying_.empty()) return std::nullopt;
-  return std::pair(dying_.begin()->first, dying_.begin()->second.second);
+  return *dying_.begin();
 }
 
 void DeliveryQueue::died(Offset offset) {
-  const auto it = dying_.find(offset);
-  if (it == dying_.end()) return;
-  const KeyHash key = it->second.first;
-  dying_.erase(it);
-  end({offset, offset}, key);
+  dying_.erase(offset);
 }
 
 // ---- time ----
 
 void DeliveryQueue::on_time(Now now) {
-  for (const auto& piece : waiting_.take_due(now.monotonic)) make_ready(piece.range, piece.value);
+  for (const auto& piece : waiting_.take_due(now.monotonic)) make_ready(piece.range);
   refill(now);
 }
 
 std::optional<MonotonicTime> DeliveryQueue::next_deadline() const {
   std::optional<MonotonicTime> next;
-  for (const auto& at : {leases_.next_due(), waiting_.next_due(), look_at_})
-    if (at) next = std::min(next.value_or(*at), *at);
+  for (const auto& due :
+       {leases_.next_due(), keyed_.next_deadline(), waiting_.next_due(), look_at_})
+    if (due) next = next ? std::min(*next, *due) : due;
   return next;
 }
 
 void DeliveryQueue::shift(Duration gap) {
   leases_.shift(gap);
+  keyed_.shift(gap);
   waiting_.shift(gap);
 }
 

@@ -8,11 +8,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "server/broker/delivery/delayed_records.h"
 #include "server/broker/delivery/delivery.h"
-#include "server/broker/delivery/key_gate.h"
+#include "server/broker/delivery/keyed_records.h"
 #include "server/broker/delivery/timed_ranges.h"
 #include "storage/state/partition_acks.h"
 
@@ -34,7 +35,6 @@ using Reason = std::shared_ptr<const std::string>;
 
 struct Lease {
   MemberKey member;
-  KeyHash key;
   std::uint64_t delivery = 0;  // that brought it
 };
 
@@ -42,6 +42,7 @@ struct Lease {
 struct Taker {
   MemberKey member;
   std::uint64_t most_records = 0;  // as yet
+  std::size_t most_bytes = 0;      // of what was parked, one part always passes
   std::uint64_t delivery = 0;      // what is taken comes by
   MonotonicTime deadline;
   bool idle = false;  // has nothing at all
@@ -58,8 +59,10 @@ class Takers {
   std::optional<std::size_t> for_key(KeyHash key);
   // If it may.
   std::optional<std::size_t> find(const MemberKey& member) const;
+  bool has(const MemberKey& member) const;  // whether it may or not
   // Somebody may take records, and has none.
   bool anybody_idle() const;
+  bool anybody_may_take() const;
 
  private:
   std::vector<Taker> all_;  // by member
@@ -98,6 +101,14 @@ class DeliveryQueue {
   // Records below are gone.
   void trim(Offset log_start);
 
+  // By key: what was kept for the taker while it might not take more. One delivery at a time;
+  // nothing when none is left, or it may not take more.
+  DeliveredBatches take_parked(Taker& taker, const storage::PartitionAcks* acks);
+  bool has_parked() const { return keyed_.has_parked(); }
+  // What was kept for members that still may not take more, and may go to others, is read again.
+  void free_parked(const Takers& takers);
+
+  Offset next() const { return next_; }  // the first that is new
   // Steps over what is done.
   Offset read_from(const storage::PartitionAcks* acks);
   bool has_something(Offset high_watermark, const storage::PartitionAcks* acks) {
@@ -123,11 +134,21 @@ class DeliveryQueue {
   Result<Taken> take(const Asked& asked, Takers& takers);
 
   using Pieces = std::vector<TimedRanges<Lease>::Piece>;
+  // By key: ends the member's leases by the delivery in the range, which are done, and tells how
+  // many they were; `others` gets the other parts of the range. finished() must follow.
+  std::uint64_t finish(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
+                       std::vector<OffsetRange>& done, std::vector<OffsetRange>& others) {
+    return keyed_.finish(range, member, delivery, done, others);
+  }
+  void finished() { let_go(); }
   // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
   // key, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
+  // That finish() comes soon.
+  void prefetch(Offset offset) const { keyed_.prefetch(offset); }
+  // All of a member that is gone.
   Pieces leased_by(const MemberKey& member);
-  Pieces expired(MonotonicTime now) { return leases_.take_due(now); }
+  Pieces expired(MonotonicTime now);
   // Gives them back to the table, with a new deadline.
   void extend(const Pieces& pieces, MonotonicTime deadline);
   // What came back and nobody has: taken out. Not of a group by key, where it would overtake.
@@ -161,18 +182,27 @@ class DeliveryQueue {
   std::optional<MonotonicTime> next_deadline() const;
   void shift(Duration gap);
 
-  std::uint64_t leased_records() const { return leases_.offsets(); }
+  std::uint64_t leased_records() const { return leases_.offsets() + keyed_.leased(); }
   std::uint64_t waiting_records() const {
     return waiting_.offsets() + dying_.size() + delayed_.size();
   }
 
  private:
   struct Cut;
-  bool is_full() const { return gate_.held() + waiting_.size() + dying_.size() >= most_held_; }
-  bool holds_enough(const Takers& takers) const;
-  void make_ready(OffsetRange range, KeyHash key);
-  void let_go(const std::vector<Offset>& offsets, KeyHash key);
-  void end(OffsetRange range, KeyHash key);
+  // A batch that was begun: not decoded again where it goes on.
+  struct Reading {
+    std::shared_ptr<const void> owner;
+    const std::byte* batch;
+    std::optional<RecordReader> decompressed;
+    Records::Iterator at, end;
+    Offset expected;           // next
+    std::int32_t records = 0;  // so far
+  };
+  bool is_full() const { return keyed_.held() + waiting_.size() + dying_.size() >= most_held_; }
+  void make_ready(OffsetRange range);
+  void let_go();
+  void end(OffsetRange range);
+  Pieces pieces_of(const std::vector<KeyedRecords::Leased>& leased);
   std::vector<OffsetRange> open_in(OffsetRange batch, const storage::PartitionAcks* acks) const;
   struct Open {
     OffsetRange range;
@@ -181,11 +211,13 @@ class DeliveryQueue {
   Result<> take_batch(const RecordBatchView& batch, Cut& cut);
   Result<> add_leased(const RecordBatchView& batch, const std::vector<OffsetRange>& leased,
                       Cut& cut);
+  bool lease(OffsetRange range, Cut& cut);
+
   // What depends on the time: delivery_times.cc.
   Result<std::vector<OffsetRange>> deliverable(const RecordBatchView& batch,
                                                const std::vector<Open>& open, Cut& cut);
   struct Fate {
-    bool expired = false;
+    bool expired = false, may_expire = false;
     std::optional<std::int64_t> due_ms;  // later
   };
   static Fate fate_of(const RecordView& record, bool fresh, const Cut& cut);
@@ -194,22 +226,34 @@ class DeliveryQueue {
   bool set_aside(const RecordView& record, bool fresh, Cut& cut);
   Result<> rescan(const RecordBatchView& batch, const storage::PartitionAcks* acks, Now now);
   void plan(Now now);
+
+  // By key: delivery_by_key.cc.
+  void begin_by_key(Cut& cut);
   Result<> take_by_key(const RecordBatchView& batch, Cut& cut);
-  std::optional<std::size_t> taker_of(const RecordView& record, Cut& cut);
+  Result<> open(const RecordBatchView& batch, Offset from, const Cut& cut);
+  Result<> read_on(const RecordBatchView& batch, Cut& cut);
+  void pass_over(const RecordBatchView& batch);
+  bool take_record(const Records::Iterator& record, Cut& cut);
+  bool put(const KeyedRecords::Place& place, const Records::Iterator& record, bool fresh, Cut& cut);
+  void give(const KeyedRecords::Place& place, std::size_t taker, const Records::Iterator& record,
+            Cut& cut);
+  bool holds_enough(const Cut& cut) const;
+  bool holds_parked() const;
   void skip(OffsetRange gap, Cut& cut);
-  bool lease(OffsetRange range, KeyHash key, std::size_t taker, Cut& cut);
 
   Place place_;
   const bool by_key_;
   const std::size_t most_held_;
-  Offset next_;
-  TimedRanges<Lease> leases_;     // due: their deadlines
-  TimedRanges<KeyHash> ready_;    // came back, nobody has it; the time means nothing
-  TimedRanges<KeyHash> waiting_;  // came back, not to be given before its time
-  std::map<Offset, std::pair<KeyHash, Reason>> dying_;
+  Offset next_, log_start_;
+  TimedRanges<Lease> leases_;            // not by key; due: their deadlines
+  TimedRanges<std::monostate> ready_;    // came back, nobody has it; the time means nothing
+  TimedRanges<std::monostate> waiting_;  // came back, not to be given before its time
+  std::map<Offset, Reason> dying_;
   DelayedRecords delayed_;
   std::optional<MonotonicTime> look_at_;  // at what is delayed
-  KeyGate gate_;
+  KeyedRecords keyed_;
+  std::optional<Reading> reading_;
+  bool paused_ = false;
 };
 
 }  // namespace leat::broker

@@ -49,9 +49,11 @@ DeliveryQueue::Fate DeliveryQueue::fate_of(const RecordView& record, bool fresh,
   if (!times.any || (record.headers.empty() && times.ttl.count() < 0)) return {};
   const auto extras = read_extras(record.headers).value_or(RecordExtras());
   const std::int64_t now_ms = ms_of(cut.asked.now.wall);
-  if (expires_at(record, extras, times.ttl) <= now_ms) return {.expired = true};
-  if (!fresh || extras.deliver_at_ms.value_or(0) <= now_ms) return {};
-  return {.due_ms = extras.deliver_at_ms};
+  const std::int64_t expires_ms = expires_at(record, extras, times.ttl);
+  Fate fate{.expired = expires_ms <= now_ms, .may_expire = expires_ms < INT64_MAX};
+  if (fresh && !fate.expired && extras.deliver_at_ms.value_or(0) > now_ms)
+    fate.due_ms = extras.deliver_at_ms;
+  return fate;
 }
 
 void DeliveryQueue::expire(OffsetRange range, Cut& cut) {
@@ -98,12 +100,13 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
 
 bool DeliveryQueue::set_aside(const RecordView& record, bool fresh, Cut& cut) {
   const Fate fate = fate_of(record, fresh, cut);
+  cut.may_expire = fate.may_expire;
   if (!fate.expired && !fate.due_ms) return false;
   const OffsetRange one{record.offset, record.offset};
   next_ = std::max(next_, record.offset + 1);
   if (fate.due_ms) delayed_.add(record.offset, *fate.due_ms);
   if (!fate.expired) return true;
-  for (const auto& piece : ready_.cut(one)) end(one, piece.value);
+  if (!ready_.cut(one).empty()) end(one);
   expire(one, cut);
   return true;
 }
@@ -118,7 +121,7 @@ void DeliveryQueue::refill(Now now) {
     if (!offset) break;
     add(runs, {*offset, *offset});
   }
-  for (const OffsetRange run : runs) make_ready(run, std::nullopt);
+  for (const OffsetRange run : runs) make_ready(run);
   plan(now);
 }
 

@@ -29,6 +29,14 @@ class TimedRanges {
     if (ranges_.empty()) return std::nullopt;
     return ranges_.begin()->first;
   }
+  // The first offset at or behind `from`.
+  std::optional<Offset> first(Offset from) const {
+    auto it = at_or_before(from);
+    if (it != ranges_.end() && it->second.last >= from) return from;
+    it = ranges_.lower_bound(from);
+    if (it == ranges_.end()) return std::nullopt;
+    return it->first;
+  }
   std::optional<MonotonicTime> next_due() const {
     if (due_.empty()) return std::nullopt;
     return due_.begin()->first;

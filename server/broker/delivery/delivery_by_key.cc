@@ -1,0 +1,218 @@
+// How the records of a partition are divided by key.
+#include <algorithm>
+
+#include "server/broker/delivery/delivery_cut.h"
+
+namespace leat::broker {
+namespace {
+
+constexpr MonotonicTime kNow = MonotonicTime::min();
+// Reading goes no further ahead of what is held back, unless somebody would stand idle.
+constexpr std::size_t kHeldInPassing = 2'000;
+constexpr std::size_t kMostParkedBytes = 1 << 20;
+
+}  // namespace
+
+// Once it has parked enough, reading stops until half of that is gone: so what members get comes in
+// pieces worth sending.
+void DeliveryQueue::begin_by_key(Cut& cut) {
+  if (holds_parked())
+    paused_ = true;
+  else if (keyed_.parked() <= kHeldInPassing / 2 && keyed_.parked_bytes() <= kMostParkedBytes / 2)
+    paused_ = false;
+  cut.any_idle = cut.takers.anybody_idle();
+  cut.only_ready = paused_ && !cut.any_idle;
+  cut.held_before = keyed_.held();
+  cut.loans.assign(cut.takers.size(), KeyedRecords::kNone);
+}
+
+bool DeliveryQueue::holds_parked() const {
+  return keyed_.parked() >= kHeldInPassing || keyed_.parked_bytes() >= kMostParkedBytes;
+}
+
+// Whoever is idle gets something, and not little.
+bool DeliveryQueue::holds_enough(const Cut& cut) const {
+  if (is_full()) return true;
+  if (keyed_.held() < kHeldInPassing && keyed_.parked_bytes() < kMostParkedBytes) return false;
+  if (cut.takers.anybody_idle()) return false;
+  return !cut.any_idle || keyed_.held() >= cut.held_before + kHeldInPassing;
+}
+
+Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
+  const OffsetRange whole{batch.base_offset(), batch.last_offset()};
+  const auto first_ready = ready_.first();
+  const bool any_ready = first_ready && *first_ready <= whole.last;
+  if (!any_ready && whole.last < next_) return {};
+  if (!any_ready && cut.only_ready) {
+    cut.ends = true;
+    return {};
+  }
+  if (auto ok = open(batch, any_ready ? std::min(*first_ready, next_) : next_, cut); !ok) return ok;
+  BatchParts parts(batch, cut.takers.size());
+  cut.batch = &batch;
+  cut.parts = &parts;
+  const auto read = read_on(batch, cut);
+  for (std::size_t i = 0; i < cut.takers.size(); ++i) {
+    if (parts.count(i) == batch.record_count() && parts.count(i) > 0)
+      add_batch(cut.taken.delivered[i], cut.stored->owner, batch.bytes());
+    else if (parts.count(i) > 0)
+      add_part(cut.taken.delivered[i], parts.take(i));
+  }
+  return read;
+}
+
+// Goes on in the batch where it was left, if that was not behind `from`.
+Result<> DeliveryQueue::open(const RecordBatchView& batch, Offset from, const Cut& cut) {
+  if (reading_ && reading_->owner == cut.stored->owner && reading_->batch == batch.bytes().data() &&
+      reading_->expected <= from)
+    return {};
+  reading_.reset();
+  if (batch.compression() == Compression::kNone) {
+    reading_.emplace(cut.stored->owner, batch.bytes().data(), std::nullopt, batch.begin(),
+                     batch.end(), batch.base_offset());
+    return {};
+  }
+  auto reader = RecordReader::open(batch);
+  if (!reader) return fail(reader.error());
+  const auto begin = reader->begin(), end = reader->end();
+  reading_.emplace(cut.stored->owner, batch.bytes().data(), std::move(*reader), begin, end,
+                   batch.base_offset());
+  return {};
+}
+
+// Where every offset has a record, to the first that is ready or new, without decoding the others.
+void DeliveryQueue::pass_over(const RecordBatchView& batch) {
+  Reading& reading = *reading_;
+  if (reading.expected >= next_ || batch.record_count() != batch.last_offset_delta() + 1) return;
+  const Offset wanted = std::min(ready_.first(reading.expected).value_or(next_), next_);
+  const std::int64_t records = std::min(wanted, batch.last_offset()) - reading.at->offset;
+  if (records <= 0) return;
+  reading.at.skip(records);
+  reading.records += static_cast<std::int32_t>(records);
+  reading.expected = reading.expected + records;
+}
+
+// The records were checked when they were produced: only what would lose some is checked again.
+Result<> DeliveryQueue::read_on(const RecordBatchView& batch, Cut& cut) {
+  Reading& reading = *reading_;
+  const Offset last = batch.last_offset();
+  for (; reading.at != reading.end; ++reading.at, ++reading.records) {
+    pass_over(batch);
+    if (reading.at == reading.end) break;
+    const Offset offset = reading.at->offset;
+    if (offset < reading.expected || offset > last)
+      return fail(ErrorCode::kInvalidBatch, "records of a batch are not in order");
+    if (offset > reading.expected) skip({reading.expected, offset + -1}, cut);
+    reading.expected = offset;
+    if (!take_record(reading.at, cut)) return {};
+    reading.expected = offset + 1;
+  }
+  if (reading.records != batch.record_count())
+    return fail(ErrorCode::kInvalidBatch, "a batch has fewer records than it says");
+  if (reading.expected <= last) skip({reading.expected, last}, cut);
+  reading_.reset();
+  return {};
+}
+
+// False: no further. A record that is done, or waits, or was leased before, is passed over.
+bool DeliveryQueue::take_record(const Records::Iterator& record, Cut& cut) {
+  const Offset offset = record->offset;
+  const bool fresh = offset >= next_;
+  if (fresh ? cut.is_done(offset) : ready_.empty() || !ready_.find(offset)) {
+    next_ = std::max(next_, offset + 1);
+    return true;
+  }
+  if (!(fresh && cut.only_ready) && set_aside(*record, fresh, cut)) return true;
+  cut.ends = (fresh && cut.only_ready) ||
+             !put(keyed_.place(hash_of(record->key), offset, fresh), record, fresh, cut);
+  return !cut.ends;
+}
+
+// Who gets it now: nobody if it waits for its time, stands behind others of its key, or is
+// somebody's who may not take more. False: nobody can have it, nor may it be held back.
+bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterator& record,
+                        bool fresh, Cut& cut) {
+  const KeyedRecords::Turn turn = keyed_.turn(place);
+  std::optional<std::size_t> taker;
+  if (turn.holder && !keyed_.has_parked(*turn.holder))
+    taker = cut.takers.find(*turn.holder);
+  else if (!turn.holder && !turn.blocked)
+    taker = cut.takers.for_key(place.hash);
+  const bool nobody_takes = !turn.holder && !turn.blocked && !taker;
+  if (nobody_takes || (fresh && !taker && holds_enough(cut))) return false;
+  const std::uint32_t attempts = cut.attempts(place.offset);
+  if (!fresh) {
+    ready_.cut({place.offset, place.offset});
+  } else {
+    next_ = place.offset + 1;
+    const auto retry = attempts > 0 ? cut.asked.acks->retry(place.offset) : std::nullopt;
+    if (const auto due = retry ? due_of(*retry, cut.asked.now) : kNow; due != kNow) {
+      keyed_.block(place);
+      waiting_.add({place.offset, place.offset}, due, {});
+      return true;
+    }
+  }
+  if (const char* why = cut.dead(attempts); why && !turn.blocked)
+    dying({{place.offset, place.offset}, kNow, {}}, std::make_shared<const std::string>(why));
+  else if (taker)
+    give(place, *taker, record, cut);
+  else if (turn.holder && !cut.may_expire && keyed_.parked_bytes() < kMostParkedBytes &&
+           cut.takers.has(*turn.holder))
+    keyed_.park(place, *turn.holder, *cut.batch, record, cut.parts->share());
+  else
+    keyed_.hold(place);
+  return true;
+}
+
+void DeliveryQueue::give(const KeyedRecords::Place& place, std::size_t index,
+                         const Records::Iterator& record, Cut& cut) {
+  Taker& taker = cut.takers[index];
+  std::uint32_t& loan = cut.loans[index];
+  if (loan == KeyedRecords::kNone)
+    loan = keyed_.new_loan(taker.member, taker.delivery, taker.deadline);
+  keyed_.lease(place, loan);
+  DeliveredBatches& delivered = cut.taken.delivered[index];
+  add_range(delivered, {place.offset, place.offset}, cut.attempts(place.offset) + 1);
+  cut.parts->add(index, record);
+  taker.idle = false;
+  --taker.most_records;
+  if (delivered.ranges.size() >= kMostRanges) taker.most_records = 0;
+}
+
+// Offsets without a record: compaction took it.
+void DeliveryQueue::skip(OffsetRange gap, Cut& cut) {
+  for (const auto& piece : ready_.cut(gap)) {
+    cut.taken.gone.push_back(piece.range);
+    for (Offset at = piece.range.first; at <= piece.range.last; at = at + 1) end({at, at});
+  }
+  for (const OffsetRange open : open_in(gap, cut.asked.acks)) cut.taken.gone.push_back(open);
+  next_ = std::max(next_, gap.last + 1);
+}
+
+// ---- what was parked ----
+
+DeliveredBatches DeliveryQueue::take_parked(Taker& taker, const storage::PartitionAcks* acks) {
+  DeliveredBatches delivered;
+  Offset behind{-1};
+  while (delivered.bytes < taker.most_bytes) {
+    const std::uint64_t most =
+        std::min<std::uint64_t>(taker.most_records, kMostRanges - delivered.ranges.size());
+    if (most == 0) break;
+    auto part = keyed_.unpark(taker.member, most, behind, taker.delivery, taker.deadline);
+    if (!part) break;
+    for (const Offset offset : part->offsets)
+      add_range(delivered, {offset, offset}, attempts_at(offset, offset, acks).second + 1);
+    taker.most_records -= part->offsets.size();
+    behind = part->last;
+    add_part(delivered, std::move(part->bytes));
+  }
+  return delivered;
+}
+
+void DeliveryQueue::free_parked(const Takers& takers) {
+  keyed_.free_drained(
+      [&takers](const MemberKey& member) { return takers.find(member).has_value(); });
+  let_go();
+}
+
+}  // namespace leat::broker

@@ -1,0 +1,344 @@
+#include "server/broker/delivery/keyed_records.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace leat::broker {
+namespace {
+// Let go at a time: each must be read again, and may be held back again.
+constexpr std::size_t kLetGo = 16;
+constexpr std::uint64_t kFew = 256;  // offsets, looked at one by one
+}  // namespace
+
+KeyHash hash_of(const std::optional<Bytes>& key) {
+  if (!key) return std::nullopt;
+  return std::hash<std::string_view>{}(as_text(*key));
+}
+
+// ---- order ----
+
+KeyedRecords::Place KeyedRecords::place(KeyHash hash, Offset offset, bool fresh) const {
+  Place place{.hash = hash, .offset = offset, .fresh = fresh};
+  if (!fresh) place.record = records_.find(offset);
+  if (!hash) return place;
+  place.key = by_hash_.find(*hash);
+  if (fresh) return place;
+  if (place.record != kNone) {
+    place.before = records_[place.record].in_key.before;
+  } else if (place.key != kNone) {
+    place.before = keys_[place.key].records.last;
+    while (place.before != kNone && records_.offset_of(place.before) > offset)
+      place.before = records_[place.before].in_key.before;
+  }
+  return place;
+}
+
+// A fresh record is behind all of its key, of which nothing else need be looked at.
+KeyedRecords::Turn KeyedRecords::turn(const Place& place) const {
+  if (place.key == kNone) return {};
+  const Key& key = keys_[place.key];
+  const bool blocked = place.fresh
+                           ? key.stopped > 0
+                           : place.before != kNone && records_[place.before].state != State::kOut;
+  if (blocked) return {.blocked = true};
+  return {.holder = key.out > 0 ? &key.holder : nullptr};
+}
+
+std::uint32_t KeyedRecords::new_loan(const MemberKey& member, std::uint64_t delivery,
+                                     MonotonicTime deadline) {
+  const std::uint32_t loan =
+      loans_.add({.member = member, .delivery = delivery, .deadline = deadline});
+  deadlines_.emplace(deadline, loan);
+  return loan;
+}
+
+void KeyedRecords::lease(const Place& place, std::uint32_t loan) {
+  const std::uint32_t at = settle_in(place);
+  enter(at, loan);
+  set_state(at, State::kOut);
+}
+
+void KeyedRecords::hold(const Place& place) {
+  set_state(settle_in(place), State::kHeld);
+}
+
+void KeyedRecords::block(const Place& place) {
+  set_state(settle_in(place), State::kBlocked);
+}
+
+// ---- ending ----
+
+std::vector<KeyedRecords::Leased> KeyedRecords::cut(OffsetRange range, const MemberKey& member,
+                                                    std::uint64_t delivery) {
+  std::vector<Leased> all;
+  for (const std::uint32_t at : leases_in(range, member, delivery)) all.push_back(cut_one(at));
+  return all;
+}
+
+std::vector<KeyedRecords::Leased> KeyedRecords::cut(const MemberKey& member) {
+  std::vector<Leased> all;
+  std::vector<std::uint64_t> stopped;
+  for (std::uint32_t i = 0; i < loans_.places(); ++i) {
+    // The last that leaves a loan ends it, and perhaps the array.
+    for (std::uint32_t left = loans_[i].member == member ? loans_[i].count : 0; left > 0; --left) {
+      const std::uint32_t at = loans_[i].records.first;
+      if (!loans_[i].parked) {
+        all.push_back(cut_one(at));
+        continue;
+      }
+      stopped.push_back(keys_[records_[at].key].hash);
+      leave_loan(at);
+      set_state(at, State::kHeld);
+    }
+  }
+  for (const std::uint64_t hash : stopped) look_at(by_hash_.find(hash));
+  std::ranges::sort(all, {}, &Leased::offset);
+  return all;
+}
+
+std::vector<KeyedRecords::Leased> KeyedRecords::cut_due(MonotonicTime now) {
+  std::vector<Leased> all;
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const std::uint32_t loan = deadlines_.begin()->second;
+    for (std::uint32_t left = loans_[loan].count; left > 0; --left)
+      all.push_back(cut_one(loans_[loan].records.first));
+  }
+  return all;
+}
+
+void KeyedRecords::extend(const std::vector<Offset>& offsets, const MemberKey& member,
+                          std::uint64_t delivery, MonotonicTime deadline) {
+  if (offsets.empty()) return;
+  const std::uint32_t loan = new_loan(member, delivery, deadline);
+  for (const Offset offset : offsets) enter(records_.find(offset), loan);
+}
+
+std::uint64_t KeyedRecords::finish(OffsetRange range, const MemberKey& member,
+                                   std::uint64_t delivery, std::vector<OffsetRange>& done,
+                                   std::vector<OffsetRange>& others) {
+  std::uint64_t finished = 0;
+  const auto one = [&](std::uint32_t at) {
+    const Offset offset = records_.offset_of(at);
+    if (offset > range.first) others.push_back({range.first, offset + -1});
+    range.first = offset + 1;
+    if (!done.empty() && done.back().last + 1 == offset)
+      done.back().last = offset;
+    else
+      done.push_back({offset, offset});
+    erase(at);
+    ++finished;
+  };
+  if (count(range) <= kFew) {  // as it is, most often
+    for (Offset offset = range.first, last = range.last; offset <= last; offset = offset + 1)
+      if (const std::uint32_t at = records_.find(offset); is_lease(at, member, delivery)) one(at);
+  } else {
+    for (const std::uint32_t at : leases_in(range, member, delivery)) one(at);
+  }
+  if (range.first <= range.last) others.push_back(range);
+  return finished;
+}
+
+void KeyedRecords::end(Offset offset) {
+  if (const std::uint32_t at = records_.find(offset); at != kNone) erase(at);
+}
+
+void KeyedRecords::block(Offset offset) {
+  const std::uint32_t at = records_.find(offset);
+  if (at == kNone) return;
+  set_state(at, State::kBlocked);
+  if (records_[at].key != kNone) ended_.push_back(records_[at].key);
+}
+
+std::uint64_t KeyedRecords::revoke_behind(Offset offset) {
+  const std::uint32_t first = records_.find(offset);
+  if (first == kNone) return 0;
+  std::uint64_t revoked = 0;
+  for (std::uint32_t at = records_[first].in_key.behind; at != kNone;
+       at = records_[at].in_key.behind) {
+    const Record& record = records_[at];
+    if (record.loan == kNone) continue;  // cut, held or blocked
+    revoked += !is_parked(record);
+    leave_loan(at);
+    set_state(at, State::kHeld);
+  }
+  return revoked;
+}
+
+void KeyedRecords::trim(Offset log_start) {
+  std::vector<Offset> gone;
+  records_.each([&](std::uint32_t at) {
+    if (records_.offset_of(at) < log_start &&
+        (records_[at].state != State::kOut || is_parked(records_[at])))
+      gone.push_back(records_.offset_of(at));
+  });
+  for (const Offset offset : gone) end(offset);
+}
+
+// ---- time ----
+
+std::optional<MonotonicTime> KeyedRecords::next_deadline() const {
+  if (deadlines_.empty()) return std::nullopt;
+  return deadlines_.begin()->first;
+}
+
+void KeyedRecords::shift(Duration gap) {
+  std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines;
+  for (const auto& [deadline, loan] : deadlines_) {
+    loans_[loan].deadline += gap;
+    deadlines.emplace(deadline + gap, loan);
+  }
+  deadlines_ = std::move(deadlines);
+}
+
+// ---- within ----
+
+template <KeyedRecords::Links KeyedRecords::Record::*links>
+void KeyedRecords::link(Ends& ends, std::uint32_t at, std::uint32_t before) {
+  const std::uint32_t behind = before == kNone ? ends.first : (records_[before].*links).behind;
+  records_[at].*links = {before, behind};
+  (before == kNone ? ends.first : (records_[before].*links).behind) = at;
+  (behind == kNone ? ends.last : (records_[behind].*links).before) = at;
+}
+
+template <KeyedRecords::Links KeyedRecords::Record::*links>
+void KeyedRecords::unlink(Ends& ends, std::uint32_t at) {
+  const auto [before, behind] = records_[at].*links;
+  (before == kNone ? ends.first : (records_[before].*links).behind) = behind;
+  (behind == kNone ? ends.last : (records_[behind].*links).before) = before;
+}
+
+std::uint32_t KeyedRecords::settle_in(const Place& place) {
+  if (place.record != kNone) return place.record;
+  std::uint32_t key = place.key;
+  if (place.hash && key == kNone) {
+    key = keys_.add({.hash = *place.hash});
+    by_hash_.insert(*place.hash, key);
+  }
+  const std::uint32_t at = records_.add(place.offset, {.key = key, .state = State::kBlocked});
+  if (key == kNone) return at;
+  Ends& of_key = keys_[key].records;
+  link<&Record::in_key>(of_key, at, place.fresh ? of_key.last : place.before);
+  ++keys_[key].stopped;
+  return at;
+}
+
+void KeyedRecords::enter(std::uint32_t at, std::uint32_t number) {
+  Loan& loan = loans_[number];
+  records_[at].loan = number;
+  link<&Record::in_loan>(loan.records, at, loan.records.last);
+  ++loan.count;
+  ++(loan.parked ? parked_records_ : leased_);
+}
+
+void KeyedRecords::unlink_from(std::uint32_t number, std::uint32_t at) {
+  Loan& loan = loans_[number];
+  records_[at].loan = kNone;
+  unlink<&Record::in_loan>(loan.records, at);
+  --loan.count;
+  --(loan.parked ? parked_records_ : leased_);
+}
+
+void KeyedRecords::leave_loan(std::uint32_t at) {
+  const std::uint32_t loan = records_[at].loan;
+  unlink_from(loan, at);
+  if (loans_[loan].count == 0) drop(loan);
+}
+
+void KeyedRecords::drop(std::uint32_t at) {
+  const Loan& loan = loans_[at];
+  if (!loan.parked) {
+    deadlines_.erase({loan.deadline, at});
+  } else {
+    parked_bytes_ -= loan.part.size();
+    const auto parked = parked_.find(loan.member);
+    std::erase(parked->second, at);
+    if (parked->second.empty()) parked_.erase(parked);
+  }
+  loans_.remove(at);
+}
+
+// Out is what is in a loan already.
+void KeyedRecords::set_state(std::uint32_t at, State state) {
+  Record& record = records_[at];
+  const State before = std::exchange(record.state, state);
+  held_ += state == State::kHeld;
+  held_ -= before == State::kHeld;
+  if (record.key == kNone) return;
+  Key& key = keys_[record.key];
+  ++(state == State::kOut ? key.out : key.stopped);
+  --(before == State::kOut ? key.out : key.stopped);
+  if (state == State::kOut) key.holder = loans_[record.loan].member;
+}
+
+void KeyedRecords::erase(std::uint32_t at) {
+  if (records_[at].loan != kNone) leave_loan(at);
+  const Record& record = records_[at];
+  const std::uint32_t number = record.key;
+  held_ -= record.state == State::kHeld;
+  if (number == kNone) return records_.remove(at);
+  Key& key = keys_[number];
+  --(record.state == State::kOut ? key.out : key.stopped);
+  unlink<&Record::in_key>(key.records, at);
+  records_.remove(at);
+  if (key.records.first != kNone) return ended_.push_back(number);
+  by_hash_.erase(key.hash);
+  keys_.remove(number);
+}
+
+// Looked at together: each key's next record is in the cache by then. A number may be another
+// key's by then, which does no harm.
+std::vector<Offset> KeyedRecords::let_go() {
+  for (const std::uint32_t key : std::exchange(ended_, {}))
+    if (key < keys_.places() && keys_[key].records.first != kNone) look_at(key);
+  return std::exchange(let_go_, {});
+}
+
+// Whether what comes next of it has its turn: not while others are out, and not behind a blocked
+// one, which comes by itself.
+void KeyedRecords::look_at(std::uint32_t number) {
+  if (number == kNone) return;
+  const Key& key = keys_[number];
+  std::uint32_t at = key.records.first;
+  if (is_parked(records_[at])) drained_.push_back(key.hash);
+  if (key.out > 0) return;
+  for (std::size_t i = 0; i < kLetGo && at != kNone && records_[at].state == State::kHeld; ++i) {
+    set_state(at, State::kBlocked);
+    let_go_.push_back(records_.offset_of(at));
+    at = records_[at].in_key.behind;
+  }
+}
+
+KeyedRecords::Leased KeyedRecords::cut_one(std::uint32_t at) {
+  const Record& record = records_[at];
+  const Loan& loan = loans_[record.loan];
+  const Leased leased{records_.offset_of(at), loan.member, loan.delivery};
+  leave_loan(at);
+  return leased;
+}
+
+bool KeyedRecords::is_lease(std::uint32_t at, const MemberKey& member,
+                            std::uint64_t delivery) const {
+  if (at == kNone || records_[at].loan == kNone) return false;
+  const Loan& loan = loans_[records_[at].loan];
+  return !loan.parked && loan.delivery == delivery && loan.member == member;
+}
+
+std::vector<std::uint32_t> KeyedRecords::leases_in(OffsetRange range, const MemberKey& member,
+                                                   std::uint64_t delivery) const {
+  std::vector<std::uint32_t> all;
+  const auto look = [&](std::uint32_t at) {
+    if (is_lease(at, member, delivery)) all.push_back(at);
+  };
+  if (count(range) <= records_.size()) {
+    for (Offset at = range.first; at <= range.last; at = at + 1) look(records_.find(at));
+    return all;
+  }
+  records_.each([&](std::uint32_t at) {
+    const Offset offset = records_.offset_of(at);
+    if (range.first <= offset && offset <= range.last) look(at);
+  });
+  std::ranges::sort(all, {}, [this](std::uint32_t at) { return records_.offset_of(at); });
+  return all;
+}
+
+}  // namespace leat::broker
