@@ -166,6 +166,20 @@ TEST_F(KeyedRecordsTest, AMemberThatIsGoneLeavesNothingBehind) {
   EXPECT_EQ(records.leased(), 0u);
 }
 
+TEST_F(KeyedRecordsTest, AnyRangeMayBeSaid) {
+  for (const std::int64_t offset : {0, 1, 2}) lease(offset, 7);
+  for (const auto& [first, last] : {std::pair{INT64_MAX - 2, INT64_MAX},
+                                    {INT64_MIN, INT64_MIN + 9},
+                                    {std::int64_t{-300}, std::int64_t{-1}}}) {
+    EXPECT_TRUE(finish(first, last, 1).empty());
+    EXPECT_TRUE(records.cut({Offset(first), Offset(last)}, kOne, 1).empty());
+  }
+  EXPECT_EQ(finish(-1, 0, 1).size(), 1u);
+  EXPECT_EQ(records.cut({Offset(1), Offset(INT64_MAX)}, kOne, 1).size(), 2u);
+  records.extend({Offset(1), Offset(2)}, kOne, 1, kLater);
+  EXPECT_EQ(finish(INT64_MIN, INT64_MAX, 1), (std::vector<OffsetRange>{{Offset(1), Offset(2)}}));
+}
+
 TEST_F(KeyedRecordsTest, WhatIsLeasedTogetherEndsTogetherUnlessItIsExtended) {
   const std::uint32_t loan = records.new_loan(kOne, 1, kSoon);
   for (const std::int64_t offset : {0, 1, 2})

@@ -8,7 +8,7 @@ namespace {
 
 constexpr MonotonicTime kNow = MonotonicTime::min();
 // Reading goes no further ahead of what is held back, unless somebody would stand idle.
-constexpr std::size_t kHeldInPassing = 2'000;
+constexpr std::size_t kHeldInPassing = 4'000;
 constexpr std::size_t kMostParkedBytes = 1 << 20;
 
 }  // namespace
@@ -24,6 +24,8 @@ void DeliveryQueue::begin_by_key(Cut& cut) {
   cut.only_ready = paused_ && !cut.any_idle;
   cut.held_before = keyed_.held();
   cut.loans.assign(cut.takers.size(), KeyedRecords::kNone);
+  for (std::size_t i = 0; i < cut.takers.size(); ++i)
+    cut.parked.push_back(keyed_.has_parked(cut.takers[i].member));
 }
 
 bool DeliveryQueue::holds_parked() const {
@@ -133,9 +135,10 @@ bool DeliveryQueue::take_record(const Records::Iterator& record, Cut& cut) {
 bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterator& record,
                         bool fresh, Cut& cut) {
   const KeyedRecords::Turn turn = keyed_.turn(place);
-  std::optional<std::size_t> taker;
-  if (turn.holder && !keyed_.has_parked(*turn.holder))
-    taker = cut.takers.find(*turn.holder);
+  std::optional<std::size_t> taker, holder;
+  if (turn.holder) holder = cut.takers.index_of(*turn.holder);
+  if (holder && cut.takers[*holder].most_records > 0 && !cut.parked[*holder])
+    taker = holder;
   else if (!turn.holder && !turn.blocked)
     taker = cut.takers.for_key(place.hash);
   const bool nobody_takes = !turn.holder && !turn.blocked && !taker;
@@ -156,12 +159,17 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
     dying({{place.offset, place.offset}, kNow, {}}, std::make_shared<const std::string>(why));
   else if (taker)
     give(place, *taker, record, cut);
-  else if (turn.holder && !cut.may_expire && keyed_.parked_bytes() < kMostParkedBytes &&
-           cut.takers.has(*turn.holder))
-    keyed_.park(place, *turn.holder, *cut.batch, record, cut.parts->share());
+  else if (holder && !cut.may_expire && keyed_.parked_bytes() < kMostParkedBytes)
+    park(place, *holder, record, cut);
   else
     keyed_.hold(place);
   return true;
+}
+
+void DeliveryQueue::park(const KeyedRecords::Place& place, std::size_t index,
+                         const Records::Iterator& record, Cut& cut) {
+  keyed_.park(place, cut.takers[index].member, *cut.batch, record, cut.parts->share());
+  cut.parked[index] = true;
 }
 
 void DeliveryQueue::give(const KeyedRecords::Place& place, std::size_t index,

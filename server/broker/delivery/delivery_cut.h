@@ -77,6 +77,7 @@ struct DeliveryQueue::Cut {
   const RecordBatchView* batch = nullptr;
   BatchParts* parts = nullptr;       // of it, for each taker
   std::vector<std::uint32_t> loans;  // of each taker, once it has one
+  std::vector<char> parked;          // whether something is for them
   bool only_ready = false;           // nothing new
   bool any_idle = false;             // in the beginning
   bool may_expire = false;           // the record at hand: it is not kept

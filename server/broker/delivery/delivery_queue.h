@@ -59,7 +59,7 @@ class Takers {
   std::optional<std::size_t> for_key(KeyHash key);
   // If it may.
   std::optional<std::size_t> find(const MemberKey& member) const;
-  bool has(const MemberKey& member) const;  // whether it may or not
+  std::optional<std::size_t> index_of(const MemberKey& member) const;  // whether it may or not
   // Somebody may take records, and has none.
   bool anybody_idle() const;
   bool anybody_may_take() const;
@@ -236,6 +236,8 @@ class DeliveryQueue {
   bool take_record(const Records::Iterator& record, Cut& cut);
   bool put(const KeyedRecords::Place& place, const Records::Iterator& record, bool fresh, Cut& cut);
   void give(const KeyedRecords::Place& place, std::size_t taker, const Records::Iterator& record,
+            Cut& cut);
+  void park(const KeyedRecords::Place& place, std::size_t taker, const Records::Iterator& record,
             Cut& cut);
   bool holds_enough(const Cut& cut) const;
   bool holds_parked() const;

@@ -22,14 +22,15 @@ std::optional<std::size_t> Takers::for_key(KeyHash key) {
   return std::nullopt;
 }
 
-std::optional<std::size_t> Takers::find(const MemberKey& member) const {
+std::optional<std::size_t> Takers::index_of(const MemberKey& member) const {
   const auto it = std::ranges::lower_bound(all_, member, {}, &Taker::member);
-  if (it == all_.end() || it->member != member || it->most_records == 0) return std::nullopt;
+  if (it == all_.end() || it->member != member) return std::nullopt;
   return static_cast<std::size_t>(it - all_.begin());
 }
 
-bool Takers::has(const MemberKey& member) const {
-  return std::ranges::binary_search(all_, member, {}, &Taker::member);
+std::optional<std::size_t> Takers::find(const MemberKey& member) const {
+  const auto at = index_of(member);
+  return at && all_[*at].most_records > 0 ? at : std::nullopt;
 }
 
 bool Takers::anybody_may_take() const {

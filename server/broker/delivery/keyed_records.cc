@@ -8,6 +8,12 @@ namespace {
 // Let go at a time: each must be read again, and may be held back again.
 constexpr std::size_t kLetGo = 16;
 constexpr std::uint64_t kFew = 256;  // offsets, looked at one by one
+
+// One less than there are, whatever a peer says.
+std::uint64_t span_of(OffsetRange range) {
+  return static_cast<std::uint64_t>(range.last.value) -
+         static_cast<std::uint64_t>(range.first.value);
+}
 }  // namespace
 
 KeyHash hash_of(const std::optional<Bytes>& key) {
@@ -128,9 +134,12 @@ std::uint64_t KeyedRecords::finish(OffsetRange range, const MemberKey& member,
     erase(at);
     ++finished;
   };
-  if (count(range) <= kFew) {  // as it is, most often
-    for (Offset offset = range.first, last = range.last; offset <= last; offset = offset + 1)
-      if (const std::uint32_t at = records_.find(offset); is_lease(at, member, delivery)) one(at);
+  if (const std::uint64_t span = span_of(range); span < kFew) {  // as it is, most often
+    const Offset first = range.first;                            // range shrinks
+    for (std::uint64_t i = 0; i <= span; ++i)
+      if (const std::uint32_t at = records_.find(first + static_cast<std::int64_t>(i));
+          is_lease(at, member, delivery))
+        one(at);
   } else {
     for (const std::uint32_t at : leases_in(range, member, delivery)) one(at);
   }
@@ -329,8 +338,9 @@ std::vector<std::uint32_t> KeyedRecords::leases_in(OffsetRange range, const Memb
   const auto look = [&](std::uint32_t at) {
     if (is_lease(at, member, delivery)) all.push_back(at);
   };
-  if (count(range) <= records_.size()) {
-    for (Offset at = range.first; at <= range.last; at = at + 1) look(records_.find(at));
+  if (const std::uint64_t span = span_of(range); span < records_.size()) {
+    for (std::uint64_t i = 0; i <= span; ++i)
+      look(records_.find(range.first + static_cast<std::int64_t>(i)));
     return all;
   }
   records_.each([&](std::uint32_t at) {
