@@ -8,6 +8,7 @@
 #include <span>
 #include <sstream>
 
+#include "bench/ids.h"
 #include "bench/layouts.h"
 #include "bench/leat_log.h"
 #include "bench/rocks_log.h"
@@ -71,6 +72,7 @@ class StorageBench {
     }
     if (wanted("small")) small_batches();
     if (wanted("edge")) edge();
+    if (wanted("ids")) measure_ids(directory_, options_.quick ? 1'000'000 : 10'000'000);
     std::printf("\nload of the machine at the end: %.2f\n", load_average());
   }
 
@@ -302,13 +304,13 @@ class StorageBench {
   std::string directory_;
 };
 
-constexpr std::string_view kParts[] = {"acks", "log", "small", "edge"};
+constexpr std::string_view kParts[] = {"acks", "log", "small", "edge", "ids"};
 
 int usage() {
   std::cerr
       << "usage: leat-storage [--quick] [--bytes N] [--layouts] [--journal auto|uring|thread] "
          "[--tmpfs]\n"
-         "                    [--only acks|log|small|edge]\n";
+         "                    [--only acks|log|small|edge|ids]\n";
   return 2;
 }
 
@@ -351,6 +353,9 @@ int main(int argc, char** argv) {
     const std::string life = argc == 4 ? argv[1] : "";
     if (life == "--die") return leat::bench::die_at_the_bound(argv[2], std::stoull(argv[3]));
     if (life == "--edge") return leat::bench::live_on_the_edge(argv[2], std::stoull(argv[3]));
+    if (life == "--with-ids") return leat::bench::live_with_ids(argv[2], std::stoull(argv[3]));
+    if (life == "--without-ids")
+      return leat::bench::live_without_ids(argv[2], std::stoull(argv[3]));
     return leat::bench::measure({argv + 1, static_cast<std::size_t>(argc - 1)});
   } catch (const std::exception& error) {
     std::cerr << "bench: " << error.what() << "\n";

@@ -126,7 +126,7 @@ Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const 
   log->apply(*batch, live ? entry.owner : nullptr);
   if (!live) return {};
   stored_bytes_ += records->batch.size();
-  tail_.add(records->partition, entry.position, records->batch.size());
+  tail_.add(records->partition, entry.position, entry.body.size());  // it keeps all of it
   evict();
   // Rules 2 and 3: below kSync a record is visible when it is appended, but not before its
   // predecessor, which may have come when the topic was kSync.

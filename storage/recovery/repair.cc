@@ -130,6 +130,9 @@ class Repair {
     });
     if (auto ok = copy.run(from, path_ + "/" + kNewRocks); !ok) return ok;
     last_ = copy.last();
+    if (const std::uint64_t ids = found_->state().ids.size(); ids > 0)
+      told_done(std::to_string(ids) +
+                " message ids are forgotten: records that are sent again are stored again");
     return {};
   }
 

@@ -30,6 +30,8 @@ Result<> IdRows::load(const FamilyReader& rows) {
                    });
 }
 
+// A row and the range that covers it go together, so that whatever RocksDB flushes by itself is of
+// one moment (rule 5).
 void IdRows::put_open(PartitionId id, Partition& partition, FamilyWriter& rows) {
   if (!partition.open.ids.empty())
     rows.put(keys::ids(id, partition.open.first / kBlockIds), partition.open.encode());

@@ -1,7 +1,7 @@
 // The state machine of message ids (entry kRecordsWithIds): which ids the newest records of each
 // partition have. The newest ids are in memory, of the others a table knows which row of the ids
 // family may hold them. An entry says itself which numbers its ids get and which it forgets, so a
-// replay, from wherever it begins, comes to the same. One thread.
+// replay, from wherever it begins, comes to the same (rules 1 and 5). One thread.
 #pragma once
 
 #include <cstdint>

@@ -374,6 +374,33 @@ TEST(IdStore, KnowsAsLongAsBothTimeAndCountHold) {
   EXPECT_FALSE(store.decide(kPartition, {{}, at, IdWindow()}));
 }
 
+// Whoever sends a long run again, some at a time, has each row read once.
+TEST(IdRowSearch, ReadsARowOnceForARunOfIds) {
+  constexpr std::uint64_t kIds = 4 * kBlockIds;
+  IdStore store(100'000);
+  IdRows rows_of;
+  Rows rows;
+  const auto added = decided(store, ids_from(0, kIds), kHour);
+  store.apply(added, JournalPosition(1));
+  rows_of.apply(added, rows);
+  EXPECT_TRUE(found(store, 0));  // memory, until the rows are there
+  store.applied(JournalPosition(1));
+  std::size_t read = 0;
+  IdRowSearch search([&](PartitionId partition, std::uint64_t block) {
+    ++read;
+    return rows.get(keys::ids(partition, block));
+  });
+  for (std::uint64_t n = 0; n < kIds; n += 64) {
+    std::vector<IdHash> ids;
+    for (std::uint64_t i = n; i < n + 64; ++i) ids.push_back(id(i));
+    const auto known = search.run(store.find(kPartition, kHour, ids, WallTime()));
+    ASSERT_TRUE(known);
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      ASSERT_EQ((*known)[i], Offset(static_cast<std::int64_t>(n + i)));
+  }
+  EXPECT_EQ(read, kIds / kBlockIds);
+}
+
 TEST(IdsAdded, RefusesWhatIsMalformed) {
   const auto ids = ids_from(0, 3);
   const IdsAdded added{.partition = kPartition, .first = 5, .floor = 2, .ids = ids};
