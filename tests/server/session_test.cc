@@ -136,6 +136,25 @@ std::vector<std::byte> large_batch() {
   return builder.take(Compression::kGzip);
 }
 
+TEST_F(SessionTest, OfRecordsThatAreKnownTheReplySaysWhereTheyAre) {
+  receive(native::Hello{});
+  receive(native::CreateTopic{"orders", 1});
+  const auto send = [&](std::initializer_list<const char*> ids) {
+    RecordBatchBuilder builder;
+    for (const char* id : ids) {
+      const RecordHeader header{"leat-id", as_bytes(std::string_view(id))};
+      builder.append({.value = as_bytes("v"), .headers = {&header, 1}}, 1);
+    }
+    receive(native::Produce{storage.find_topic("orders")->id, PartitionIndex(0), builder.finish()});
+    storage.make_durable(broker);
+    return *newest<native::ProduceReply>();
+  };
+  EXPECT_TRUE(send({"a", "b"}).known.empty());
+  const native::ProduceReply sparse = send({"c", "a", "b"});
+  EXPECT_EQ(sparse.base_offset, Offset(2));
+  EXPECT_EQ(sparse.known, (std::vector<native::KnownRecords>{{1, 2, Offset(0)}}));
+}
+
 TEST_F(SessionTest, WhileABatchIsCheckedHeartbeatsGoOnAndWhatMustNotOvertakeItWaits) {
   receive(native::Hello{});
   receive(native::CreateTopic{"orders", 1});
