@@ -1,8 +1,8 @@
 // What a group's members are given: who is next, of what, and what nobody can have any more.
 #include <algorithm>
 
-#include "server/broker/delivery/dead_letters.h"
 #include "server/broker/delivery/delivery_group.h"
+#include "server/broker/delivery/read_span.h"
 
 namespace leat::broker {
 namespace {
@@ -12,36 +12,11 @@ namespace {
 constexpr std::uint64_t kLeastShare = 16;
 // Of what came back, or was delayed, the neighbours are seldom wanted.
 constexpr std::size_t kReturnedBytes = 64 << 10;
-constexpr std::size_t kRescanBytes = 1 << 20;
-constexpr auto kBuryAgain = std::chrono::seconds(1);
 
 std::uint64_t records_in(const std::vector<DeliveredRange>& ranges) {
   std::uint64_t records = 0;
   for (const auto& [range, attempt] : ranges) records += count(range);
   return records;
-}
-
-Offset last_offset_of(const storage::ReadResult& read) {
-  Offset last{-1};
-  if (!read.batches.empty())
-    for (Bytes rest = read.batches.back().bytes; !rest.empty();) {
-      const auto batch = RecordBatchView::parse(rest);
-      if (!batch) break;
-      last = batch->last_offset();
-      rest = rest.subspan(batch->bytes().size());
-    }
-  return last;
-}
-
-Offset first_offset_of(const storage::ReadResult& read) {
-  const auto batch = read.batches.empty() ? fail(ErrorCode::kInvalidBatch)
-                                          : RecordBatchView::parse(read.batches.front().bytes);
-  return batch ? batch->base_offset() : Offset(INT64_MAX);
-}
-
-// Batches adjoin.
-bool covers(const storage::ReadResult& read, Offset offset) {
-  return first_offset_of(read) <= offset && offset <= last_offset_of(read);
 }
 
 }  // namespace
@@ -280,55 +255,6 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
   }
 }
 
-// ---- what is delayed ----
-
-RecordTimes DeliveryGroup::times(const Queue& queue) const {
-  const storage::Topic* topic = house_.storage.find_topic(queue.records.place().partition.topic);
-  if (!topic) return {};
-  const TopicConfig& config = topic->config;
-  return {.any = config.timed_records || config.ttl.count() >= 0,
-          .ttl = config.ttl,
-          .dead_letters = settings_.dead_letter_expired};
-}
-
-// A piece at a time, so that everything else goes on meanwhile.
-void DeliveryGroup::rescan(Queue& queue, Now now) {
-  queue.rescans = false;
-  if (queue.reading_delayed || queue.stopped) return;
-  const auto from = queue.records.rescan_from(now);
-  if (!from || !read_delayed(queue, *from)) return;
-  const auto read = std::exchange(queue.fetched_delayed, std::nullopt);
-  if (auto ok = queue.records.rescan(*read, acks(queue), now); !ok) {
-    queue.stopped = true;
-    house_.sink.on_storage_damaged(ok.error());
-    return;
-  }
-  queue.records.refill(now);
-  queue.rescans = queue.records.rescan_from(now).has_value();
-}
-
-bool DeliveryGroup::read_delayed(Queue& queue, Offset from) {
-  if (queue.fetched_delayed && covers(*queue.fetched_delayed, from)) return true;
-  queue.fetched_delayed.reset();
-  const PartitionId id = queue.records.place().id;
-  const auto bounds = house_.storage.bounds(id);
-  if (from < bounds.log_start) trim(queue, bounds.log_start);
-  if (from < bounds.log_start) {
-    queue.rescans = true;
-    return false;
-  }
-  const storage::ReadToken token = new_token(id);
-  auto outcome = house_.storage.read(id, from, kRescanBytes, token);
-  queue.rescans = true;
-  if (std::holds_alternative<storage::ReadLater>(outcome)) {
-    queue.reading_delayed = token;
-    return false;
-  }
-  house_.reads.erase(token);
-  queue.fetched_delayed = std::move(std::get<storage::ReadResult>(outcome));
-  return covers(*queue.fetched_delayed, from);
-}
-
 // ---- what a connection takes ----
 
 std::optional<DeliveredBatches> DeliveryGroup::next(const MemberKey& key) {
@@ -339,91 +265,6 @@ std::optional<DeliveredBatches> DeliveryGroup::next(const MemberKey& key) {
   member.outbox.pop_front();
   member.outbox_bytes -= delivered.bytes;
   return delivered;
-}
-
-// ---- dead letters ----
-
-// One after the other; the record must be read once more for it.
-void DeliveryGroup::bury(Queue& queue, Now now) {
-  while (!queue.reading_dead && !queue.bury_at) {
-    const auto dying = queue.records.first_dying();
-    if (!dying) return;
-    const auto& [offset, reason] = *dying;
-    const auto read = read_dead(queue, offset);
-    if (queue.reading_dead) return;
-    if (read && bury_one(queue, offset, *reason, *read, now)) continue;
-    queue.bury_at = now.monotonic + kBuryAgain;
-    list(queue);
-  }
-}
-
-// The batch of the record, or nothing where retention has it; nullopt also when it comes later.
-std::optional<storage::ReadResult> DeliveryGroup::read_dead(Queue& queue, Offset offset) {
-  const PartitionId id = queue.records.place().id;
-  auto fetched = std::exchange(queue.fetched_dead, std::nullopt);
-  if (offset < house_.storage.bounds(id).log_start) return storage::ReadResult();
-  if (fetched && !*fetched) return std::nullopt;
-  // Another, before it, may have begun to die meanwhile.
-  if (fetched && covers(**fetched, offset)) return std::move(**fetched);
-  const storage::ReadToken token = new_token(id);
-  auto outcome = house_.storage.read(id, offset, 1, token);
-  if (std::holds_alternative<storage::ReadLater>(outcome)) {
-    queue.reading_dead = token;
-    return std::nullopt;
-  }
-  house_.reads.erase(token);
-  auto& result = std::get<storage::ReadResult>(outcome);
-  if (!covers(result, offset)) return std::nullopt;
-  return std::move(result);
-}
-
-// A record that compaction or retention has taken needs no letter.
-bool DeliveryGroup::bury_one(Queue& queue, Offset offset, const std::string& reason,
-                             const storage::ReadResult& read, Now now) {
-  const storage::AcksChange change{name_, queue.records.place().partition, {{offset, offset}}, {}};
-  bool made = false;
-  for (const storage::StoredBatches& stored : read.batches)
-    for (Bytes rest = stored.bytes; !rest.empty();) {
-      const auto batch = RecordBatchView::parse(rest);
-      if (!batch) return false;
-      rest = rest.subspan(batch->bytes().size());
-      if (batch->base_offset() > offset || batch->last_offset() < offset) continue;
-      const auto reader = RecordReader::open(*batch);
-      if (!reader) return false;
-      for (const RecordView& record : *reader) {
-        if (record.offset != offset) continue;
-        if (!write_letter(queue, record, reason, change, now)) return false;
-        made = true;
-      }
-    }
-  if (!made && !house_.storage.change_acks(change)) return false;
-  queue.records.died(offset);
-  return true;
-}
-
-Result<> DeliveryGroup::write_letter(Queue& queue, const RecordView& record,
-                                     const std::string& reason, const storage::AcksChange& change,
-                                     Now now) {
-  const DeliveryQueue::Place& place = queue.records.place();
-  auto topic = house_.dead_letter_topic(
-      settings_.dead_letter.empty() ? place.topic + ".dlq" : settings_.dead_letter, now);
-  if (!topic) return fail(topic.error());
-  const auto retry = acks(queue) ? acks(queue)->retry(record.offset) : std::nullopt;
-  const bool counted = retry && retry->attempts != kDeadAttempts;
-  const std::uint32_t uncounted = reason == kExpired ? 0 : 1;
-  const auto letter = dead_letter(record, {.reason = reason,
-                                           .group = name_,
-                                           .topic = place.topic,
-                                           .partition = place.partition.partition,
-                                           .attempts = counted ? retry->attempts : uncounted,
-                                           .at = now.wall});
-  const auto& partitions = (*topic)->partitions;
-  const auto to = dead_letter_partition(record, place.partition.partition, partitions.size());
-  auto written = house_.storage.dead_letter(partitions[static_cast<std::size_t>(to.value)],
-                                            (*topic)->config, letter, change);
-  if (!written) return fail(written.error());
-  ++dead_;
-  return {};
 }
 
 }  // namespace leat::broker

@@ -6,15 +6,8 @@ namespace leat::broker {
 namespace {
 
 constexpr MonotonicTime kNow = MonotonicTime::min();
-constexpr Duration kLongestWait = std::chrono::hours(24 * 30);  // whatever the wall clock says
 
 }  // namespace
-
-MonotonicTime due_of(const storage::Retry& retry, Now now) {
-  const auto wait = std::chrono::milliseconds(retry.due_ms - now.wall.time_since_epoch().count());
-  if (wait <= wait.zero()) return kNow;
-  return now.monotonic + std::min<Duration>(wait, kLongestWait);
-}
 
 // ---- what there is ----
 
@@ -48,18 +41,6 @@ std::uint64_t DeliveryQueue::available(Offset high_watermark) const {
 Offset DeliveryQueue::read_from(const storage::PartitionAcks* acks) {
   if (acks) next_ = acks->next_open(next_);
   return std::min(ready_.first().value_or(next_), next_);
-}
-
-std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
-                                             const storage::PartitionAcks* acks) {
-  if (!acks || acks->retries().empty()) return {last, 0};
-  const auto& runs = acks->retries();
-  const auto next = runs.upper_bound(at);
-  if (next != runs.begin())
-    if (const auto& [first, run] = *std::prev(next); run.last >= at)
-      return {std::min(last, run.last), run.retry.attempts};
-  if (next == runs.end() || next->first > last) return {last, 0};
-  return {next->first + -1, 0};
 }
 
 // ---- what comes back ----

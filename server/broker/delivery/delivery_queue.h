@@ -14,59 +14,16 @@
 #include "server/broker/delivery/delayed_records.h"
 #include "server/broker/delivery/delivery.h"
 #include "server/broker/delivery/keyed_records.h"
+#include "server/broker/delivery/retries.h"
+#include "server/broker/delivery/takers.h"
 #include "server/broker/delivery/timed_ranges.h"
 #include "storage/state/partition_acks.h"
 
 namespace leat::broker {
 
-// As many attempts as nobody makes: the record was rejected.
-inline constexpr std::uint32_t kDeadAttempts = 0xffffffff;
-
-// How often the record at `at` has failed, and how far, up to `last`, that holds.
-std::pair<Offset, std::uint32_t> attempts_at(Offset at, Offset last,
-                                             const storage::PartitionAcks* acks);
-
-// When, by this clock, it may be tried again; min(): now.
-MonotonicTime due_of(const storage::Retry& retry, Now now);
-
-inline constexpr const char* kExpired = "expired";
-// Why records die, for people; shared by all that die together.
-using Reason = std::shared_ptr<const std::string>;
-
 struct Lease {
   MemberKey member;
   std::uint64_t delivery = 0;  // that brought it
-};
-
-// A member that may take records.
-struct Taker {
-  MemberKey member;
-  std::uint64_t most_records = 0;  // as yet
-  std::size_t most_bytes = 0;      // of what was parked, one part always passes
-  std::uint64_t delivery = 0;      // what is taken comes by
-  MonotonicTime deadline;
-  bool idle = false;  // has nothing at all
-};
-
-// All that read a topic, whether they may take more or not: so that a key, as long as nobody comes
-// or goes, has the same member.
-class Takers {
- public:
-  explicit Takers(std::vector<Taker> by_member) : all_(std::move(by_member)) {}
-  std::size_t size() const { return all_.size(); }
-  Taker& operator[](std::size_t i) { return all_[i]; }
-  // Who may take the record of a key that nobody has; nullopt: nobody may.
-  std::optional<std::size_t> for_key(KeyHash key);
-  // If it may.
-  std::optional<std::size_t> find(const MemberKey& member) const;
-  std::optional<std::size_t> index_of(const MemberKey& member) const;  // whether it may or not
-  // Somebody may take records, and has none.
-  bool anybody_idle() const;
-  bool anybody_may_take() const;
-
- private:
-  std::vector<Taker> all_;  // by member
-  std::size_t turn_ = 0;    // of records without a key
 };
 
 // What of a topic's records depends on the time.
