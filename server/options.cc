@@ -162,6 +162,14 @@ constexpr Option kTable[] = {
      .least = 1,
      .most = kMostParts,
      .edge = "1000"},
+    {.key = "limits.dedup_ids",
+     .type = OptionType::kCount,
+     .help =
+         "message ids known in all partitions, some five bytes each; beyond it a partition forgets "
+         "its oldest before a topic's dedup_ids says so; 0: one for 32 bytes of memory",
+     .field = LEAT_FIELD(server.limits.dedup_ids),
+     .least = 0,
+     .most = 1'000'000'000},
     {.key = "limits.snapshots",
      .type = OptionType::kCount,
      .help = "in the data directory at once: each keeps files that could be deleted",

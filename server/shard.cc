@@ -29,6 +29,8 @@ Result<> Shard::start() {
   const ReplayLimits& replay = options_.limits.replay;
   std::optional<std::uint64_t> reserve;
   if (options_.limits.disk_reserve > 0) reserve = options_.limits.disk_reserve;
+  std::optional<std::uint64_t> dedup_ids;
+  if (options_.limits.dedup_ids > 0) dedup_ids = options_.limits.dedup_ids;
   auto opened = storage::DiskStorage::open({.data_dir = options_.data_dir,
                                             .memory_bytes = options_.memory_bytes,
                                             .max_unpersisted_bytes = replay.unpersisted_bytes,
@@ -40,6 +42,7 @@ Result<> Shard::start() {
                                             .scrub_interval = options_.limits.scrub.interval,
                                             .snapshots = options_.limits.snapshots,
                                             .producers = options_.limits.producers,
+                                            .dedup_ids = dedup_ids,
                                             .at_point = options_.at_point},
                                            storage::real_file_io(), [this] { reactor_->wake(); });
   if (!opened) return fail(opened.error());
