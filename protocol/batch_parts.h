@@ -12,11 +12,12 @@ namespace leat {
 // One part, while it grows. Copies what it is given.
 class BatchPart {
  public:
-  // Records of one batch.
+  // Records of one batch, by rising offsets.
   void add(const RecordBatchView& batch, const Records::Iterator& record) {
     if (count_ == 0) begin(batch);
     bytes_.insert(bytes_.end(), record.encoded().begin(), record.encoded().end());
     max_timestamp_ms_ = std::max(max_timestamp_ms_, record->timestamp_ms);
+    newest_ = record->offset;
     ++count_;
   }
   // Memory that it will need.
@@ -26,6 +27,7 @@ class BatchPart {
   // Of the batch, once there is a record.
   Offset base_offset() const;
   Offset last_offset() const;
+  Offset newest() const { return newest_; }  // record
   // The part is empty afterwards; it had a record.
   std::vector<std::byte> take();
 
@@ -35,6 +37,7 @@ class BatchPart {
   std::vector<std::byte> bytes_;  // room for the header, then records
   std::int32_t count_ = 0;
   std::int64_t max_timestamp_ms_ = 0;
+  Offset newest_;
 };
 
 //   BatchParts parts(batch, readers);

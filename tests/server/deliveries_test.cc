@@ -343,6 +343,32 @@ TEST_F(DeliveriesTest, WhatIsKeptForAMemberThatGoesIsAnybodys) {
   EXPECT_EQ(take(2), firsts(1, 2));
 }
 
+TEST_F(DeliveriesTest, ARetryWaitsForTheMemberItFailedAtOnlyWhileThatHasSomething) {
+  AttachRequest one = request(GroupKind::kKeyShared);
+  one.grants = {3, 1 << 20};
+  attach(1, one);
+  write({"a", "b", "a"});
+  EXPECT_EQ(take(1), firsts(0, 2));
+  attach(2, request(GroupKind::kKeyShared));
+  settle(1, 0, 0, Outcome::kNack, 0ms);
+  EXPECT_TRUE(take(2).empty()) << "the first may still be at work on what was taken back";
+  settle(1, 1, 1, Outcome::kAck);
+  EXPECT_THAT(take(2), testing::ElementsAre(Got{0, 2}, Got{2, 1}));
+}
+
+TEST_F(DeliveriesTest, ARetryDoesNotWaitForAMemberThatHasNothingAndMayTakeNothing) {
+  AttachRequest one = request(GroupKind::kKeyShared);
+  one.grants = {2, 1 << 20};
+  attach(1, one);
+  write({"a", "a"});
+  EXPECT_EQ(take(1), firsts(0, 1));
+  attach(2, request(GroupKind::kKeyShared));
+  settle(1, 0, 0, Outcome::kNack, 0ms);
+  EXPECT_THAT(take(2), testing::ElementsAre(Got{0, 2}));
+  settle(2, 0, 0, Outcome::kAck);
+  EXPECT_THAT(take(2), testing::ElementsAre(Got{1, 1}));
+}
+
 TEST_F(DeliveriesTest, TheFloorPassesWhatRetentionTook) {
   attach(1, request());
   for (int i = 0; i < 4; ++i) write({"a"});

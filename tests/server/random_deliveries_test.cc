@@ -243,7 +243,7 @@ TEST_P(RandomDeliveries, LoseNothingAndRepeatNothingThatWasAcked) {
             static_cast<std::int64_t>(model.records.size()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomDeliveries, ::testing::Range(1, 101));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomDeliveries, ::testing::Range(1, 301));
 
 }  // namespace
 }  // namespace leat::broker

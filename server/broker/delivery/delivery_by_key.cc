@@ -137,11 +137,17 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
   const KeyedRecords::Turn turn = keyed_.turn(place);
   std::optional<std::size_t> taker, holder;
   if (turn.holder) holder = cut.takers.index_of(*turn.holder);
+  // Held back it would wait for ever, nothing of its key being out that could end; and nothing says
+  // that a member without leases will ever take more.
+  const bool keeps = keyed_.parked_bytes() < kMostParkedBytes && !cut.may_expire;
+  const bool stuck = holder && cut.takers[*holder].idle && cut.takers[*holder].most_records == 0;
+  if (turn.had && (!keeps || stuck)) holder.reset();
+  const bool free = !turn.holder || (turn.had && !holder);
   if (holder && cut.takers[*holder].most_records > 0 && !cut.parked[*holder])
     taker = holder;
-  else if (!turn.holder && !turn.blocked)
+  else if (free && !turn.blocked)
     taker = cut.takers.for_key(place.hash);
-  const bool nobody_takes = !turn.holder && !turn.blocked && !taker;
+  const bool nobody_takes = free && !turn.blocked && !taker;
   if (nobody_takes || (fresh && !taker && holds_enough(cut))) return false;
   const std::uint32_t attempts = cut.attempts(place.offset);
   if (!fresh) {
@@ -159,7 +165,7 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
     dying({{place.offset, place.offset}, kNow, {}}, std::make_shared<const std::string>(why));
   else if (taker)
     give(place, *taker, record, cut);
-  else if (holder && !cut.may_expire && keyed_.parked_bytes() < kMostParkedBytes)
+  else if (holder && keeps)
     park(place, *holder, record, cut);
   else
     keyed_.hold(place);
@@ -218,6 +224,8 @@ DeliveredBatches DeliveryQueue::take_parked(Taker& taker, const storage::Partiti
 }
 
 void DeliveryQueue::free_parked(const Takers& takers) {
+  for (const Taker& taker : takers)
+    if (taker.idle && taker.most_records == 0) keyed_.free_parts(taker.member);
   keyed_.free_drained(
       [&takers](const MemberKey& member) { return takers.find(member).has_value(); });
   let_go();

@@ -47,7 +47,10 @@ KeyedRecords::Turn KeyedRecords::turn(const Place& place) const {
                            ? key.stopped > 0
                            : place.before != kNone && records_[place.before].state != State::kOut;
   if (blocked) return {.blocked = true};
-  return {.holder = key.out > 0 ? &key.holder : nullptr};
+  if (key.out > 0) return {.holder = &key.holder};
+  // It may still work on what was taken back from it.
+  const bool had = key.holder != MemberKey{};
+  return {.holder = had ? &key.holder : nullptr, .had = had};
 }
 
 std::uint32_t KeyedRecords::new_loan(const MemberKey& member, std::uint64_t delivery,
@@ -82,22 +85,13 @@ std::vector<KeyedRecords::Leased> KeyedRecords::cut(OffsetRange range, const Mem
 }
 
 std::vector<KeyedRecords::Leased> KeyedRecords::cut(const MemberKey& member) {
+  free_parts(member);
   std::vector<Leased> all;
-  std::vector<std::uint64_t> stopped;
   for (std::uint32_t i = 0; i < loans_.places(); ++i) {
     // The last that leaves a loan ends it, and perhaps the array.
-    for (std::uint32_t left = loans_[i].member == member ? loans_[i].count : 0; left > 0; --left) {
-      const std::uint32_t at = loans_[i].records.first;
-      if (!loans_[i].parked) {
-        all.push_back(cut_one(at));
-        continue;
-      }
-      stopped.push_back(keys_[records_[at].key].hash);
-      leave_loan(at);
-      set_state(at, State::kHeld);
-    }
+    for (std::uint32_t left = loans_[i].member == member ? loans_[i].count : 0; left > 0; --left)
+      all.push_back(cut_one(loans_[i].records.first));
   }
-  for (const std::uint64_t hash : stopped) look_at(by_hash_.find(hash));
   std::ranges::sort(all, {}, &Leased::offset);
   return all;
 }
@@ -106,8 +100,12 @@ std::vector<KeyedRecords::Leased> KeyedRecords::cut_due(MonotonicTime now) {
   std::vector<Leased> all;
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const std::uint32_t loan = deadlines_.begin()->second;
-    for (std::uint32_t left = loans_[loan].count; left > 0; --left)
-      all.push_back(cut_one(loans_[loan].records.first));
+    free_parts(loans_[loan].member);  // who lets leases end may be stuck
+    for (std::uint32_t left = loans_[loan].count; left > 0; --left) {
+      const std::uint32_t at = loans_[loan].records.first;
+      if (records_[at].key != kNone) keys_[records_[at].key].holder = {};
+      all.push_back(cut_one(at));
+    }
   }
   return all;
 }

@@ -51,6 +51,7 @@ class KeyedRecords {
   struct Turn {
     bool blocked = false;               // others come first
     const MemberKey* holder = nullptr;  // it may go to this one alone, behind what is parked there
+    bool had = false;  // the holder has nothing of it now, but it failed there: if it is still here
   };
   Turn turn(const Place& place) const;
 
@@ -79,6 +80,8 @@ class KeyedRecords {
   };
   std::optional<Unparked> unpark(const MemberKey& member, std::uint64_t most, Offset behind,
                                  std::uint64_t delivery, MonotonicTime deadline);
+  // What is parked for the member is anybody's.
+  void free_parts(const MemberKey& member);
   // Parked records of free keys, whose member may not take more, are anybody's.
   template <class MayTake>
   void free_drained(MayTake may_take) {
@@ -149,7 +152,7 @@ class KeyedRecords {
     std::uint64_t hash = 0;
     Ends records;                        // ascending
     std::uint32_t out = 0, stopped = 0;  // held or blocked
-    MemberKey holder;                    // of those that are out
+    MemberKey holder;                    // of those that are out, or were
   };
   struct Loan {
     MemberKey member;
@@ -192,6 +195,7 @@ class KeyedRecords {
     if (!is_parked(first)) return;
     if (may_take(loans_[first.loan].member)) return drained_.push_back(hash);
     hold_parked(key);
+    keys_[key].holder = {};
     look_at(key);
   }
 

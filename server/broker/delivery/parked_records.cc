@@ -20,9 +20,8 @@ std::uint32_t KeyedRecords::part_for(const MemberKey& member, const RecordBatchV
                                      Offset offset, std::size_t part_bytes) {
   auto& parts = parked_[member];
   if (!parts.empty()) {
-    const Loan& latest = loans_[parts.back()];
-    if (latest.part.base_offset() == batch.base_offset() &&
-        records_.offset_of(latest.records.last) < offset)
+    const BatchPart& latest = loans_[parts.back()].part;
+    if (latest.base_offset() == batch.base_offset() && latest.newest() < offset)
       return parts.back();
   }
   const std::uint32_t loan = parts.emplace_back(loans_.add({.member = member, .parked = true}));
@@ -83,6 +82,22 @@ void KeyedRecords::split(std::uint32_t at, std::uint64_t records) {
   parked_bytes_ += loans_[at].part.size() + loans_[rest].part.size();
   auto& parts = parked_.at(loans_[at].member);
   parts.insert(parts.begin() + 1, rest);
+}
+
+void KeyedRecords::free_parts(const MemberKey& member) {
+  const auto parked = parked_.find(member);
+  if (parked == parked_.end()) return;
+  std::vector<std::uint64_t> hashes;
+  for (const std::uint32_t loan : std::deque(parked->second))
+    for (std::uint32_t left = loans_[loan].count; left > 0; --left) {
+      const std::uint32_t at = loans_[loan].records.first;
+      Key& key = keys_[records_[at].key];
+      hashes.push_back(key.hash);
+      leave_loan(at);
+      set_state(at, State::kHeld);
+      if (key.out == 0) key.holder = {};
+    }
+  for (const std::uint64_t hash : hashes) look_at(by_hash_.find(hash));
 }
 
 // Its records are held back like others, from the first that is parked.

@@ -26,6 +26,8 @@ class Takers {
   explicit Takers(std::vector<Taker> by_member) : all_(std::move(by_member)) {}
   std::size_t size() const { return all_.size(); }
   Taker& operator[](std::size_t i) { return all_[i]; }
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
   // Who may take the record of a key that nobody has; nullopt: nobody may.
   std::optional<std::size_t> for_key(KeyHash key);
   // If it may.
