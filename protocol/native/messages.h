@@ -18,6 +18,7 @@
 #include "protocol/base/ids.h"
 #include "protocol/native/delivery_messages.h"
 #include "protocol/native/group_messages.h"
+#include "protocol/native/produce_messages.h"
 #include "protocol/topic_config.h"
 
 namespace leat::native {
@@ -51,14 +52,6 @@ struct ListTopics {};
 struct DescribeTopic {
   std::string_view name;
   bool auto_create = false;
-};
-
-// One batch for one partition; the batch is the frame's payload. One that carries a producer id is
-// stored once however often it is sent.
-struct Produce {
-  TopicId topic;
-  PartitionIndex partition;
-  Bytes batch;
 };
 
 // Whole batches from the one that holds `offset` on: as many as fit into max_bytes, at least one.
@@ -168,21 +161,6 @@ struct DeleteTopicReply {};
 
 struct TopicsReply {
   std::vector<TopicState> topics;  // by name
-};
-
-// Records of the batch, `records` from `index` on, that were not stored because their message ids
-// are known: the originals adjoin from `offset` on.
-struct KnownRecords {
-  std::uint32_t index = 0, records = 0;
-  Offset offset;
-  friend bool operator==(const KnownRecords&, const KnownRecords&) = default;
-};
-
-struct ProduceReply {
-  Offset base_offset;
-  Durability durability = Durability::kSync;  // reached by the time of this reply
-  bool duplicate = false;                     // nothing of the batch is new
-  std::vector<KnownRecords> known;            // these lie there, the others behind base_offset
 };
 
 // Batches are the frame's payload. The first may begin before the offset asked for.

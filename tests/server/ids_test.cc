@@ -286,8 +286,7 @@ TEST_F(IdsTest, WhereDedupIsOffIdsMeanNothing) {
   send({"a"}, large);
   broker.configure_topic(next(9), "orders", {}, now);
   EXPECT_EQ(stored(), "0:a 1:a 2:a 3:a");
-  send({"b"}, large);
-  send({"b"}, large);
+  send({"b", "b"}, large);
   broker.configure_topic(next(9), "orders", {.dedup = {0ms, 1}}, now);
   EXPECT_EQ(stored(), "0:a 1:a 2:a 3:a 4:b 5:b");
 }

@@ -1,0 +1,36 @@
+// The messages by which records come in (messages.h).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/ids.h"
+#include "protocol/topic_config.h"
+
+namespace leat::native {
+
+// One batch for one partition; the batch is the frame's payload. One that carries a producer id is
+// stored once however often it is sent.
+struct Produce {
+  TopicId topic;
+  PartitionIndex partition;
+  Bytes batch;
+};
+
+// Records of the batch, `records` from `index` on, that were not stored because their message ids
+// are known: the originals adjoin from `offset` on.
+struct KnownRecords {
+  std::uint32_t index = 0, records = 0;
+  Offset offset;
+  friend bool operator==(const KnownRecords&, const KnownRecords&) = default;
+};
+
+struct ProduceReply {
+  Offset base_offset;
+  Durability durability = Durability::kSync;  // reached by the time of this reply
+  bool duplicate = false;                     // nothing of the batch is new
+  std::vector<KnownRecords> known;            // these lie there, the others behind base_offset
+};
+
+}  // namespace leat::native
