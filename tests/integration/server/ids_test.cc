@@ -33,8 +33,9 @@ class IdsTest : public ::testing::Test {
     return producer->send_and_wait(record).value();
   }
   std::uint64_t records() {
+    const auto topic = client->describe_topic("orders").value();
     std::uint64_t all = 0;
-    for (const auto& partition : client->describe_topic("orders").value().partitions)
+    for (const auto& partition : topic.partitions)
       all += static_cast<std::uint64_t>(partition.high_watermark - partition.log_start);
     return all;
   }
