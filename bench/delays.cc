@@ -12,7 +12,6 @@
 #include "client/client.h"
 #include "protocol/base/random.h"
 #include "protocol/record_extras.h"
-#include "protocol/reserved_headers.h"
 #include "server/server.h"
 
 namespace leat::bench {
@@ -26,7 +25,8 @@ constexpr std::int64_t kSoonMs = 3'600'000;                 // further than a ru
 
 struct Options {
   std::uint64_t records = 1'000'000;
-  std::int64_t seconds = 30;  // within which they are due
+  std::int64_t seconds = 30;   // within which they are due
+  std::size_t memory_mib = 0;  // of the broker; 0: as it comes
   bool tmpfs = false;
 };
 
@@ -43,8 +43,7 @@ std::int64_t wall_us() {
 class Delays {
  public:
   Delays(const std::string& directory, const Options& options)
-      : server_(must(Server::open(
-            {.data_dir = directory + "/data", .listen = {"leat://127.0.0.1:0"}, .log = complain}))),
+      : server_(must(Server::open(server_options(directory, options)))),
         url_(server_->listeners().front()),
         options_(options) {
     std::printf(
@@ -68,6 +67,12 @@ class Delays {
   }
 
  private:
+  static ServerOptions server_options(const std::string& directory, const Options& options) {
+    ServerOptions server{
+        .data_dir = directory + "/data", .listen = {"leat://127.0.0.1:0"}, .log = complain};
+    if (options.memory_mib > 0) server.memory_bytes = options.memory_mib << 20;
+    return server;
+  }
   static void report(const char* what, double rate) {
     std::printf("%-44s %12.0f records/s\n", what, rate);
     std::fflush(stdout);
@@ -84,13 +89,12 @@ class Delays {
     const auto began = Clock::now();
     for (std::uint64_t i = 0; i < options_.records; ++i) {
       OutgoingRecord record{.value = as_bytes(value)};
-      std::string at;
       if (spread_ms > 0) {
         const auto spread = static_cast<std::uint64_t>(spread_ms);
         const std::uint64_t later =
             any_order ? random_.below(spread) : i * spread / options_.records;
-        at = header_time(from_ms + static_cast<std::int64_t>(later));
-        record.headers.push_back({reserved_headers::kDeliverAt, as_bytes(at)});
+        record.deliver_at =
+            Timestamp(std::chrono::milliseconds(from_ms + static_cast<std::int64_t>(later)));
       }
       must(producer->send(record));
     }
@@ -153,8 +157,10 @@ int main(int argc, char** argv) {
       options.records = std::stoull(argv[++i]);
     } else if (option == "--seconds" && i + 1 < argc) {
       options.seconds = std::stoll(argv[++i]);
+    } else if (option == "--memory" && i + 1 < argc) {
+      options.memory_mib = std::stoull(argv[++i]);
     } else {
-      std::cerr << "usage: leat-delays [--records N] [--seconds N] [--tmpfs]\n";
+      std::cerr << "usage: leat-delays [--records N] [--seconds N] [--memory MIB] [--tmpfs]\n";
       return 2;
     }
   }

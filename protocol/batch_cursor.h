@@ -15,22 +15,26 @@ class BatchCursor {
   // and checks others. At the first record. Errors: those of RecordReader::open().
   static Result<BatchCursor> open(const RecordBatchView& batch);
 
-  // To the first record at or behind `offset`; not back.
-  void seek(Offset offset);
+  // To the first record at or behind `offset`; not back. `position`: what position() was there; 0:
+  // not known.
+  void seek(Offset offset, std::uint32_t position = 0);
   void next() { ++at_; }
   // There is a record, and it is not behind `last`.
   bool at_most(Offset last) const { return at_ != Records().end() && at_->offset <= last; }
   const Records::Iterator& record() const { return at_; }
+  // Where the record lies in the batch, in bytes, to come back to it sooner; 0 where nothing is
+  // won.
+  std::uint32_t position() const;
   // The end was reached where the bytes lie.
   bool broken() const { return at_.broken(); }
 
  private:
-  BatchCursor(RecordReader reader, Records::Iterator at, bool dense)
-      : reader_(std::move(reader)), at_(at), dense_(dense) {}
+  BatchCursor(const RecordBatchView& batch, RecordReader reader, Records::Iterator at);
 
+  RecordBatchView batch_;
   RecordReader reader_;  // of a compressed batch
   Records::Iterator at_;
-  bool dense_;  // every offset has a record
+  bool dense_;  // every offset has a record: it lies there as it was stored
 };
 
 }  // namespace leat

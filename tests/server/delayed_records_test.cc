@@ -16,7 +16,7 @@ class Model {
   explicit Model(std::size_t most) : most_(most), delayed_(most) {}
 
   void add(std::int64_t due_ms) {
-    delayed_.add(Offset(next_), due_ms);
+    delayed_.add({Offset(next_), position_of(next_)}, due_ms);
     log_[next_++] = due_ms;
     check();
   }
@@ -35,7 +35,7 @@ class Model {
     EXPECT_GE(range->first.value, start_);
     const std::int64_t end = std::min(range->first.value + records, range->last.value + 1);
     for (auto it = log_.lower_bound(range->first.value); it != log_.end() && it->first < end; ++it)
-      delayed_.found(Offset(it->first), it->second);
+      delayed_.found({Offset(it->first), position_of(it->first)}, it->second);
     delayed_.scanned(Offset(end));
     scanned += end - range->first.value;
     check();
@@ -45,18 +45,19 @@ class Model {
     if (const auto next_ms = delayed_.next_look_ms(now_ms)) {
       EXPECT_GT(*next_ms, now_ms);
     }
-    while (const auto offset = delayed_.take_due(now_ms)) {
-      const auto it = log_.find(offset->value);
+    while (const auto record = delayed_.take_due(now_ms)) {
+      const auto it = log_.find(record->offset.value);
       ASSERT_NE(it, log_.end()) << "twice, or never there";
       EXPECT_LE(it->second, now_ms);
-      taken_.insert(offset->value);
+      EXPECT_EQ(record->position, position_of(it->first));
+      taken_.insert(record->offset.value);
       log_.erase(it);  // done: a scan does not find it
     }
   }
   // As a member that has it, and is not done yet.
   void take_and_keep(std::int64_t now_ms) {
-    if (const auto offset = delayed_.take_due(now_ms)) {
-      EXPECT_TRUE(taken_.insert(offset->value).second) << "twice";
+    if (const auto record = delayed_.take_due(now_ms)) {
+      EXPECT_TRUE(taken_.insert(record->offset.value).second) << "twice";
     }
   }
   void expect_none_due(std::int64_t now_ms) {
@@ -70,6 +71,9 @@ class Model {
   std::int64_t scanned = 0;
 
  private:
+  static std::uint32_t position_of(std::int64_t offset) {
+    return static_cast<std::uint32_t>(offset * 7919);
+  }
   void check() const {
     EXPECT_LE(delayed_.known(), most_);
     EXPECT_LE(delayed_.ranges(), 2'001u);
@@ -141,7 +145,7 @@ TEST(DelayedRecords, AMillionTakeSixteenBytesEach) {
   DelayedRecords delayed(1'000'000);
   Random random(1);
   for (int i = 0; i < 1'000'000; ++i)
-    delayed.add(Offset(i), static_cast<std::int64_t>(random.below(60'000)));
+    delayed.add({Offset(i)}, static_cast<std::int64_t>(random.below(60'000)));
   EXPECT_EQ(delayed.known(), 1'000'000u);
   EXPECT_EQ(delayed.ranges(), 0u);
   EXPECT_EQ(delayed.size(), 1'000'000u);

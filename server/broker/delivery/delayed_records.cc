@@ -14,26 +14,26 @@ constexpr std::int64_t kScanAheadMs = 10'000;
 
 std::optional<std::int64_t> DelayedRecords::next_look_ms(std::int64_t now_ms) const {
   std::optional<std::int64_t> next;
-  const std::int64_t scan_ms = horizon_.due_ms - kScanAheadMs;
-  if (!known_.empty() && known_.front().due_ms > now_ms) next = known_.front().due_ms;
+  const std::int64_t scan_ms = horizon_.due_ms() - kScanAheadMs;
+  if (!known_.empty() && known_.front().due_ms() > now_ms) next = known_.front().due_ms();
   if (!far_.empty() && scan_ms > now_ms) next = std::min(next.value_or(scan_ms), scan_ms);
   return next;
 }
 
-std::optional<Offset> DelayedRecords::take_due(std::int64_t now_ms) {
-  if (known_.empty() || known_.front().due_ms > now_ms) return std::nullopt;
+std::optional<DelayedRecords::Delayed> DelayedRecords::take_due(std::int64_t now_ms) {
+  if (known_.empty() || known_.front().due_ms() > now_ms) return std::nullopt;
   std::ranges::pop_heap(known_, std::greater());
-  const Offset offset = known_.back().offset;
+  const Delayed record{known_.back().offset(), known_.back().position()};
   known_.pop_back();
   if (known_.empty()) known_.shrink_to_fit();
-  return offset;
+  return record;
 }
 
 void DelayedRecords::put(Entry entry) {
-  if (entry >= horizon_) return put_far(entry.offset);
+  if (entry >= horizon_) return put_far(entry.offset());
   if (known_.size() == most_known_) {
     forget_half();
-    if (entry >= horizon_) return put_far(entry.offset);
+    if (entry >= horizon_) return put_far(entry.offset());
   }
   // Never more room than the bound asks for.
   if (known_.size() == known_.capacity())
@@ -51,7 +51,7 @@ void DelayedRecords::forget_half() {
   known_.erase(middle, known_.end());
   std::ranges::make_heap(known_, std::greater());
   std::ranges::sort(forgotten, {}, &Entry::offset);
-  for (const Entry& entry : forgotten) put_far(entry.offset);
+  for (const Entry& entry : forgotten) put_far(entry.offset());
 }
 
 void DelayedRecords::put_far(Offset offset) {
@@ -100,7 +100,7 @@ std::uint64_t DelayedRecords::trim(Ranges& ranges, Offset log_start) {
 }
 
 void DelayedRecords::trim(Offset log_start) {
-  const auto gone = [&](const Entry& entry) { return entry.offset < log_start; };
+  const auto gone = [&](const Entry& entry) { return entry.offset() < log_start; };
   if (std::erase_if(known_, gone) > 0) std::ranges::make_heap(known_, std::greater());
   far_count_ -= trim(far_, log_start);
   scan_count_ -= trim(scan_, log_start);
@@ -111,19 +111,19 @@ void DelayedRecords::trim(Offset log_start) {
 std::optional<storage::OffsetRange> DelayedRecords::to_scan(std::int64_t now_ms) {
   // Reading them leaves at least half of what may be known, so that this ends.
   const bool few = known_.size() <= most_known_ / 4;
-  const bool soon = known_.size() < most_known_ / 2 && horizon_.due_ms - kScanAheadMs <= now_ms;
+  const bool soon = known_.size() < most_known_ / 2 && horizon_.due_ms() - kScanAheadMs <= now_ms;
   if (scan_.empty() && !far_.empty() && (few || soon)) {
     scan_ = std::exchange(far_, {});
     scan_count_ = std::exchange(far_count_, 0);
-    scan_from_ = std::exchange(horizon_, kNever);
+    scan_from_ = std::exchange(horizon_, never());
     gap_ = kLeastGap;
   }
   if (scan_.empty()) return std::nullopt;
   return storage::OffsetRange{scan_.begin()->first, scan_.begin()->second.last};
 }
 
-void DelayedRecords::found(Offset offset, std::int64_t due_ms) {
-  const Entry entry{due_ms, offset};
+void DelayedRecords::found(const Delayed& record, std::int64_t due_ms) {
+  const Entry entry(due_ms, record);
   if (entry < scan_from_) return;  // known already, or gone its way
   if (scan_count_ > 0) --scan_count_;
   put(entry);

@@ -42,7 +42,7 @@ bool DeliveryQueue::holds_enough(const Cut& cut) const {
 
 Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
   const OffsetRange whole{batch.base_offset(), batch.last_offset()};
-  const auto first_ready = ready_.first();
+  const auto first_ready = ready_.first(whole.first);
   const bool any_ready = first_ready && *first_ready <= whole.last;
   if (!any_ready && whole.last < next_) return {};
   if (!any_ready && cut.only_ready) {

@@ -40,15 +40,17 @@ std::uint64_t DeliveryQueue::available(Offset high_watermark) const {
 
 Offset DeliveryQueue::read_from(const storage::PartitionAcks* acks) {
   if (acks) next_ = acks->next_open(next_);
-  return std::min(ready_.first().value_or(next_), next_);
+  if (ready_.empty()) return next_;
+  const Offset ready = ready_.first(sweep_).value_or(*ready_.first());
+  return std::min(ready, next_);
 }
 
 // ---- what comes back ----
 
 // Below the log start nothing can be read, and all counts as done.
-void DeliveryQueue::make_ready(OffsetRange range) {
+void DeliveryQueue::make_ready(OffsetRange range, std::uint32_t position) {
   if (range.last < log_start_) return end(range);
-  ready_.add(range, kNow, {});
+  ready_.add(range, kNow, position);
 }
 
 // What is below the log start ends by that, and may let go of more.

@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "server/broker/delivery/delayed_records.h"
@@ -66,7 +65,7 @@ class DeliveryQueue {
   void free_parked(const Takers& takers);
 
   Offset next() const { return next_; }  // the first that is new
-  // Steps over what is done.
+  // Steps over what is done. What came back is read upwards, then from the lowest again.
   Offset read_from(const storage::PartitionAcks* acks);
   bool has_something(Offset high_watermark, const storage::PartitionAcks* acks) {
     return read_from(acks) < high_watermark && (!ready_.empty() || !is_full());
@@ -156,7 +155,7 @@ class DeliveryQueue {
     std::int32_t records = 0;  // so far
   };
   bool is_full() const { return keyed_.held() + waiting_.size() + dying_.size() >= most_held_; }
-  void make_ready(OffsetRange range);
+  void make_ready(OffsetRange range, std::uint32_t position = 0);
   void let_go();
   void end(OffsetRange range);
   Pieces pieces_of(const std::vector<KeyedRecords::Leased>& leased);
@@ -164,10 +163,11 @@ class DeliveryQueue {
   struct Open {
     OffsetRange range;
     bool fresh = false;
+    std::uint32_t position = 0;  // of its first in the batch, where that is known
   };
   Result<> take_batch(const RecordBatchView& batch, Cut& cut);
-  Result<> add_leased(const RecordBatchView& batch, const std::vector<OffsetRange>& leased,
-                      Cut& cut);
+  Result<> add_leased(const RecordBatchView& batch, const std::vector<Open>& open,
+                      const std::vector<OffsetRange>& leased, Cut& cut);
   bool lease(OffsetRange range, Cut& cut);
 
   // What depends on the time: delivery_times.cc.
@@ -204,9 +204,11 @@ class DeliveryQueue {
   const bool by_key_;
   const std::size_t most_held_;
   Offset next_, log_start_;
-  TimedRanges<Lease> leases_;            // not by key; due: their deadlines
-  TimedRanges<std::monostate> ready_;    // came back, nobody has it; the time means nothing
-  TimedRanges<std::monostate> waiting_;  // came back, not to be given before its time
+  Offset sweep_;               // where reading goes on among what is ready
+  TimedRanges<Lease> leases_;  // not by key; due: their deadlines
+  // Came back: nobody has it; not to be given before its time. With the first's position in its
+  // batch, or 0.
+  TimedRanges<std::uint32_t> ready_, waiting_;
   std::map<Offset, Reason> dying_;
   DelayedRecords delayed_;
   std::optional<MonotonicTime> look_at_;  // at what is delayed

@@ -24,6 +24,7 @@ Result<DeliveryQueue::Taken> DeliveryQueue::take(const Asked& asked, Takers& tak
       rest = rest.subspan(batch->bytes().size());
       auto ok = by_key_ ? take_by_key(*batch, cut) : take_batch(*batch, cut);
       if (!ok) return fail(ok.error());
+      if (!cut.ends) sweep_ = batch->last_offset() + 1;
     }
   }
   return std::move(cut.taken);
@@ -49,11 +50,11 @@ Result<> DeliveryQueue::take_batch(const RecordBatchView& batch, Cut& cut) {
   const OffsetRange whole{batch.base_offset(), batch.last_offset()};
   std::vector<Open> open;
   for (const OffsetRange range : open_in(whole, cut.asked.acks)) open.push_back({range, true});
-  for (const auto& piece : ready_.cut(whole)) open.push_back({piece.range, false});
+  for (const auto& piece : ready_.cut(whole)) open.push_back({piece.range, false, piece.value});
   std::ranges::sort(open, {}, &Open::range);
   const auto ranges = deliverable(batch, open, cut);
   for (const Open& part : open)
-    if (!ranges && !part.fresh) make_ready(part.range);
+    if (!ranges && !part.fresh) make_ready(part.range, part.position);
   if (!ranges) return fail(ranges.error());
   next_ = std::max(next_, whole.last + 1);
   std::vector<OffsetRange> leased;
@@ -67,11 +68,11 @@ Result<> DeliveryQueue::take_batch(const RecordBatchView& batch, Cut& cut) {
   }
   cut.ends = cut.takers[0].most_records == 0;
   if (leased.empty()) return {};
-  return add_leased(batch, leased, cut);
+  return add_leased(batch, open, leased, cut);
 }
 
 // The batch as it lies there; but where little of much is delivered, that alone.
-Result<> DeliveryQueue::add_leased(const RecordBatchView& batch,
+Result<> DeliveryQueue::add_leased(const RecordBatchView& batch, const std::vector<Open>& open,
                                    const std::vector<OffsetRange>& leased, Cut& cut) {
   DeliveredBatches& delivered = cut.taken.delivered[0];
   std::uint64_t records = 0;
@@ -81,14 +82,22 @@ Result<> DeliveryQueue::add_leased(const RecordBatchView& batch,
     add_batch(delivered, cut.stored->owner, batch.bytes());
     return {};
   }
-  BatchParts parts(batch, 1);
+  BatchPart part;
+  part.reserve(batch_layout::kHeaderBytes +
+               records *
+                   (batch.bytes().size() / static_cast<std::size_t>(batch.record_count()) + 1));
   auto cursor = BatchCursor::open(batch);
   if (!cursor) return fail(cursor.error());
-  for (const OffsetRange range : leased)
-    for (cursor->seek(range.first); cursor->at_most(range.last); cursor->next())
-      parts.add(0, cursor->record());
+  auto known = open.begin();
+  for (const OffsetRange range : leased) {
+    while (known != open.end() && known->range.first < range.first) ++known;
+    const bool here = known != open.end() && known->range.first == range.first;
+    for (cursor->seek(range.first, here ? known->position : 0); cursor->at_most(range.last);
+         cursor->next())
+      part.add(batch, cursor->record());
+  }
   if (cursor->broken()) return fail(ErrorCode::kInvalidBatch, "records of a batch do not fit");
-  if (parts.count(0) > 0) add_part(delivered, parts.take(0));
+  if (part.count() > 0) add_part(delivered, part.take());
   return {};
 }
 

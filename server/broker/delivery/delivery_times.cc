@@ -68,16 +68,16 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
                                                             const std::vector<Open>& open,
                                                             Cut& cut) {
   std::vector<OffsetRange> may, gone, ended;
-  std::vector<std::pair<Offset, std::int64_t>> later;
+  std::vector<std::pair<DelayedRecords::Delayed, std::int64_t>> later;
   if (!cut.asked.times.any) {
     for (const Open& part : open) may.push_back(part.range);
     return may;
   }
   auto cursor = BatchCursor::open(batch);
   if (!cursor) return fail(cursor.error());
-  for (const auto& [range, fresh] : open) {
+  for (const auto& [range, fresh, position] : open) {
     Offset expected = range.first;
-    for (cursor->seek(range.first); cursor->at_most(range.last); cursor->next()) {
+    for (cursor->seek(range.first, position); cursor->at_most(range.last); cursor->next()) {
       const RecordView& record = *cursor->record();
       const OffsetRange one{record.offset, record.offset};
       if (record.offset > expected) add(gone, {expected, record.offset + -1});
@@ -85,7 +85,8 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
       if (const Fate fate = fate_of(record, fresh, cut); fate.expired)
         add(ended, one);
       else if (fate.due_ms)
-        later.emplace_back(record.offset, *fate.due_ms);
+        later.emplace_back(DelayedRecords::Delayed{record.offset, cursor->position()},
+                           *fate.due_ms);
       else
         add(may, one);
     }
@@ -94,7 +95,7 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
   if (cursor->broken()) return fail(ErrorCode::kInvalidBatch, "records of a batch do not fit");
   for (const OffsetRange range : gone) add(cut.taken.gone, range);
   for (const OffsetRange range : ended) expire(range, cut);
-  for (const auto& [offset, due_ms] : later) delayed_.add(offset, due_ms);
+  for (const auto& [record, due_ms] : later) delayed_.add(record, due_ms);
   return may;
 }
 
@@ -104,7 +105,7 @@ bool DeliveryQueue::set_aside(const RecordView& record, bool fresh, Cut& cut) {
   if (!fate.expired && !fate.due_ms) return false;
   const OffsetRange one{record.offset, record.offset};
   next_ = std::max(next_, record.offset + 1);
-  if (fate.due_ms) delayed_.add(record.offset, *fate.due_ms);
+  if (fate.due_ms) delayed_.add({record.offset}, *fate.due_ms);
   if (!fate.expired) return true;
   if (!ready_.cut(one).empty()) end(one);
   expire(one, cut);
@@ -115,13 +116,16 @@ bool DeliveryQueue::set_aside(const RecordView& record, bool fresh, Cut& cut) {
 
 void DeliveryQueue::refill(Now now) {
   const std::int64_t now_ms = ms_of(now.wall);
-  std::vector<OffsetRange> runs;
+  std::vector<Open> runs;
   while (ready_.size() + runs.size() < kMostReady) {
-    const auto offset = delayed_.take_due(now_ms);
-    if (!offset) break;
-    add(runs, {*offset, *offset});
+    const auto record = delayed_.take_due(now_ms);
+    if (!record) break;
+    if (!runs.empty() && runs.back().range.last + 1 == record->offset)
+      runs.back().range.last = record->offset;
+    else
+      runs.push_back({{record->offset, record->offset}, false, record->position});
   }
-  for (const OffsetRange run : runs) make_ready(run);
+  for (const Open& run : runs) make_ready(run.range, run.position);
   plan(now);
 }
 
@@ -168,7 +172,8 @@ Result<> DeliveryQueue::rescan(const RecordBatchView& batch, const storage::Part
       const RecordView& record = *cursor->record();
       if (record.headers.empty() || (acks && acks->is_done(record.offset))) continue;
       const auto extras = read_extras(record.headers);
-      if (extras && extras->deliver_at_ms) delayed_.found(record.offset, *extras->deliver_at_ms);
+      if (extras && extras->deliver_at_ms)
+        delayed_.found({record.offset, cursor->position()}, *extras->deliver_at_ms);
     }
     if (cursor->broken()) return fail(ErrorCode::kInvalidBatch, "records of a batch do not fit");
     next = std::min(range->last, batch.last_offset()) + 1;
