@@ -26,8 +26,7 @@ Body write(FlatBufferBuilder& to, const Attach& in) {
   return body(wire::CreateAttach(to, in.subscription, group, static_cast<std::uint8_t>(in.kind),
                                  topics, client, in.records, in.bytes, in.max_bytes, in.latest,
                                  in.ack_timeout_ms, in.max_deliveries, dead_letter,
-                                 in.min_backoff_ms, in.max_backoff_ms,
-                                 in.dead_letter_expired));
+                                 in.min_backoff_ms, in.max_backoff_ms, in.dead_letter_expired));
 }
 Body write(FlatBufferBuilder& to, const Settle& in) {
   const auto ranges = settled(to, in.ranges);

@@ -32,7 +32,8 @@ class TimedDeliveries : public DeliveriesFixture, public ::testing::WithParamInt
       if (record.ttl) add(reserved_headers::kExpiresAt, *record.ttl);
       builder.append({as_bytes(record.key), as_bytes(value), headers}, now_ms);
     }
-    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(compression), when());
+    broker.produces().produce(next(9), orders, PartitionIndex(0), builder.finish(compression),
+                              when());
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
   }
