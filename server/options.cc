@@ -164,9 +164,7 @@ constexpr Option kTable[] = {
      .edge = "1000"},
     {.key = "limits.dedup_ids",
      .type = OptionType::kCount,
-     .help =
-         "message ids known in all partitions, some five bytes each; beyond it a partition forgets "
-         "its oldest before a topic's dedup_ids says so; 0: one for 32 bytes of memory",
+     .help = "message ids known in all, five bytes each; 0: as many as memory has times 32 bytes",
      .field = LEAT_FIELD(server.limits.dedup_ids),
      .least = 0,
      .most = 1'000'000'000},
@@ -208,8 +206,7 @@ constexpr Option kTable[] = {
      .edge = "4MiB"},
     {.key = "limits.checking_bytes",
      .type = OptionType::kSize,
-     .help = "batches that wait to be checked, or for their message ids to be looked up; then "
-             "their sockets are not read",
+     .help = "batches that wait to be checked, or for their ids; then their sockets are not read",
      .field = LEAT_FIELD(server.limits.broker.checking_bytes),
      .least = kKiB,
      .most = kGiB,
@@ -257,18 +254,22 @@ constexpr Option kTable[] = {
      .edge = "10000"},
     {.key = "limits.held_per_partition",
      .type = OptionType::kCount,
-     .help =
-         "records of a partition that wait to be tried again, or behind others of their key, in "
-         "each shared group; then no new ones come",
+     .help = "records of a partition that wait for another try, by key for others; then none comes",
      .field = LEAT_FIELD(server.limits.broker.held_per_partition),
      .least = 1,
      .most = 10'000'000,
      .edge = "10000"},
+    {.key = "limits.parked_bytes",
+     .type = OptionType::kSize,
+     .help = "of a partition, kept by a key_shared group for members that may not take more now",
+     .field = LEAT_FIELD(server.limits.broker.parked_bytes),
+     .least = 1 << 10,
+     .most = 1 << 30,
+     .edge = "64KiB"},
     {.key = "limits.delayed_in_memory",
      .type = OptionType::kCount,
      .help =
-         "delayed records of a partition that each shared group knows by heart, at 16 bytes; of "
-         "others it knows where they lie, and reads them again in time",
+         "delayed records of a partition that a group knows, 16 bytes each; others are read again",
      .field = LEAT_FIELD(server.limits.broker.delayed_in_memory),
      .least = 1'000,
      .most = 100'000'000,

@@ -32,6 +32,8 @@ struct BrokerOptions {
   std::size_t leases_per_member = 100'000;  // records it may have un-acked
   // Records of a partition that wait to be tried again, or behind others of their key, in a group.
   std::size_t held_per_partition = 100'000;
+  // By key, of a partition and a group: of records kept for members that may not take more now.
+  std::size_t parked_bytes = 1 << 20;
   // Delayed records of a partition that each group knows one by one, at 16 bytes; others are read
   // again when their time comes.
   std::size_t delayed_in_memory = 1'000'000;

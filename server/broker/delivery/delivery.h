@@ -38,6 +38,13 @@ struct DeliverySettings {
   bool dead_letter_expired = false;  // what expires goes there, too
 };
 
+// What of a topic's records depends on the time.
+struct RecordTimes {
+  bool any = false;                   // else nothing does
+  std::chrono::milliseconds ttl{-1};  // of every record; -1: none
+  bool dead_letters = false;          // of what expires
+};
+
 struct AttachRequest {
   std::uint32_t subscription = 0;
   std::string_view group;

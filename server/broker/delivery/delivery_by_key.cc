@@ -9,7 +9,6 @@ namespace {
 constexpr MonotonicTime kNow = MonotonicTime::min();
 // Reading goes no further ahead of what is held back, unless somebody would stand idle.
 constexpr std::size_t kHeldInPassing = 4'000;
-constexpr std::size_t kMostParkedBytes = 1 << 20;
 
 }  // namespace
 
@@ -18,7 +17,7 @@ constexpr std::size_t kMostParkedBytes = 1 << 20;
 void DeliveryQueue::begin_by_key(Cut& cut) {
   if (holds_parked())
     paused_ = true;
-  else if (keyed_.parked() <= kHeldInPassing / 2 && keyed_.parked_bytes() <= kMostParkedBytes / 2)
+  else if (keyed_.parked() <= kHeldInPassing / 2 && keyed_.parked_bytes() <= most_parked_bytes_ / 2)
     paused_ = false;
   cut.any_idle = cut.takers.anybody_idle();
   cut.only_ready = paused_ && !cut.any_idle;
@@ -29,13 +28,13 @@ void DeliveryQueue::begin_by_key(Cut& cut) {
 }
 
 bool DeliveryQueue::holds_parked() const {
-  return keyed_.parked() >= kHeldInPassing || keyed_.parked_bytes() >= kMostParkedBytes;
+  return keyed_.parked() >= kHeldInPassing || keyed_.parked_bytes() >= most_parked_bytes_;
 }
 
 // Whoever is idle gets something, and not little.
 bool DeliveryQueue::holds_enough(const Cut& cut) const {
   if (is_full()) return true;
-  if (keyed_.held() < kHeldInPassing && keyed_.parked_bytes() < kMostParkedBytes) return false;
+  if (keyed_.held() < kHeldInPassing && keyed_.parked_bytes() < most_parked_bytes_) return false;
   if (cut.takers.anybody_idle()) return false;
   return !cut.any_idle || keyed_.held() >= cut.held_before + kHeldInPassing;
 }
@@ -139,7 +138,7 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
   if (turn.holder) holder = cut.takers.index_of(*turn.holder);
   // Held back it would wait for ever, nothing of its key being out that could end; and nothing says
   // that a member without leases will ever take more.
-  const bool keeps = keyed_.parked_bytes() < kMostParkedBytes && !cut.may_expire;
+  const bool keeps = keyed_.parked_bytes() < most_parked_bytes_ && !cut.may_expire;
   const bool stuck = holder && cut.takers[*holder].idle && cut.takers[*holder].most_records == 0;
   if (turn.had && (!keeps || stuck)) holder.reset();
   const bool free = !turn.holder || (turn.had && !holder);

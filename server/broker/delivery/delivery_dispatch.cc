@@ -82,7 +82,8 @@ bool DeliveryGroup::ready_to_read(Queue& queue, Now now) {
   const auto bounds = house_.storage.bounds(queue.records.place().id);
   if (bounds.log_start > queue.trimmed) trim(queue, bounds.log_start);
   queue.records.refill(now);
-  queue.rescans = queue.rescans || queue.records.rescan_from(now);
+  if (!queue.rescan_at && !queue.reading_delayed && queue.records.rescan_from(now))
+    queue.rescan_at = now.monotonic;
   list(queue);
   return queue.records.has_something(bounds.high_watermark, acks(queue));
 }
@@ -244,7 +245,7 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
       queue->fetched_delayed = std::move(*result);
     else if (result.error() != ErrorCode::kOffsetOutOfRange)
       queue->stopped = true;  // storage has told what is damaged
-    return list(*queue);      // goes on in on_time()
+    return;                   // dispatch() sees that it goes on
   }
   if (dead) {
     queue->fetched_dead = std::move(result);

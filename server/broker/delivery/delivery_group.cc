@@ -74,12 +74,13 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
   if (committed) floor = std::clamp(committed->offset, bounds.log_start, bounds.high_watermark);
   if (!committed || committed->offset != floor) begins.push_back({topic.id, partition, floor, {}});
   const storage::TopicPartition name{topic.id, partition};
-  Queue& queue = queues_
-                     .try_emplace(id, DeliveryQueue::Place{name, id, topic.name},
-                                  kind_ == GroupKind::kKeyShared,
-                                  DeliveryQueue::Limits{house_.options.held_per_partition,
-                                                        house_.options.delayed_in_memory})
-                     .first->second;
+  Queue& queue =
+      queues_
+          .try_emplace(
+              id, DeliveryQueue::Place{name, id, topic.name}, kind_ == GroupKind::kKeyShared,
+              DeliveryQueue::Limits{house_.options.held_per_partition,
+                                    house_.options.delayed_in_memory, house_.options.parked_bytes})
+          .first->second;
   ids_[name] = id;
   queue.records.begin(floor, acks(queue), now);
   list(queue);
@@ -351,7 +352,7 @@ std::optional<MonotonicTime> DeliveryGroup::next_deadline() const {
 void DeliveryGroup::list(Queue& queue) {
   std::optional<MonotonicTime> next = queue.records.next_deadline();
   if (queue.bury_at) next = next ? std::min(*next, *queue.bury_at) : *queue.bury_at;
-  if (queue.rescans && !queue.reading_delayed) next = MonotonicTime::min();
+  if (queue.rescan_at) next = next ? std::min(*next, *queue.rescan_at) : *queue.rescan_at;
   if (next == queue.listed_under) return;
   const PartitionId id = queue.records.place().id;
   if (queue.listed_under) deadlines_.erase({*queue.listed_under, id});

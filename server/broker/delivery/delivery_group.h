@@ -102,7 +102,7 @@ class DeliveryGroup {
     std::optional<Result<storage::ReadResult>> fetched_dead;
     Offset trimmed;  // up to this log start
     bool in_turn = false;
-    bool rescans = false;                       // has more to read of what is delayed
+    std::optional<MonotonicTime> rescan_at;     // there is more to read of what is delayed
     bool parks = false;                         // in parking_
     bool stopped = false;                       // cannot be read: until somebody attaches anew
     std::optional<MonotonicTime> bury_at;       // dead letters could not be written

@@ -25,13 +25,6 @@ struct Lease {
   std::uint64_t delivery = 0;  // that brought it
 };
 
-// What of a topic's records depends on the time.
-struct RecordTimes {
-  bool any = false;                   // else nothing does
-  std::chrono::milliseconds ttl{-1};  // of every record; -1: none
-  bool dead_letters = false;          // of what expires
-};
-
 class DeliveryQueue {
  public:
   struct Place {
@@ -43,11 +36,13 @@ class DeliveryQueue {
     // Takes no new records while so many wait to be tried again, die or, by key, wait for others.
     std::size_t held;
     std::size_t delayed_in_memory;  // DelayedRecords' bound
+    std::size_t parked_bytes;       // by key, for members that may not take more now
   };
   DeliveryQueue(Place place, bool by_key, Limits limits)
       : place_(std::move(place)),
         by_key_(by_key),
         most_held_(limits.held),
+        most_parked_bytes_(limits.parked_bytes),
         delayed_(limits.delayed_in_memory) {}
 
   const Place& place() const { return place_; }
@@ -202,7 +197,7 @@ class DeliveryQueue {
 
   Place place_;
   const bool by_key_;
-  const std::size_t most_held_;
+  const std::size_t most_held_, most_parked_bytes_;
   Offset next_, log_start_;
   Offset sweep_;               // where reading goes on among what is ready
   TimedRanges<Lease> leases_;  // not by key; due: their deadlines

@@ -22,7 +22,7 @@ RecordTimes DeliveryGroup::times(const Queue& queue) const {
 
 // A piece at a time, so that everything else goes on meanwhile.
 void DeliveryGroup::rescan(Queue& queue, Now now) {
-  queue.rescans = false;
+  queue.rescan_at.reset();
   if (queue.reading_delayed || queue.stopped) return;
   const auto from = queue.records.rescan_from(now);
   if (!from || !read_delayed(queue, *from)) return;
@@ -33,7 +33,7 @@ void DeliveryGroup::rescan(Queue& queue, Now now) {
     return;
   }
   queue.records.refill(now);
-  queue.rescans = queue.records.rescan_from(now).has_value();
+  if (queue.records.rescan_from(now)) queue.rescan_at = now.monotonic;
 }
 
 bool DeliveryGroup::read_delayed(Queue& queue, Offset from) {
@@ -42,13 +42,9 @@ bool DeliveryGroup::read_delayed(Queue& queue, Offset from) {
   const PartitionId id = queue.records.place().id;
   const auto bounds = house_.storage.bounds(id);
   if (from < bounds.log_start) trim(queue, bounds.log_start);
-  if (from < bounds.log_start) {
-    queue.rescans = true;
-    return false;
-  }
+  if (from < bounds.log_start) return false;
   const storage::ReadToken token = new_token(id);
   auto outcome = house_.storage.read(id, from, kRescanBytes, token);
-  queue.rescans = true;
   if (std::holds_alternative<storage::ReadLater>(outcome)) {
     queue.reading_delayed = token;
     return false;

@@ -220,7 +220,9 @@ TEST_F(DurableIdsTest, BatchesMayHaveHoles) {
     for (const auto& stored : read->batches)
       for (Bytes rest = stored.bytes; !rest.empty();) {
         const auto batch = *RecordBatchView::parse(rest);
-        for (const RecordView& each : *RecordReader::open(batch)) found.push_back(each.offset);
+        const auto reader = RecordReader::open(batch);
+        ASSERT_TRUE(reader);
+        for (const RecordView& each : *reader) found.push_back(each.offset);
         rest = rest.subspan(batch.bytes().size());
       }
     EXPECT_EQ(found, (std::vector{Offset(2), Offset(10)}));
