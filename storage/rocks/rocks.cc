@@ -185,15 +185,23 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families_of(
           {keys::kIdsFamily, ids_options(options.other_memtable_bytes, cache)}};
 }
 
-}  // namespace
-
-Error from_status(const rocksdb::Status& status, const std::string& doing) {
-  const std::string detail = doing + ": " + status.ToString();
-  if (status.IsNoSpace()) return {ErrorCode::kNoSpace, detail};
-  if (status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument())
-    return {ErrorCode::kCorruptStorage, detail};
-  return {ErrorCode::kIoError, detail};
+// A rebuilding makes no family that has no file. That of message ids, which a repair forgets, may
+// be made anew; the others hold what must not be lost in silence.
+rocksdb::Status restore_ids(const std::string& directory, const rocksdb::DBOptions& options,
+                            const std::vector<rocksdb::ColumnFamilyDescriptor>& families) {
+  std::vector<std::string> there;
+  auto status = rocksdb::DB::ListColumnFamilies(options, directory, &there);
+  if (there.size() + 1 != families.size() || std::ranges::count(there, keys::kIdsFamily) > 0)
+    return status;
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  status = rocksdb::DB::Open(options, directory, families, &handles, &db);
+  for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  delete db;
+  return status;
 }
+
+}  // namespace
 
 Result<std::unique_ptr<Rocks>> Rocks::open(RocksOptions options) {
   // Of a first start: RocksDB would make it only after it was asked what it takes.
@@ -278,9 +286,10 @@ Result<> Rocks::flush_and_wait() {
 Result<> Rocks::rebuild(const RocksOptions& options) {
   const auto env = rocksdb::NewCompositeEnv(std::make_shared<RocksFileSystem>(*options.io));
   const SignalsBlocked blocked;
-  const auto status =
-      rocksdb::RepairDB(options.directory, db_options(options, env.get(), nullptr),
-                        families_of(options, rocksdb::NewLRUCache(options.block_cache_bytes)));
+  const auto families = families_of(options, rocksdb::NewLRUCache(options.block_cache_bytes));
+  const rocksdb::DBOptions db = db_options(options, env.get(), nullptr);
+  auto status = rocksdb::RepairDB(options.directory, db, families);
+  if (status.ok()) status = restore_ids(options.directory, db, families);
   if (!status.ok()) return fail(from_status(status, "rebuilding " + options.directory));
   return {};
 }

@@ -3,6 +3,14 @@
 
 namespace leat::storage {
 
+Error from_status(const rocksdb::Status& status, const std::string& doing) {
+  const std::string detail = doing + ": " + status.ToString();
+  if (status.IsNoSpace()) return {ErrorCode::kNoSpace, detail};
+  if (status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument())
+    return {ErrorCode::kCorruptStorage, detail};
+  return {ErrorCode::kIoError, detail};
+}
+
 Result<> RocksFamilyReader::each(
     std::string_view prefix,
     const std::function<Result<>(std::string_view, std::string_view)>& row) const {

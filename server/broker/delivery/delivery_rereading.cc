@@ -121,14 +121,14 @@ Result<> DeliveryGroup::write_letter(Queue& queue, const RecordView& record,
   auto topic = house_.dead_letter_topic(
       settings_.dead_letter.empty() ? place.topic + ".dlq" : settings_.dead_letter, now);
   if (!topic) return fail(topic.error());
-  const auto retry = acks(queue) ? acks(queue)->retry(record.offset) : std::nullopt;
-  const bool counted = retry && retry->attempts != kDeadAttempts;
-  const std::uint32_t uncounted = reason == kExpired ? 0 : 1;
+  // A rejection's deliveries are not counted, but there was one.
+  std::uint32_t attempts = attempts_at(record.offset, record.offset, acks(queue)).second;
+  if (attempts == kDeadAttempts) attempts = 1;
   const auto letter = dead_letter(record, {.reason = reason,
                                            .group = name_,
                                            .topic = place.topic,
                                            .partition = place.partition.partition,
-                                           .attempts = counted ? retry->attempts : uncounted,
+                                           .attempts = attempts,
                                            .at = now.wall});
   const auto& partitions = (*topic)->partitions;
   const auto to = dead_letter_partition(record, place.partition.partition, partitions.size());
