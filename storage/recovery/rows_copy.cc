@@ -143,7 +143,8 @@ Result<> RowsCopy::copy_entry(const JournalEntry& entry) {
   if (auto ok = take(records->partition, *batch, entry.position); !ok) return ok;
   // The acks of a dead letter go alone. They take a position of their own, which moves those of
   // what follows: not where the family has any of it.
-  if (records->behind.empty() || !store_->wants(Family::kOffsets, entry.position)) return {};
+  const bool dead_letter = entry.kind == static_cast<std::uint16_t>(EntryKind::kDeadLettered);
+  if (!dead_letter || !store_->wants(Family::kOffsets, entry.position)) return {};
   return push({.kind = static_cast<std::uint16_t>(EntryKind::kAcksChanged),
                .owner = entry.owner,
                .body = records->behind},
