@@ -60,6 +60,10 @@ class DurableIdsTest : public DiskStorageTest {
   // Opens what a SIGKILL would leave now, which is what a snapshot is: nothing of RocksDB's
   // memtables, all of the journal.
   void kill() {
+    stop_without_a_roll();
+    open();
+  }
+  void stop_without_a_roll() {
     namespace fs = std::filesystem;
     settle();
     events.snapshot.reset();
@@ -70,7 +74,6 @@ class DurableIdsTest : public DiskStorageTest {
     fs::rename(**events.snapshot, directory / "killed");
     fs::remove_all(directory / "data");
     fs::rename(directory / "killed", directory / "data");
-    open();
   }
   std::size_t rows() {
     storage.reset();
@@ -240,9 +243,8 @@ TEST_F(DurableIdsTest, ARepairForgetsThem) {
   add(partition, 0, 2'000);
   fill_until_rolled();
   add(partition, 2'000, 1'000);
-  settle();
-  storage.reset();
-  // Something to repair: a file of ids is cut.
+  stop_without_a_roll();
+  // Something to repair: a file of ids is cut; the journal tells of others.
   {
     auto rocks = Rocks::open({.directory = directory / "data/rocksdb", .read_only = true});
     ASSERT_TRUE(rocks);
