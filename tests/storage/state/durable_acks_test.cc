@@ -4,7 +4,7 @@
 
 #include "storage/recovery/repair.h"
 #include "storage/state/partition_acks.h"
-#include "tests/storage/disk_storage_fixture.h"
+#include "tests/storage/state/killed_storage.h"
 
 namespace leat::storage {
 namespace {
@@ -16,7 +16,7 @@ OffsetRange range(std::int64_t first, std::int64_t last) {
   return {Offset(first), Offset(last)};
 }
 
-class DurableAcksTest : public DiskStorageTest {
+class DurableAcksTest : public KilledStorageTest {
  protected:
   DurableAcksTest() {
     memory_bytes = 16 << 20;  // so that rolls come soon
@@ -52,21 +52,6 @@ class DurableAcksTest : public DiskStorageTest {
   }
   const PartitionAcks* acks() const { return storage->acks(kGroup, id, kFirst); }
 
-  // Opens what a SIGKILL would leave now, which is what a snapshot is: nothing of RocksDB's
-  // memtables, all of the journal.
-  void kill() {
-    namespace fs = std::filesystem;
-    settle();
-    events.snapshot.reset();
-    ASSERT_TRUE(storage->snapshot("killed"));
-    poll_until([this] { return events.snapshot.has_value(); });
-    ASSERT_TRUE(*events.snapshot);
-    storage.reset();
-    fs::rename(**events.snapshot, directory / "killed");
-    fs::remove_all(directory / "data");
-    fs::rename(directory / "killed", directory / "data");
-    open();
-  }
   std::size_t rows_of_acks() {
     storage.reset();
     auto rocks = Rocks::open({.directory = directory / "data/rocksdb", .read_only = true});

@@ -5,7 +5,7 @@
 #include "storage/keys.h"
 #include "storage/recovery/inspection.h"
 #include "storage/recovery/repair.h"
-#include "tests/storage/disk_storage_fixture.h"
+#include "tests/storage/state/killed_storage.h"
 
 namespace leat::storage {
 namespace {
@@ -19,7 +19,7 @@ IdHash id(std::uint64_t n) {
   return hash_of(TopicId{}, as_bytes(std::to_string(n)));
 }
 
-class DurableIdsTest : public DiskStorageTest {
+class DurableIdsTest : public KilledStorageTest {
  protected:
   DurableIdsTest() {
     memory_bytes = 16 << 20;  // so that rolls come soon
@@ -56,24 +56,6 @@ class DurableIdsTest : public DiskStorageTest {
       ++all;
     }
     return all;
-  }
-  // Opens what a SIGKILL would leave now, which is what a snapshot is: nothing of RocksDB's
-  // memtables, all of the journal.
-  void kill() {
-    stop_without_a_roll();
-    open();
-  }
-  void stop_without_a_roll() {
-    namespace fs = std::filesystem;
-    settle();
-    events.snapshot.reset();
-    ASSERT_TRUE(storage->snapshot("killed"));
-    poll_until([this] { return events.snapshot.has_value(); });
-    ASSERT_TRUE(*events.snapshot);
-    storage.reset();
-    fs::rename(**events.snapshot, directory / "killed");
-    fs::remove_all(directory / "data");
-    fs::rename(directory / "killed", directory / "data");
   }
   std::size_t rows() {
     storage.reset();
