@@ -30,6 +30,19 @@ struct RecordingSink final : ReplySink {
 
 class BrokerFixture : public ::testing::Test {
  protected:
+  static constexpr BrokerOptions kTight{.topics = 3,
+                                        .partitions = 64,
+                                        .groups = 2,
+                                        .members_per_group = 60,
+                                        .checking_bytes = 20'000,
+                                        .waiting_fetches_per_connection = 2,
+                                        .subscriptions_per_connection = 2,
+                                        .leases_per_member = 200,
+                                        .held_per_partition = 50,
+                                        .delayed_in_memory = 40};
+  explicit BrokerFixture(const BrokerOptions& options = kTight)
+      : broker(options, storage, checker, Random(1), sink, at()) {}
+
   RequestId next(std::uint64_t connection = 1) {
     return {ConnectionId(connection), CorrelationId(++correlation)};
   }
@@ -61,21 +74,7 @@ class BrokerFixture : public ::testing::Test {
   test::FakeChecker checker;
   RecordingSink sink;
   MonotonicTime now{std::chrono::hours(1)};
-  Broker broker{{.topics = 3,
-                 .partitions = 64,
-                 .groups = 2,
-                 .members_per_group = 60,
-                 .checking_bytes = 20'000,
-                 .waiting_fetches_per_connection = 2,
-                 .subscriptions_per_connection = 2,
-                 .leases_per_member = 200,
-                 .held_per_partition = 50,
-                 .delayed_in_memory = 40},
-                storage,
-                checker,
-                Random(1),
-                sink,
-                at()};
+  Broker broker;
   std::uint64_t correlation = 0;
 };
 

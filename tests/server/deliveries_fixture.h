@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 
 class DeliveriesFixture : public BrokerFixture {
  protected:
+  using BrokerFixture::BrokerFixture;
   Now when() const { return {now, WallTime(1'000'000'000ms) + wall}; }
   void pass(std::chrono::milliseconds time) {
     now += time;
@@ -50,7 +51,7 @@ class DeliveriesFixture : public BrokerFixture {
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
   }
-  void write(std::initializer_list<std::string_view> keys) {
+  void write(const std::vector<std::string_view>& keys) {
     RecordBatchBuilder builder;
     for (const std::string_view key : keys) builder.append({as_bytes(key), as_bytes("v"), {}}, 1);
     broker.produces().produce(next(), orders, PartitionIndex(0), builder.finish(), at());

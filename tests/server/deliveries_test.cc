@@ -465,5 +465,32 @@ TEST_F(DeliveriesTest, RetentionAndDeletedTopicsEndWhatWaits) {
   EXPECT_EQ(take(1), firsts(0, 0));
 }
 
+// As limits are without a test's.
+class RoomyDeliveriesTest : public DeliveriesFixture {
+ protected:
+  RoomyDeliveriesTest() : DeliveriesFixture(BrokerOptions()) {}
+};
+
+TEST_F(RoomyDeliveriesTest, WhoIdlesGetsMoreThanCanBeKeptOnlyIfNobodyMakesRoomForAWhile) {
+  AttachRequest one = request(GroupKind::kKeyShared);
+  one.grants = {2, 1 << 20};
+  attach(1, one);
+  write({"a", "c"});
+  EXPECT_EQ(take(1), firsts(0, 1));
+  const std::vector<std::string_view> behind(10'000, "a");
+  write(behind);
+  write({"b"});
+  attach(2, request(GroupKind::kKeyShared));
+  EXPECT_TRUE(take(2).empty()) << "the first may be about to make room";
+  pass(50ms);
+  EXPECT_EQ(take(2), firsts(10'002, 10'002));
+  settle(1, 0, 0, Outcome::kAck);
+  EXPECT_TRUE(take(2).empty()) << "10,002 is leased: it does not idle";
+  settle(2, 10'002, 10'002, Outcome::kAck);
+  const auto got = take(2);
+  ASSERT_FALSE(got.empty());
+  EXPECT_EQ(got.front(), (Got{2, 1})) << "a is free, and its member may not take more";
+}
+
 }  // namespace
 }  // namespace leat::broker

@@ -155,6 +155,20 @@ TEST_F(KeyedRecordsTest, AFreeKeyLeavesAMemberThatMayNotTakeIt) {
   EXPECT_FALSE(turn.blocked || turn.holder);
 }
 
+// Nobody comes for free keys, which come and go.
+TEST_F(KeyedRecordsTest, FreeKeysAreRememberedHoweverOftenTheyWereFree) {
+  lease(0, 7);
+  for (std::int64_t offset = 1; offset < 5'000; ++offset) {
+    const auto record = all[static_cast<std::size_t>(offset % 10)];
+    records.park(records.place(7, Offset(offset), true), kOne, batch(), record, 100);
+    finish(offset - 1, offset - 1, offset == 1 ? 1 : 2);
+    EXPECT_TRUE(records.let_go().empty());
+    if (offset < 4'999) records.unpark(kOne, 1, Offset(-1), 2, kLater);
+  }
+  records.free_drained([](const MemberKey&) { return false; });
+  EXPECT_EQ(records.let_go(), (std::vector<Offset>{Offset(4'999)}));
+}
+
 TEST_F(KeyedRecordsTest, AMemberThatIsGoneLeavesNothingBehind) {
   lease(0, 7);
   park(1, 7);

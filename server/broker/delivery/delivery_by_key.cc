@@ -9,18 +9,25 @@ namespace {
 constexpr MonotonicTime kNow = MonotonicTime::min();
 // Reading goes no further ahead of what is held back, unless somebody would stand idle.
 constexpr std::size_t kHeldInPassing = 4'000;
+constexpr auto kPatience = std::chrono::milliseconds(50);
 
 }  // namespace
 
 // Once it has parked enough, reading stops until half of that is gone: so what members get comes in
-// pieces worth sending.
+// pieces worth sending. Who has nothing to do meanwhile waits a little for the others to make room,
+// before more is read than can be kept.
 void DeliveryQueue::begin_by_key(Cut& cut) {
-  if (holds_parked())
+  if (holds_parked()) {
     paused_ = true;
-  else if (keyed_.parked() <= kHeldInPassing / 2 && keyed_.parked_bytes() <= most_parked_bytes_ / 2)
-    paused_ = false;
+  } else if (keyed_.parked() <= kHeldInPassing / 2 &&
+             keyed_.parked_bytes() <= most_parked_bytes_ / 2) {
+    paused_ = impatient_ = false;
+    patient_until_.reset();
+  }
   cut.any_idle = cut.takers.anybody_idle();
-  cut.only_ready = paused_ && !cut.any_idle;
+  if (paused_ && cut.any_idle && !patient_until_ && !impatient_)
+    patient_until_ = cut.asked.now.monotonic + kPatience;
+  cut.only_ready = paused_ && !(impatient_ && cut.any_idle);
   cut.held_before = keyed_.held();
   cut.loans.assign(cut.takers.size(), KeyedRecords::kNone);
   for (std::size_t i = 0; i < cut.takers.size(); ++i)
@@ -35,6 +42,9 @@ bool DeliveryQueue::holds_parked() const {
 bool DeliveryQueue::holds_enough(const Cut& cut) const {
   if (is_full()) return true;
   if (keyed_.held() < kHeldInPassing && keyed_.parked_bytes() < most_parked_bytes_) return false;
+  if (!impatient_)
+    return !cut.any_idle || keyed_.held() >= 2 * kHeldInPassing ||
+           keyed_.parked_bytes() >= most_parked_bytes_;
   if (cut.takers.anybody_idle()) return false;
   return !cut.any_idle || keyed_.held() >= cut.held_before + kHeldInPassing;
 }
@@ -222,11 +232,14 @@ DeliveredBatches DeliveryQueue::take_parked(Taker& taker, const storage::Partiti
   return delivered;
 }
 
-void DeliveryQueue::free_parked(const Takers& takers) {
+// A key that moves is read again, with all that is parked of it: so where there is much to read,
+// only for who has had nothing to do for a while.
+void DeliveryQueue::free_parked(const Takers& takers, bool reads_on) {
   for (const Taker& taker : takers)
     if (taker.idle && taker.most_records == 0) keyed_.free_parts(taker.member);
-  keyed_.free_drained(
-      [&takers](const MemberKey& member) { return takers.find(member).has_value(); });
+  if (impatient_ ? takers.anybody_idle() : !reads_on && !paused_)
+    keyed_.free_drained(
+        [&takers](const MemberKey& member) { return takers.find(member).has_value(); });
   let_go();
 }
 

@@ -74,7 +74,9 @@ void DeliveryGroup::give_parked(Queue& queue, Now now) {
     }
   }
   list(queue);
-  if (takers.anybody_may_take()) queue.records.free_parked(takers);
+  const auto high_watermark = house_.storage.bounds(queue.records.place().id).high_watermark;
+  if (takers.anybody_may_take())
+    queue.records.free_parked(takers, queue.records.has_something(high_watermark, acks(queue)));
   mark(queue);
 }
 

@@ -57,7 +57,8 @@ class DeliveryQueue {
   DeliveredBatches take_parked(Taker& taker, const storage::PartitionAcks* acks);
   bool has_parked() const { return keyed_.has_parked(); }
   // What was kept for members that still may not take more, and may go to others, is read again.
-  void free_parked(const Takers& takers);
+  // `reads_on`: has_something().
+  void free_parked(const Takers& takers, bool reads_on);
 
   Offset next() const { return next_; }  // the first that is new
   // Steps over what is done. What came back is read upwards, then from the lowest again.
@@ -209,7 +210,9 @@ class DeliveryQueue {
   std::optional<MonotonicTime> look_at_;  // at what is delayed
   KeyedRecords keyed_;
   std::optional<Reading> reading_;
-  bool paused_ = false;
+  bool paused_ = false;                         // enough is parked
+  std::optional<MonotonicTime> patient_until_;  // while somebody idles
+  bool impatient_ = false;                      // that long
 };
 
 }  // namespace leat::broker

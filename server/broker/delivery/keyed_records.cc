@@ -297,6 +297,7 @@ void KeyedRecords::erase(std::uint32_t at) {
 std::vector<Offset> KeyedRecords::let_go() {
   for (const std::uint32_t key : std::exchange(ended_, {}))
     if (key < keys_.places() && keys_[key].records.first != kNone) look_at(key);
+  if (drained_.size() > 2 * keys_.size() + kFew) prune_drained();
   return std::exchange(let_go_, {});
 }
 
@@ -306,13 +307,30 @@ void KeyedRecords::look_at(std::uint32_t number) {
   if (number == kNone) return;
   const Key& key = keys_[number];
   std::uint32_t at = key.records.first;
-  if (is_parked(records_[at])) drained_.push_back(key.hash);
+  if (is_parked(records_[at])) add_drained(number);
   if (key.out > 0) return;
   for (std::size_t i = 0; i < kLetGo && at != kNone && records_[at].state == State::kHeld; ++i) {
     set_state(at, State::kBlocked);
     let_go_.push_back(records_.offset_of(at));
     at = records_[at].in_key.behind;
   }
+}
+
+void KeyedRecords::add_drained(std::uint32_t number) {
+  Key& key = keys_[number];
+  if (!std::exchange(key.drained, true)) drained_.push_back(key.hash);
+}
+
+// Nobody may have come for them for long, and most have been taken since; of keys that went and
+// came, more than once.
+void KeyedRecords::prune_drained() {
+  const auto all = std::exchange(drained_, {});
+  for (const std::uint64_t hash : all)
+    if (const std::uint32_t key = by_hash_.find(hash); key != kNone) keys_[key].drained = false;
+  for (const std::uint64_t hash : all)
+    if (const std::uint32_t key = by_hash_.find(hash);
+        key != kNone && is_parked(records_[keys_[key].records.first]))
+      add_drained(key);
 }
 
 KeyedRecords::Leased KeyedRecords::cut_one(std::uint32_t at) {

@@ -152,6 +152,7 @@ class KeyedRecords {
     std::uint64_t hash = 0;
     Ends records;                        // ascending
     std::uint32_t out = 0, stopped = 0;  // held or blocked
+    bool drained = false;                // in drained_
     MemberKey holder;                    // of those that are out, or were
   };
   struct Loan {
@@ -179,6 +180,8 @@ class KeyedRecords {
   void set_state(std::uint32_t at, State state);
   void erase(std::uint32_t at);
   void look_at(std::uint32_t key);
+  void add_drained(std::uint32_t key);
+  void prune_drained();
   void hold_parked(std::uint32_t key);
   std::uint32_t part_for(const MemberKey& member, const RecordBatchView& batch, Offset offset,
                          std::size_t part_bytes);
@@ -191,9 +194,10 @@ class KeyedRecords {
   void free(std::uint64_t hash, MayTake may_take) {
     const std::uint32_t key = by_hash_.find(hash);
     if (key == kNone) return;
+    keys_[key].drained = false;
     const Record& first = records_[keys_[key].records.first];
     if (!is_parked(first)) return;
-    if (may_take(loans_[first.loan].member)) return drained_.push_back(hash);
+    if (may_take(loans_[first.loan].member)) return add_drained(key);
     hold_parked(key);
     keys_[key].holder = {};
     look_at(key);
@@ -205,7 +209,7 @@ class KeyedRecords {
   IndexTable by_hash_;
   std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines_;  // of loans that are not parked
   std::map<MemberKey, std::deque<std::uint32_t>> parked_;        // loans, oldest first
-  std::vector<std::uint64_t> drained_;                           // keys whose first is parked
+  std::vector<std::uint64_t> drained_;                           // keys whose first was parked
   std::vector<std::uint32_t> ended_;                             // keys of which something changed
   std::vector<Offset> let_go_;
   std::size_t held_ = 0, parked_records_ = 0, parked_bytes_ = 0;
