@@ -61,6 +61,7 @@ class Lease {
   TopicId topic;
   PartitionIndex partition;
   std::vector<Part> records;
+  std::uint64_t first_number = 0;  // by key, of the first among all records that came
   std::uint32_t unsettled = 0;
   std::size_t bytes = 0;  // of the batches they lie in
 };

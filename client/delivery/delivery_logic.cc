@@ -11,9 +11,10 @@ Error invalid(const char* what) {
   return {ErrorCode::kInvalidRequest, what};
 }
 
-// The offsets of a batch.
+// The offsets of a batch, and how many records it has.
 struct Span {
   Offset first, last;
+  std::uint64_t records;
 };
 
 // The batches of a delivery: whole, undamaged, ascending.
@@ -25,7 +26,8 @@ Result<std::vector<Span>> check_batches(Bytes batches) {
     if (auto ok = batch->check(); !ok) return fail(ok.error());
     if (!spans.empty() && batch->base_offset() <= spans.back().last)
       return fail(ErrorCode::kInvalidBatch, "batches that were delivered are not in order");
-    spans.push_back({batch->base_offset(), batch->last_offset()});
+    spans.push_back({batch->base_offset(), batch->last_offset(),
+                     static_cast<std::uint64_t>(batch->record_count())});
     rest = rest.subspan(batch->bytes().size());
   }
   return spans;
@@ -133,19 +135,26 @@ void DeliveryLogic::release(std::uint64_t records, std::uint64_t bytes) {
 // ---- deliveries ----
 
 Result<> DeliveryLogic::delivered(const native::Delivery& delivery) {
-  if (!ascend(delivery.ranges))
+  if (!ascend(delivery.ranges) || (by_key() && delivery.ranges.empty()))
     return fail(ErrorCode::kMalformedFrame, "ranges that were delivered do not ascend");
   const auto spans = check_batches(delivery.batches);
-  if (spans && !covered(delivery.ranges, *spans))
+  if (spans && !by_key() && !covered(delivery.ranges, *spans))
     return fail(ErrorCode::kMalformedFrame, "ranges that were delivered lie outside their batches");
-  const Grants size{offsets_in(delivery.ranges), delivery.batches.size()};
+  // By key each record of the batches was delivered. Of damaged ones, what there may be at most.
+  std::uint64_t records = by_key() ? 0 : offsets_in(delivery.ranges);
+  if (by_key() && spans)
+    for (const Span& span : *spans) records += span.records;
+  if (by_key() && !spans)
+    records = granted_.records - std::min(granted_.records, received_.records);
+  const Grants size{records, delivery.batches.size()};
   received_ = {received_.records + size.records, received_.bytes + size.bytes};
   Held held{nullptr,
             {},
             delivery.partition,
             std::make_shared<const std::string>(delivery.topic),
             {delivery.ranges.begin(), delivery.ranges.end()},
-            delivery.number};
+            delivery.number,
+            records};
   if (!spans) {
     report(held, spans.error());
     made_room_ = true;
@@ -180,7 +189,7 @@ bool DeliveryLogic::refill() {
     Held& held = held_.front();
     if (auto ok = decode(held); !ok) {
       report(held, ok.error());
-      release(offsets_in(held.ranges), held.rest.size());
+      release(held.records, held.rest.size());
       made_room_ = true;
       held.rest = {};
     }
@@ -200,6 +209,7 @@ Result<> DeliveryLogic::decode(Held& held) {
   owner.lease.delivery = held.number;
   owner.lease.topic = held.partition.topic;
   owner.lease.partition = held.partition.partition;
+  owner.lease.first_number = numbered_;
   std::size_t decompressed = 0;
   do {
     const auto bytes = decode_batch(held, current);
@@ -212,6 +222,7 @@ Result<> DeliveryLogic::decode(Held& held) {
   } while (!held.rest.empty() && decompressed < options_.prefetch_bytes &&
            current.records.size() < kMostAtOnce);
   owner.lease.unsettled = static_cast<std::uint32_t>(owner.lease.records.size());
+  numbered_ += owner.lease.unsettled;
   if (owner.lease.unsettled > 0) {
     current_ = std::move(current);
   } else {
@@ -228,24 +239,21 @@ Result<std::size_t> DeliveryLogic::decode_batch(Held& held, Current& current) {
   if (!reader) return fail(reader.error());
   Lease& lease = current.owner->lease;
   if (current.records.empty()) {
-    const auto most = std::min<std::uint64_t>(offsets_in(held.ranges), kMostAtOnce);
+    const auto most = std::min<std::uint64_t>(held.records, kMostAtOnce);
     current.records.reserve(most);
     lease.records.reserve(most);
   }
   for (const RecordView& record : *reader) {
-    ack_gaps(held, record.offset);
-    if (held.ranges.empty() || held.ranges.front().first != record.offset) continue;
-    native::DeliveredRange& range = held.ranges.front();
-    current.records.push_back({held.partition.partition, record.offset, record.timestamp_ms,
-                               record.key, record.value, record.headers, *held.topic,
-                               range.attempt});
-    lease.records.push_back({record.offset});
-    if (range.first == range.last)
-      held.ranges.pop_front();
-    else
-      range.first = record.offset + 1;
+    if (by_key()) {
+      while (held.ranges.size() > 1 && held.ranges.front().last < record.offset)
+        held.ranges.pop_front();
+    } else {
+      ack_gaps(held, record.offset);
+      if (held.ranges.empty() || held.ranges.front().first != record.offset) continue;
+    }
+    add_record(held, record, current);
   }
-  ack_gaps(held, batch->last_offset() + 1);
+  if (!by_key()) ack_gaps(held, batch->last_offset() + 1);
   const std::size_t memory = reader->decompressed_bytes();
   current.owner->readers.push_back(std::move(*reader));
   lease.bytes += batch->bytes().size();
@@ -253,14 +261,29 @@ Result<std::size_t> DeliveryLogic::decode_batch(Held& held, Current& current) {
   return memory;
 }
 
+void DeliveryLogic::add_record(Held& held, const RecordView& record, Current& current) {
+  native::DeliveredRange& range = held.ranges.front();
+  current.records.push_back({held.partition.partition, record.offset, record.timestamp_ms,
+                             record.key, record.value, record.headers, *held.topic, range.attempt});
+  current.owner->lease.records.push_back({record.offset});
+  held.records -= std::min<std::uint64_t>(held.records, 1);
+  if (by_key()) return;
+  if (range.first == range.last)
+    held.ranges.pop_front();
+  else
+    range.first = record.offset + 1;
+}
+
 // Offsets below `end` that were delivered and hold no record, because compaction took it: nobody
-// else could settle them.
+// else could settle them. By key the broker sees to them.
 void DeliveryLogic::ack_gaps(Held& held, Offset end) {
   while (!held.ranges.empty() && held.ranges.front().first < end) {
     native::DeliveredRange& range = held.ranges.front();
     const Offset last = std::min(range.last, end + -1);
+    const auto offsets = static_cast<std::uint64_t>(last - range.first) + 1;
     gathered_.add_gap(held.partition, held.number, range.first, last);
-    release(static_cast<std::uint64_t>(last - range.first) + 1, 0);
+    release(offsets, 0);
+    held.records -= std::min(held.records, offsets);
     if (last == range.last)
       held.ranges.pop_front();
     else
@@ -334,17 +357,19 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
     return fail(ErrorCode::kInvalidRequest,
                 "a reason of " + std::to_string(settlement.reason.size()) + " bytes; use at most " +
                     std::to_string(native::Settle::kMostReasonBytes));
-  offsets_.clear();
+  settling_.clear();
   for (std::uint32_t i = first; i < first + count; ++i)
-    if (!lease.records[i].settled) offsets_.push_back(lease.records[i].offset);
-  if (offsets_.empty() && count == 1) return fail(ErrorCode::kLeaseLost, "it was settled before");
-  if (offsets_.empty()) return Result<>();
-  gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, offsets_,
+    if (const auto& [offset, settled] = lease.records[i]; !settled)
+      settling_.push_back(
+          {offset, by_key() ? lease.first_number + i : static_cast<std::uint64_t>(offset.value)});
+  if (settling_.empty() && count == 1) return fail(ErrorCode::kLeaseLost, "it was settled before");
+  if (settling_.empty()) return Result<>();
+  gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, settling_,
                 std::move(done));
   if (settlement.outcome == native::Outcome::kExtend) return std::nullopt;
   for (std::uint32_t i = first; i < first + count; ++i) lease.records[i].settled = true;
-  lease.unsettled -= static_cast<std::uint32_t>(offsets_.size());
-  release(offsets_.size(), lease.unsettled == 0 ? lease.bytes : 0);
+  lease.unsettled -= static_cast<std::uint32_t>(settling_.size());
+  release(settling_.size(), lease.unsettled == 0 ? lease.bytes : 0);
   return std::nullopt;
 }
 

@@ -81,7 +81,8 @@ class DeliveryLogic {
     native::PartitionRef partition;
     std::shared_ptr<const std::string> topic;
     std::deque<native::DeliveredRange> ranges;
-    std::uint64_t number = 0;  // the broker's, of the delivery
+    std::uint64_t number = 0;   // the broker's, of the delivery
+    std::uint64_t records = 0;  // not decoded yet
   };
   // What records share.
   struct Decoded {
@@ -104,7 +105,9 @@ class DeliveryLogic {
 
   bool has_current() const { return current_ && current_->next < current_->records.size(); }
   bool refill();
+  bool by_key() const { return options_.kind == GroupKind::kKeyShared; }
   Result<> decode(Held& held);
+  void add_record(Held& held, const RecordView& record, Current& current);
   Result<std::size_t> decode_batch(Held& held, Current& current);
   void ack_gaps(Held& held, Offset end);
   void report(const Held& held, const Error& why);
@@ -122,7 +125,8 @@ class DeliveryLogic {
   std::optional<Given> given_;
   Settlements gathered_;
   bool answering_ = false, made_room_ = false;
-  std::vector<Offset> offsets_;  // settle()'s, reused
+  std::uint64_t numbered_ = 0;      // records, by key
+  std::vector<Numbered> settling_;  // settle()'s, reused
 };
 
 }  // namespace leat

@@ -17,18 +17,9 @@ bool are_alike(const SettledRange& a, const SettledRange& b) {
 }
 
 // In the order in which records come and are worked on, most often: there is little to sort.
-bool comes_before(const SettledRange& a, const SettledRange& b) {
-  const auto kind = [](const SettledRange& range) {
-    return std::tuple(range.outcome != Outcome::kExtend, range.delivery, range.partition.partition,
-                      range.outcome, range.delay_ms);
-  };
-  const auto kind_of_a = kind(a), kind_of_b = kind(b);
-  if (kind_of_a != kind_of_b) return kind_of_a < kind_of_b;
-  return a.first < b.first;
-}
-
-bool follows(const SettledRange& range, const SettledRange& before) {
-  return range.first == before.last + 1 && are_alike(range, before);
+auto place_of(const SettledRange& range) {
+  return std::tuple(range.outcome != Outcome::kExtend, range.delivery, range.partition.partition,
+                    range.outcome, range.delay_ms, range.first);
 }
 
 std::uint32_t delay_of(const Settlement& settlement) {
@@ -38,10 +29,11 @@ std::uint32_t delay_of(const Settlement& settlement) {
       std::clamp<std::int64_t>(settlement.delay->count(), 0, SettledRange::kBackoff - 1));
 }
 
-// How many runs offsets come to.
-std::size_t runs_in(std::span<const Offset> offsets) {
+// How many runs they come to.
+std::size_t runs_in(std::span<const Numbered> records) {
   std::size_t runs = 1;
-  for (std::size_t i = 1; i < offsets.size(); ++i) runs += offsets[i] != offsets[i - 1] + 1;
+  for (std::size_t i = 1; i < records.size(); ++i)
+    runs += records[i].number != records[i - 1].number + 1;
   return runs;
 }
 
@@ -56,21 +48,25 @@ auto subject_of(const SettledRange& range) {
 // ---- one parcel ----
 
 std::vector<SettledRange> Parcel::ranges() const {
-  std::vector<SettledRange> sorted;
-  const bool are_sorted = std::ranges::is_sorted(runs_, comes_before);
+  const auto in_place = [](const Run& run) { return place_of(run.range); };
+  std::vector<Run> sorted;
+  const bool are_sorted = std::ranges::is_sorted(runs_, {}, in_place);
   if (!are_sorted) {
     sorted = runs_;
-    std::ranges::sort(sorted, comes_before);
+    std::ranges::sort(sorted, {}, in_place);
   }
   std::vector<SettledRange> merged;
-  merged.reserve(runs_.size());
-  for (const SettledRange& range : are_sorted ? runs_ : sorted) {
-    const bool joins =
-        !merged.empty() && range.first <= merged.back().last + 1 && are_alike(range, merged.back());
-    if (joins)
-      merged.back().last = std::max(merged.back().last, range.last);
-    else
-      merged.push_back(range);
+  std::uint64_t last_number = 0;
+  for (const Run& run : are_sorted ? runs_ : sorted) {
+    const bool joins = !merged.empty() && run.first_number <= last_number + 1 &&
+                       are_alike(run.range, merged.back());
+    if (joins) {
+      merged.back().last = std::max(merged.back().last, run.range.last);
+      last_number = std::max(last_number, run.last_number);
+    } else {
+      merged.push_back(run.range);
+      last_number = run.last_number;
+    }
   }
   return merged;
 }
@@ -78,7 +74,7 @@ std::vector<SettledRange> Parcel::ranges() const {
 // `refused` is sorted by subject and offset, and does not overlap.
 bool Parcel::refused_of(const Waiter& waiter, const std::vector<SettledRange>& refused) const {
   for (std::size_t run = waiter.first_run; run <= waiter.last_run; ++run) {
-    SettledRange part = runs_[run];
+    SettledRange part = runs_[run].range;
     if (run == waiter.first_run) part.first = waiter.first;
     if (run == waiter.last_run) part.last = waiter.last;
     const auto at = std::ranges::partition_point(refused, [&](const SettledRange& range) {
@@ -110,11 +106,14 @@ void Parcel::finish(const Error& why) {
 
 // ---- gathering ----
 
-void Parcel::append(const SettledRange& range) {
-  if (!runs_.empty() && follows(range, runs_.back()))
-    runs_.back().last = range.last;
-  else
-    runs_.push_back(range);
+void Parcel::append(const Run& run) {
+  if (!runs_.empty() && run.first_number == runs_.back().last_number + 1 &&
+      are_alike(run.range, runs_.back().range)) {
+    runs_.back().range.last = run.range.last;
+    runs_.back().last_number = run.last_number;
+  } else {
+    runs_.push_back(run);
+  }
 }
 
 // A request has room for so many ranges, and one reason for all that it rejects.
@@ -129,30 +128,33 @@ Parcel& Settlements::parcel_for(const Settlement& settlement, std::size_t runs) 
 }
 
 void Settlements::add(native::PartitionRef partition, std::uint64_t delivery,
-                      const Settlement& settlement, std::span<const Offset> offsets,
+                      const Settlement& settlement, std::span<const Numbered> records,
                       Completion<> done) {
-  Parcel& parcel = parcel_for(settlement, runs_in(offsets));
-  SettledRange range{.partition = partition,
-                     .outcome = settlement.outcome,
-                     .delay_ms = delay_of(settlement),
-                     .first = offsets.front(),
-                     .last = offsets.front(),
-                     .delivery = delivery};
-  parcel.append(range);
-  const std::size_t first_run = parcel.runs_.size() - 1;
-  for (const Offset offset : offsets.subspan(1)) {
-    range.first = range.last = offset;
-    parcel.append(range);
+  Parcel& parcel = parcel_for(settlement, runs_in(records));
+  Parcel::Run run{{.partition = partition,
+                   .outcome = settlement.outcome,
+                   .delay_ms = delay_of(settlement),
+                   .delivery = delivery},
+                  0,
+                  0};
+  std::optional<std::size_t> first_run;
+  for (const auto& [offset, number] : records) {
+    run.range.first = run.range.last = offset;
+    run.first_number = run.last_number = number;
+    parcel.append(run);
+    if (!first_run) first_run = parcel.runs_.size() - 1;
   }
   if (done)
-    parcel.waiters_.push_back(
-        {first_run, parcel.runs_.size() - 1, offsets.front(), offsets.back(), std::move(done)});
+    parcel.waiters_.push_back({*first_run, parcel.runs_.size() - 1, records.front().offset,
+                               records.back().offset, std::move(done)});
 }
 
 void Settlements::add_gap(native::PartitionRef partition, std::uint64_t delivery, Offset first,
                           Offset last) {
   parcel_for({}, 1).append(
-      {.partition = partition, .first = first, .last = last, .delivery = delivery});
+      {{.partition = partition, .first = first, .last = last, .delivery = delivery},
+       static_cast<std::uint64_t>(first.value),
+       static_cast<std::uint64_t>(last.value)});
 }
 
 std::optional<Parcel> Settlements::take() {

@@ -14,6 +14,13 @@
 
 namespace leat {
 
+// A record, and what its neighbour's number is one more than: of a shared group its offset, by key
+// its place among all records that came, for there a range may span what is others'.
+struct Numbered {
+  Offset offset;
+  std::uint64_t number = 0;
+};
+
 // What goes out with one request. Once taken from Settlements it is its holder's alone, and must be
 // finished.
 class Parcel {
@@ -35,19 +42,23 @@ class Parcel {
     Offset first, last;
     Completion<> done;
   };
-  void append(const native::SettledRange& range);
+  struct Run {
+    native::SettledRange range;
+    std::uint64_t first_number, last_number;
+  };
+  void append(const Run& run);
   bool refused_of(const Waiter& waiter, const std::vector<native::SettledRange>& refused) const;
 
-  std::vector<native::SettledRange> runs_;  // in the order they came
+  std::vector<Run> runs_;  // in the order they came
   std::vector<Waiter> waiters_;
   std::optional<std::string> reason_;  // once something is rejected
 };
 
 class Settlements {
  public:
-  // Offsets, at least one, ascending; at most Parcel::kMostRanges. `done` may be empty.
+  // At least one, ascending; at most Parcel::kMostRanges. `done` may be empty.
   void add(native::PartitionRef partition, std::uint64_t delivery, const Settlement& settlement,
-           std::span<const Offset> offsets, Completion<> done);
+           std::span<const Numbered> records, Completion<> done);
   // Acks what holds no record.
   void add_gap(native::PartitionRef partition, std::uint64_t delivery, Offset first, Offset last);
   bool empty() const { return parcels_.empty(); }

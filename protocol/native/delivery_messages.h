@@ -68,9 +68,10 @@ struct Settle {
 struct AttachReply {};
 
 // When it is durable: what was acked is never delivered again. `refused` are the parts of the
-// ranges whose lease by that delivery had ended. In a shared group an ack counts all the same, as
-// long as nobody else has the record; by key it does not, for it could overtake. What is done stays
-// done: an ack of it is not refused.
+// ranges whose lease by that delivery had ended. By key a range may span what its delivery did not
+// bring: of that nothing is said, but where nothing of the delivery is leased any more. In a shared
+// group an ack counts all the same, as long as nobody else has the record; by key it does not, for
+// it could overtake. What is done stays done: an ack of it is not refused.
 struct SettleReply {
   std::vector<SettledRange> refused;
 };
@@ -81,7 +82,8 @@ struct DeliveredRange {
 };
 
 // Comes unasked, with correlation 0. The payload is whole batches of one partition; of their
-// records those in `ranges`, ascending, are delivered and leased, and others are not.
+// records those in `ranges`, ascending, are delivered and leased, and others are not. By key all
+// are, and ranges, of which there is one at least, only tell how often each was tried.
 struct Delivery {
   std::uint32_t subscription = 0;
   PartitionRef partition;

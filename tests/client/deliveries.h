@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/batch_parts.h"
 #include "protocol/native/delivery_messages.h"
 #include "protocol/record_batch.h"
 
@@ -15,6 +16,21 @@ inline std::vector<std::byte> batch_at(std::int64_t base, int records) {
   auto bytes = builder.take();
   assign_offset(bytes, Offset(base), LeaderEpoch(0));
   return bytes;
+}
+
+// Records at these offsets, ascending, as they are framed for a member of a key_shared group.
+inline std::vector<std::byte> batch_of(const std::vector<std::int64_t>& offsets) {
+  const std::int64_t base = offsets.front();
+  const auto whole = batch_at(base, static_cast<int>(offsets.back() - base) + 1);
+  const auto view = RecordBatchView::parse(whole);
+  BatchPart part;
+  auto next = offsets.begin();
+  for (auto record = view->begin(); record != view->end(); ++record) {
+    if (record->offset != Offset(*next)) continue;
+    part.add(*view, record);
+    ++next;
+  }
+  return part.take();
 }
 
 inline native::DeliveredRange range(std::int64_t first, std::int64_t last,

@@ -25,7 +25,7 @@ class DeliveryLogicTest : public ::testing::Test, public Settler {
   DeliveryLogicTest() { make({}); }
   void make(ConsumerOptions options) {
     options.group = Group{"g"};
-    options.kind = GroupKind::kShared;
+    if (options.kind == GroupKind::kPartitioned) options.kind = GroupKind::kShared;
     logic.emplace(options);
     logic->settles_through(std::shared_ptr<Settler>(here, this));
     granted = logic->attach();
@@ -355,6 +355,49 @@ TEST_F(DeliveryLogicTest, ARequestHasSoManyRangesAtMost) {
   }
   EXPECT_EQ(acked, 25'000u);
   EXPECT_EQ(became.size(), 25'000u);
+}
+
+// Of a key_shared group: batches of some records, which are all the member's.
+TEST_F(DeliveryLogicTest, ByKeyARangeSpansWhatIsOthers) {
+  make({.kind = GroupKind::kKeyShared});
+  auto batches = test::batch_of({10, 13, 14, 18});
+  const auto second = test::batch_of({20, 29});
+  batches.insert(batches.end(), second.begin(), second.end());
+  ASSERT_TRUE(deliver(batches, {range(10, 13), range(14, 14, 3), range(18, 30)}));
+  const auto records = take();
+  ASSERT_EQ(records.size(), 6u);
+  EXPECT_EQ(records[1].attempt(), 1u);
+  EXPECT_EQ(records[2].attempt(), 3u);
+  EXPECT_EQ(records[3].attempt(), 1u);
+  const auto settle_at = [&](std::uint32_t index, Settlement settlement = {}) {
+    Leased(records.owner, records.lease, index, 1)
+        .start(settlement, note(std::to_string(records[index].offset.value)));
+  };
+  settle_at(5);
+  settle_at(0);
+  settle_at(1);
+  settle_at(3);
+  settle_at(4);
+  EXPECT_EQ(wanted(), "ack 0:10-13 ack 0:18-29") << "14 is not settled, and is not to be spanned";
+  answer({refusal(13, 13, Outcome::kAck)});
+  EXPECT_EQ(became["10"], kOk);
+  EXPECT_EQ(became["13"], "LeaseLost");
+  EXPECT_EQ(became["29"], kOk);
+  settle_at(2, nack(0ms));
+  EXPECT_EQ(wanted(), "nack(0) 0:14-14");
+}
+
+TEST_F(DeliveryLogicTest, ByKeyWhatBatchesHoldIsOutstanding) {
+  make({.kind = GroupKind::kKeyShared, .prefetch_records = 10});
+  ASSERT_TRUE(deliver(test::batch_of({0, 100, 200, 300, 400, 500}), {range(0, 1'000)}));
+  EXPECT_EQ(grant(), 10u) << "of ten, six came";
+  {
+    const auto records = take();
+    EXPECT_EQ(records.size(), 6u);
+    Leased(records.owner, records.lease, 0, 6).start({}, {});
+  }
+  EXPECT_EQ(grant(), 16u);
+  EXPECT_EQ(deliver(test::batch_of({2'000}), {}).error(), ErrorCode::kMalformedFrame);
 }
 
 TEST_F(DeliveryLogicTest, WhatIsRejectedForAnotherReasonGoesByItself) {

@@ -25,7 +25,7 @@ using RecordKey = std::pair<std::int32_t, std::int64_t>;  // partition, offset
 
 class Life : public Settler {
  public:
-  explicit Life(std::uint64_t seed) : random_(seed), logic_(options(seed)) {
+  explicit Life(std::uint64_t seed) : random_(seed), by_key_(seed % 3 == 0), logic_(options(seed)) {
     logic_.settles_through(std::shared_ptr<Settler>(here_, this));
     granted_ = logic_.attach();
     for (int partition = 0; partition < kPartitions; ++partition) {
@@ -59,6 +59,7 @@ class Life : public Settler {
   struct RecordState {
     State state = State::kFree;
     std::uint32_t attempts = 0;
+    std::uint64_t delivery = 0;
   };
   struct Batch {
     std::int32_t partition;
@@ -76,6 +77,7 @@ class Life : public Settler {
     ConsumerOptions some;
     some.prefetch_records = kPrefetch;
     some.prefetch_bytes = seed % 2 == 0 ? 16 << 20 : 300;
+    some.kind = seed % 3 == 0 ? GroupKind::kKeyShared : GroupKind::kShared;
     return some;
   }
 
@@ -109,6 +111,8 @@ class Life : public Settler {
     if (sent_.records >= granted_.records || sent_.bytes >= granted_.bytes) return;
     const Batch& batch = batches_[random_.below(batches_.size())];
     std::vector<native::DeliveredRange> ranges;
+    std::vector<std::int64_t> offsets;
+    ++deliveries_;
     for (std::int64_t at = batch.base; at < batch.base + batch.records; ++at) {
       RecordState& record = states_[{batch.partition, at}];
       if (record.state != State::kFree || random_.below(4) == 0) continue;
@@ -117,17 +121,25 @@ class Life : public Settler {
       ++queued_;
       record.state = State::kLeased;
       ++record.attempts;
-      if (!ranges.empty() && ranges.back().last == Offset(at - 1) &&
+      record.delivery = deliveries_;
+      offsets.push_back(at);
+      if (!ranges.empty() && (by_key_ || ranges.back().last == Offset(at - 1)) &&
           ranges.back().attempt == record.attempts)
         ranges.back().last = Offset(at);
       else
         ranges.push_back({Offset(at), Offset(at), record.attempts});
     }
     if (ranges.empty()) return;
-    const auto bytes = test::batch_at(batch.base, batch.records);
+    const auto bytes =
+        by_key_ ? test::batch_of(offsets) : test::batch_at(batch.base, batch.records);
     sent_.bytes += bytes.size();
-    ASSERT_TRUE(logic_.delivered(
-        {1, {kTopic, PartitionIndex(batch.partition)}, "t", std::move(ranges), bytes}));
+    brought_[deliveries_] = {offsets.begin(), offsets.end()};
+    ASSERT_TRUE(logic_.delivered({1,
+                                  {kTopic, PartitionIndex(batch.partition)},
+                                  "t",
+                                  std::move(ranges),
+                                  bytes,
+                                  deliveries_}));
   }
 
   void take(bool many) {
@@ -153,17 +165,20 @@ class Life : public Settler {
   }
   void settle_one(Copy& copy, Outcome outcome) {
     const RecordKey key{copy.record.partition.value, copy.record.offset.value};
+    const std::uint64_t delivery = copy.record.lease->delivery;
     const bool hopeless = copy.settled || copy.membership != membership_;
     ++asked_;
     telling_ = Telling::kAtOnce;
     Leased(copy.record.owner, copy.record.lease, copy.record.index, 1)
-        .start({outcome, std::nullopt, "why"}, [this, key, outcome, hopeless](Result<> result) {
-          ++told_;
-          const bool refused = telling_ != Telling::kAnswer ||
-                               refused_.contains(std::tuple_cat(key, std::tuple(outcome)));
-          EXPECT_TRUE(telling_ != Telling::kAtOnce || hopeless);
-          EXPECT_EQ(!result, refused);
-        });
+        .start({outcome, std::nullopt, "why"},
+               [this, key, outcome, hopeless, delivery](Result<> result) {
+                 ++told_;
+                 const bool refused =
+                     telling_ != Telling::kAnswer ||
+                     refused_.contains(std::tuple_cat(key, std::tuple(outcome, delivery)));
+                 EXPECT_TRUE(telling_ != Telling::kAtOnce || hopeless);
+                 EXPECT_EQ(!result, refused);
+               });
     if (outcome != Outcome::kExtend) copy.settled = true;
   }
 
@@ -176,10 +191,11 @@ class Life : public Settler {
     refused_.clear();
     for (const native::SettledRange& range : under_way_->ranges())
       for (Offset at = range.first; at <= range.last; at = at + 1)
-        if (!apply(range, at)) {
+        if (brought_[range.delivery].contains(at.value) && !apply(range, at)) {
           refused.push_back(range);
           refused.back().first = refused.back().last = at;
-          refused_.insert({range.partition.partition.value, at.value, range.outcome});
+          refused_.insert(
+              {range.partition.partition.value, at.value, range.outcome, range.delivery});
         }
     logic_.answered();
     telling_ = Telling::kAnswer;
@@ -188,7 +204,7 @@ class Life : public Settler {
   }
   bool apply(const native::SettledRange& range, Offset at) {
     RecordState& record = states_.at({range.partition.partition.value, at.value});
-    if (record.state != State::kLeased) return false;
+    if (record.state != State::kLeased || record.delivery != range.delivery) return false;
     if (range.outcome == Outcome::kNack) record.state = State::kFree;
     if (range.outcome == Outcome::kAck || range.outcome == Outcome::kReject)
       record.state = State::kDone;
@@ -243,13 +259,16 @@ class Life : public Settler {
   }
 
   Random random_;
+  const bool by_key_;
   std::vector<Batch> batches_;
   std::map<RecordKey, RecordState> states_;
   DeliveryLogic::Grants granted_, sent_;
   std::uint64_t queued_ = 0;  // delivered, not handed out
   int membership_ = 0, asked_ = 0, told_ = 0;
   Telling telling_ = Telling::kAtOnce;
-  std::set<std::tuple<std::int32_t, std::int64_t, Outcome>> refused_;
+  std::set<std::tuple<std::int32_t, std::int64_t, Outcome, std::uint64_t>> refused_;
+  std::uint64_t deliveries_ = 0;
+  std::map<std::uint64_t, std::set<std::int64_t>> brought_;  // by delivery
   std::optional<Parcel> under_way_;
   std::shared_ptr<int> here_ = std::make_shared<int>();
   DeliveryLogic logic_;

@@ -34,6 +34,7 @@ class DeliveriesFixture : public BrokerFixture {
             .settings = {}};
   }
   void attach(std::uint64_t connection, const AttachRequest& request) {
+    by_key = request.kind == GroupKind::kKeyShared;
     broker.deliveries().attach(next(connection), request, when());
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
@@ -66,28 +67,37 @@ class DeliveriesFixture : public BrokerFixture {
       *to << got.offset << " at attempt " << got.attempt;
     }
   };
-  // What the connection takes: what was delivered, of which the batches hold every record.
+  // What the connection takes: what was delivered, of which the batches hold every record, and by
+  // key no other.
   std::vector<Got> take(std::uint64_t connection) {
     std::vector<Got> got;
     while (auto delivered = broker.deliveries().next(ConnectionId(connection))) {
-      std::set<Offset> held;
-      for (const auto& stored : delivered->batches)
-        for (Bytes rest = stored.bytes; !rest.empty();) {
-          const auto batch = *RecordBatchView::parse(rest);
-          EXPECT_TRUE(batch.check());
-          const auto reader = *RecordReader::open(batch);
-          for (const auto& record : reader) held.insert(record.offset);
-          rest = rest.subspan(batch.bytes().size());
-        }
+      const std::set<Offset> held = records_in(*delivered);
+      const std::size_t before = got.size();
       for (const auto& [range, attempt] : delivered->ranges)
         for (Offset at = range.first; at <= range.last; at = at + 1) {
+          if (by_key && !held.contains(at)) continue;
           EXPECT_TRUE(held.contains(at)) << at.value;
           number[connection][at.value] = delivered->number;
           got.push_back({at.value, attempt});
         }
+      EXPECT_EQ(got.size() - before, delivered->records);
+      EXPECT_TRUE(!by_key || held.size() == delivered->records);
       broker.deliveries().dispatch(when());
     }
     return got;
+  }
+  static std::set<Offset> records_in(const DeliveredBatches& delivered) {
+    std::set<Offset> held;
+    for (const auto& stored : delivered.batches)
+      for (Bytes rest = stored.bytes; !rest.empty();) {
+        const auto batch = *RecordBatchView::parse(rest);
+        EXPECT_TRUE(batch.check());
+        const auto reader = *RecordReader::open(batch);
+        for (const auto& record : reader) held.insert(record.offset);
+        rest = rest.subspan(batch.bytes().size());
+      }
+    return held;
   }
   static std::vector<Got> firsts(std::int64_t first, std::int64_t last) {
     std::vector<Got> all;
@@ -95,6 +105,7 @@ class DeliveriesFixture : public BrokerFixture {
     return all;
   }
 
+  bool by_key = false;  // as of the latest attach()
   std::chrono::milliseconds wall{0};
   std::map<std::uint64_t, std::map<std::int64_t, std::uint64_t>> number;  // of whose delivery
   TopicId orders = create("orders", 1);

@@ -81,26 +81,27 @@ class KeyedRecordsTest : public ::testing::Test {
     records.park(records.place(hash, Offset(offset), true), member, batch(),
                  all[static_cast<std::size_t>(offset)], 100);
   }
-  std::vector<std::int64_t> unpark(std::uint64_t most, std::int64_t behind = -1) {
-    auto part = records.unpark(kOne, most, Offset(behind), 2, kLater);
+  std::vector<std::int64_t> unpark(std::uint64_t most) {
     std::vector<std::int64_t> offsets;
-    if (!part) return offsets;
-    const auto sent = *RecordBatchView::parse(part->bytes);
+    if (!records.first_parked(kOne)) return offsets;
+    EXPECT_EQ(records.first_parked(kOne), Offset(0));
+    const auto part = records.unpark(kOne, most, records.new_loan(kOne, 2, kLater));
+    const auto sent = *RecordBatchView::parse(part.bytes);
     EXPECT_TRUE(sent.check());
-    EXPECT_EQ(part->last, sent.last_offset());
-    for (const Offset offset : part->offsets) offsets.push_back(offset.value);
-    std::size_t there = 0;  // and perhaps what has left the part since it lay there
     for (const RecordView& record : sent) {
       EXPECT_EQ(record.timestamp_ms, record.offset.value);
-      there += std::ranges::count(offsets, record.offset.value);
+      offsets.push_back(record.offset.value);
     }
-    EXPECT_EQ(there, offsets.size());
+    EXPECT_EQ(part.records, offsets.size());
     return offsets;
   }
   std::vector<OffsetRange> finish(std::int64_t first, std::int64_t last, std::uint64_t delivery) {
-    std::vector<OffsetRange> done, others;
-    records.finish({Offset(first), Offset(last)}, kOne, delivery, done, others);
+    std::vector<OffsetRange> done;
+    records.finish({Offset(first), Offset(last)}, kOne, delivery, done);
     return done;
+  }
+  std::vector<OffsetRange> lost(std::int64_t first, std::int64_t last, std::uint64_t delivery) {
+    return records.lost({Offset(first), Offset(last)}, kOne, delivery);
   }
 
   std::vector<std::byte> bytes;
@@ -113,7 +114,6 @@ TEST_F(KeyedRecordsTest, APartGoesOutInPiecesWhereLittleMayGo) {
   for (const std::int64_t offset : {1, 3, 4, 8}) park(offset, 7);
   EXPECT_EQ(records.held(), 4u);
   EXPECT_EQ(records.parked(), 4u);
-  EXPECT_TRUE(unpark(9, 0).empty()) << "its batch does not lie behind";
   EXPECT_EQ(unpark(1), (std::vector<std::int64_t>{1}));
   EXPECT_EQ(records.leased(), 2u);
   park(9, 7);
@@ -134,7 +134,7 @@ TEST_F(KeyedRecordsTest, WhatFailedStopsWhatIsParkedBehindIt) {
   EXPECT_EQ(records.parked(), 1u);
   EXPECT_EQ(records.held(), 2u);
   EXPECT_TRUE(records.turn(records.place(7, Offset(4), true)).blocked);
-  EXPECT_EQ(unpark(9), (std::vector<std::int64_t>{3})) << "the other's bytes may go, its lease not";
+  EXPECT_EQ(unpark(9), (std::vector<std::int64_t>{3}));
   EXPECT_EQ(finish(2, 3, 2).size(), 1u);
   records.end(Offset(0));
   EXPECT_EQ(records.let_go(), (std::vector<Offset>{Offset(2)}));
@@ -163,7 +163,7 @@ TEST_F(KeyedRecordsTest, FreeKeysAreRememberedHoweverOftenTheyWereFree) {
     records.park(records.place(7, Offset(offset), true), kOne, batch(), record, 100);
     finish(offset - 1, offset - 1, offset == 1 ? 1 : 2);
     EXPECT_TRUE(records.let_go().empty());
-    if (offset < 4'999) records.unpark(kOne, 1, Offset(-1), 2, kLater);
+    if (offset < 4'999) records.unpark(kOne, 1, records.new_loan(kOne, 2, kLater));
   }
   records.free_drained([](const MemberKey&) { return false; });
   EXPECT_EQ(records.let_go(), (std::vector<Offset>{Offset(4'999)}));
@@ -190,21 +190,52 @@ TEST_F(KeyedRecordsTest, AnyRangeMayBeSaid) {
   }
   EXPECT_EQ(finish(-1, 0, 1).size(), 1u);
   EXPECT_EQ(records.cut({Offset(1), Offset(INT64_MAX)}, kOne, 1).size(), 2u);
-  records.extend({Offset(1), Offset(2)}, kOne, 1, kLater);
-  EXPECT_EQ(finish(INT64_MIN, INT64_MAX, 1), (std::vector<OffsetRange>{{Offset(1), Offset(2)}}));
+  EXPECT_TRUE(finish(INT64_MIN, INT64_MAX, 1).empty());
+  records.extend({Offset(INT64_MIN), Offset(INT64_MAX)}, kOne, 1, kLater);
+  EXPECT_EQ(records.next_deadline(), std::nullopt);
 }
 
 TEST_F(KeyedRecordsTest, WhatIsLeasedTogetherEndsTogetherUnlessItIsExtended) {
   const std::uint32_t loan = records.new_loan(kOne, 1, kSoon);
   for (const std::int64_t offset : {0, 1, 2})
     records.lease(records.place(offset, Offset(offset), true), loan);
-  records.cut({Offset(1), Offset(1)}, kOne, 1);
-  records.extend({Offset(1)}, kOne, 1, kLater);
+  records.extend({Offset(1), Offset(1)}, kOne, 1, kLater);
   EXPECT_EQ(records.cut_due(kSoon).size(), 2u);
   EXPECT_EQ(records.next_deadline(), kLater);
   records.shift(std::chrono::seconds(1));
   EXPECT_TRUE(records.cut_due(kLater).empty());
   EXPECT_EQ(records.cut_due(kLater + std::chrono::seconds(1)).size(), 1u);
+}
+
+TEST_F(KeyedRecordsTest, OfADeliveryARangeEndsWhatIsLeftOfIt) {
+  const std::uint32_t loan = records.new_loan(kOne, 1, kSoon);
+  for (const std::int64_t offset : {0, 2, 5, 40}) {
+    records.lease(records.place(offset, Offset(offset), true), loan);
+    lease(offset + 1, 100, kTwo);
+  }
+  records.extend({Offset(2), Offset(3)}, kOne, 1, kLater);
+  EXPECT_TRUE(lost(0, 50, 1).empty()) << "whatever another member has";
+  ASSERT_EQ(records.cut({Offset(3), Offset(5)}, kOne, 1).size(), 1u);
+  records.block(Offset(5));
+  EXPECT_EQ(lost(0, 50, 1), (std::vector<OffsetRange>{{Offset(5), Offset(5)}}));
+  EXPECT_TRUE(lost(6, 50, 1).empty());
+  EXPECT_EQ(finish(0, 50, 1).size(), 3u) << "0, 2, 40";
+  EXPECT_EQ(lost(0, 50, 1), (std::vector<OffsetRange>{{Offset(0), Offset(50)}}))
+      << "nothing is known any more";
+  EXPECT_EQ(records.leased(), 4u);
+}
+
+// Nobody looks at a lease that was lost before it was asked for, or after.
+TEST_F(KeyedRecordsTest, WhatIsRevokedIsLostToItsDelivery) {
+  const std::uint32_t loan = records.new_loan(kOne, 1, kSoon);
+  for (const std::int64_t offset : {0, 1, 2})
+    records.lease(records.place(offset == 2 ? 8 : 7, Offset(offset), true), loan);
+  ASSERT_EQ(records.cut({Offset(0), Offset(0)}, kOne, 1).size(), 1u);
+  records.block(Offset(0));
+  EXPECT_EQ(records.revoke_behind(Offset(0)), 1u);
+  EXPECT_EQ(lost(0, 9, 1),
+            (std::vector<OffsetRange>{{Offset(0), Offset(0)}, {Offset(1), Offset(1)}}));
+  EXPECT_EQ(finish(0, 9, 1), (std::vector<OffsetRange>{{Offset(2), Offset(2)}}));
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     attach(connection, one);
     ASSERT_TRUE(last<Attached>());
     members[connection] = records;
+    brought[connection].clear();
   }
   void leave(std::uint64_t connection, bool lost) {
     if (!members.erase(connection)) return;
@@ -87,6 +88,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
         record.placed = true;
         record.member = connection;
         record.deadline = now + kTimeout;
+        brought[connection][number[connection][got.offset]].insert(got.offset);
       }
   }
   // A delayed record has no place in its key's order until it was delivered.
@@ -129,6 +131,39 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     storage.make_durable(broker);
     broker.deliveries().dispatch(when());
   }
+  // By key, all that its delivery brought around the record; of others' between nothing is said.
+  void ack_around(std::size_t at, std::uint64_t connection) {
+    const auto offset = static_cast<std::int64_t>(at);
+    const std::int64_t first = offset - static_cast<std::int64_t>(random.below(40));
+    const std::int64_t last = offset + static_cast<std::int64_t>(random.below(40));
+    const std::uint64_t delivery = number[connection][offset];
+    std::set<std::int64_t> lost;
+    for (const std::int64_t one : brought[connection][delivery]) {
+      auto& record = model.records[static_cast<std::size_t>(one)];
+      if (one < first || one > last || record.state == Model::State::kDone) continue;
+      const bool has = record.state == Model::State::kLeased && record.member == connection &&
+                       number[connection][one] == delivery;
+      if (has)
+        record.state = Model::State::kDone;
+      else
+        lost.insert(one);
+    }
+    const std::uint64_t of_first = std::exchange(number[connection][first], delivery);
+    settle(connection, first, last, Outcome::kAck);  // names that
+    number[connection][first] = of_first;
+    ASSERT_TRUE(this->last<Settled>());
+    std::set<std::int64_t> refused;
+    for (const Settlement& part : this->last<Settled>()->refused)
+      for (Offset one = part.range.first; one <= part.range.last; one = one + 1)
+        refused.insert(one.value);
+    const auto counts_as_done = [this](std::int64_t one) {
+      const std::int64_t expires_ms = model.records[static_cast<std::size_t>(one)].expires_ms;
+      return expires_ms != 0 && expires_ms <= latest_wall_ms;
+    };
+    std::erase_if(refused, counts_as_done);
+    std::erase_if(lost, counts_as_done);
+    ASSERT_EQ(refused, lost);
+  }
   void settle_some(std::uint64_t connection) {
     std::vector<std::size_t> mine;
     for (std::size_t i = 0; i < model.records.size(); ++i)
@@ -137,6 +172,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     if (mine.empty()) return;
     const std::size_t at = mine[random.below(mine.size())];
     const auto offset = static_cast<std::int64_t>(at);
+    if (kind == GroupKind::kKeyShared && random.below(4) == 0) return ack_around(at, connection);
     switch (random.below(5)) {
       case 0:
         settle(connection, offset, offset, Outcome::kNack,
@@ -209,6 +245,8 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
   Model model;
   std::int64_t latest_wall_ms = 0, collected_ms = 0;
   std::map<std::uint64_t, std::uint64_t> members;  // connection and what it was granted
+  // By connection and delivery, since it joined.
+  std::map<std::uint64_t, std::map<std::uint64_t, std::set<std::int64_t>>> brought;
 };
 
 TEST_P(RandomDeliveries, LoseNothingAndRepeatNothingThatWasAcked) {

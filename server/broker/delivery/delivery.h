@@ -73,9 +73,12 @@ struct DeliveredBatches {
   std::uint32_t subscription = 0;
   storage::TopicPartition partition;
   std::string topic;
-  std::vector<DeliveredRange> ranges;  // ascending
+  // Ascending. By key, of the records in the batches, all of which are delivered: of offsets
+  // between nothing is said.
+  std::vector<DeliveredRange> ranges;
   std::vector<storage::StoredBatches> batches;
-  std::size_t bytes = 0;     // of the batches
+  std::size_t bytes = 0;  // of the batches
+  std::uint64_t records = 0, redelivered = 0;
   std::uint64_t number = 0;  // of the member's, from 1
 };
 

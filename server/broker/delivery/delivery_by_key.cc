@@ -11,6 +11,23 @@ constexpr MonotonicTime kNow = MonotonicTime::min();
 constexpr std::size_t kHeldInPassing = 4'000;
 constexpr auto kPatience = std::chrono::milliseconds(50);
 
+// The records of a part, by how often each was tried; gives the last offset of their batch.
+Offset add_attempts(DeliveredBatches& to, Bytes part, const storage::PartitionAcks* acks) {
+  const auto batch = RecordBatchView::parse(part);
+  LEAT_ASSERT(batch.has_value());  // our own
+  const Offset last = batch->last_offset();
+  const auto [until, tried] = attempts_at(batch->base_offset(), last, acks);
+  if (until >= last) {
+    const Offset first = batch->begin()->offset;
+    add_span(to, {first, first}, 0, tried + 1);
+    add_span(to, {last, last}, static_cast<std::uint64_t>(batch->record_count()), tried + 1);
+    return last;
+  }
+  for (auto at = batch->begin(); at != batch->end(); ++at)
+    add_span(to, {at->offset, at->offset}, 1, attempts_at(at->offset, at->offset, acks).second + 1);
+  return last;
+}
+
 }  // namespace
 
 // Once it has parked enough, reading stops until half of that is gone: so what members get comes in
@@ -195,7 +212,7 @@ void DeliveryQueue::give(const KeyedRecords::Place& place, std::size_t index,
     loan = keyed_.new_loan(taker.member, taker.delivery, taker.deadline);
   keyed_.lease(place, loan);
   DeliveredBatches& delivered = cut.taken.delivered[index];
-  add_range(delivered, {place.offset, place.offset}, cut.attempts(place.offset) + 1);
+  add_span(delivered, {place.offset, place.offset}, 1, cut.attempts(place.offset) + 1);
   cut.parts->add(index, record);
   taker.idle = false;
   --taker.most_records;
@@ -216,18 +233,18 @@ void DeliveryQueue::skip(OffsetRange gap, Cut& cut) {
 
 DeliveredBatches DeliveryQueue::take_parked(Taker& taker, const storage::PartitionAcks* acks) {
   DeliveredBatches delivered;
-  Offset behind{-1};
-  while (delivered.bytes < taker.most_bytes) {
-    const std::uint64_t most =
-        std::min<std::uint64_t>(taker.most_records, kMostRanges - delivered.ranges.size());
-    if (most == 0) break;
-    auto part = keyed_.unpark(taker.member, most, behind, taker.delivery, taker.deadline);
-    if (!part) break;
-    for (const Offset offset : part->offsets)
-      add_range(delivered, {offset, offset}, attempts_at(offset, offset, acks).second + 1);
-    taker.most_records -= part->offsets.size();
-    behind = part->last;
-    add_part(delivered, std::move(part->bytes));
+  std::uint32_t loan = KeyedRecords::kNone;
+  Offset behind{-1};  // batches ascend in a delivery
+  while (delivered.bytes < taker.most_bytes && taker.most_records > 0 &&
+         delivered.ranges.size() < kMostRanges) {
+    const auto first = keyed_.first_parked(taker.member);
+    if (!first || *first <= behind) break;
+    if (loan == KeyedRecords::kNone)
+      loan = keyed_.new_loan(taker.member, taker.delivery, taker.deadline);
+    auto part = keyed_.unpark(taker.member, taker.most_records, loan);
+    taker.most_records -= part.records;
+    behind = add_attempts(delivered, part.bytes, acks);
+    add_part(delivered, std::move(part.bytes));
   }
   return delivered;
 }

@@ -40,6 +40,19 @@ inline void add_range(DeliveredBatches& to, OffsetRange range, std::uint32_t att
     to.ranges.back().range.last = range.last;
   else
     to.ranges.push_back({range, attempt});
+  to.records += count(range);
+  if (attempt > 1) to.redelivered += count(range);
+}
+
+// By key: records from the first to the last of the range, so many.
+inline void add_span(DeliveredBatches& to, OffsetRange range, std::uint64_t records,
+                     std::uint32_t attempt) {
+  if (!to.ranges.empty() && to.ranges.back().attempt == attempt)
+    to.ranges.back().range.last = range.last;
+  else
+    to.ranges.push_back({range, attempt});
+  to.records += records;
+  if (attempt > 1) to.redelivered += records;
 }
 
 struct DeliveryQueue::Cut {

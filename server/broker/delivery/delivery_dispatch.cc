@@ -13,12 +13,6 @@ constexpr std::uint64_t kLeastShare = 16;
 // Of what came back, or was delayed, the neighbours are seldom wanted.
 constexpr std::size_t kReturnedBytes = 64 << 10;
 
-std::uint64_t records_in(const std::vector<DeliveredRange>& ranges) {
-  std::uint64_t records = 0;
-  for (const auto& [range, attempt] : ranges) records += count(range);
-  return records;
-}
-
 }  // namespace
 
 void DeliveryGroup::mark(Queue& queue) {
@@ -193,14 +187,12 @@ void DeliveryGroup::deliver(const Queue& queue, const Taker& taker, DeliveredBat
   Member& member = members_.at(taker.member);
   delivered.partition = queue.records.place().partition;
   delivered.topic = queue.records.place().topic;
-  const std::uint64_t records = records_in(delivered.ranges);
-  for (const auto& [range, attempt] : delivered.ranges)
-    if (attempt > 1) redelivered_ += count(range);
+  redelivered_ += delivered.redelivered;
   delivered.subscription = taker.member.subscription;
   delivered.number = member.deliveries = taker.delivery;
-  member.sent.records += records;
+  member.sent.records += delivered.records;
   member.sent.bytes += delivered.bytes;
-  member.leased += records;
+  member.leased += delivered.records;
   member.served = ++servings_;
   member.outbox_bytes += delivered.bytes;
   member.outbox.push_back(std::move(delivered));

@@ -7,8 +7,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kAhead = 6;  // settlements whose records are on their way into the cache
-
 // The parts of `range` that `covered`, ascending, leaves out.
 std::vector<OffsetRange> without(OffsetRange range, std::vector<OffsetRange> covered) {
   std::ranges::sort(covered);
@@ -181,19 +179,16 @@ Result<std::vector<Settlement>> DeliveryGroup::settle(const MemberKey& key,
   const Settlement* before = nullptr;  // most are of the same partition as the one before
   Queue* queue = nullptr;
   Change* change = nullptr;
-  const auto& all = request.settlements;
-  for (const Settlement& settlement : all) {
+  for (const Settlement& settlement : request.settlements) {
     if (!before || before->partition != settlement.partition) {
       queue = find(settlement.partition);
       change = queue ? &changes[queue->records.place().id] : nullptr;
     }
     before = &settlement;
-    const std::size_t ahead = static_cast<std::size_t>(&settlement - all.data()) + kAhead;
-    if (queue && ahead < all.size()) queue->records.prefetch(all[ahead].range.first);
     if (!queue || settlement.range.first > settlement.range.last)
       refused.push_back(settlement);
-    else if (settlement.outcome == Outcome::kAck && kind_ == GroupKind::kKeyShared)
-      ack_by_key(*queue, settlement, key, member, *change, refused);
+    else if (kind_ == GroupKind::kKeyShared)
+      settle_by_key(*queue, settlement, key, member, reason, now, *change, refused);
     else
       settle_one(*queue, settlement, key, member, reason, now, *change, refused);
   }
@@ -220,17 +215,37 @@ void DeliveryGroup::settle_one(Queue& queue, const Settlement& settlement, const
     for (const auto& piece : pieces) member.leased -= count(piece.range);
   if (settlement.outcome == Outcome::kAck) return ack(queue, settlement, pieces, change, refused);
   std::vector<OffsetRange> covered;
+  for (const auto& piece : pieces) covered.push_back(piece.range);
+  give_up(queue, settlement, pieces, reason, now, change);
+  refuse(settlement, without(settlement.range, std::move(covered)), refused);
+}
+
+void DeliveryGroup::settle_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key,
+                                  Member& member, const Reason& reason, Now now, Change& change,
+                                  std::vector<Settlement>& refused) {
+  const auto lost = queue.records.lost(settlement.range, key, settlement.delivery);
+  if (settlement.outcome == Outcome::kAck) {
+    member.leased -= queue.records.finish(settlement.range, key, settlement.delivery, change.done);
+    return refuse_open(queue, settlement, lost, refused);
+  }
+  refuse(settlement, lost, refused);
+  if (settlement.outcome == Outcome::kExtend)
+    return queue.records.extend(settlement.range, key, settlement.delivery,
+                                now.monotonic + member.ack_timeout);
+  const Pieces pieces = queue.records.leased(settlement.range, key, settlement.delivery, false);
+  for (const auto& piece : pieces) member.leased -= count(piece.range);
+  give_up(queue, settlement, pieces, reason, now, change);
+}
+
+// What the member did not get done.
+void DeliveryGroup::give_up(Queue& queue, const Settlement& settlement, const Pieces& pieces,
+                            const Reason& reason, Now now, Change& change) {
   for (const auto& piece : pieces) {
-    covered.push_back(piece.range);
     if (settlement.outcome == Outcome::kNack)
       fail_piece(queue, piece, settlement.delay, now, change);
     if (settlement.outcome != Outcome::kReject) continue;
     queue.records.dying(piece, reason);
     change.retries.push_back({piece.range, {.attempts = kDeadAttempts}});
-  }
-  for (const OffsetRange part : without(settlement.range, covered)) {
-    refused.push_back(settlement);
-    refused.back().range = part;
   }
 }
 
@@ -246,12 +261,12 @@ void DeliveryGroup::ack(Queue& queue, const Settlement& settlement, const Pieces
   refuse_open(queue, settlement, without(settlement.range, std::move(covered)), refused);
 }
 
-void DeliveryGroup::ack_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key,
-                               Member& member, Change& change, std::vector<Settlement>& refused) {
-  others_.clear();
-  member.leased -=
-      queue.records.finish(settlement.range, key, settlement.delivery, change.done, others_);
-  refuse_open(queue, settlement, others_, refused);
+void DeliveryGroup::refuse(const Settlement& settlement, const std::vector<OffsetRange>& parts,
+                           std::vector<Settlement>& refused) {
+  for (const OffsetRange part : parts) {
+    refused.push_back(settlement);
+    refused.back().range = part;
+  }
 }
 
 // What is done was acked before, and stays so.

@@ -125,8 +125,13 @@ class DeliveryGroup {
                   const Reason& reason, Now now, Change& change, std::vector<Settlement>& refused);
   void ack(Queue& queue, const Settlement& settlement, const Pieces& pieces, Change& change,
            std::vector<Settlement>& refused);
-  void ack_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key, Member& member,
-                  Change& change, std::vector<Settlement>& refused);
+  void settle_by_key(Queue& queue, const Settlement& settlement, const MemberKey& key,
+                     Member& member, const Reason& reason, Now now, Change& change,
+                     std::vector<Settlement>& refused);
+  void give_up(Queue& queue, const Settlement& settlement, const Pieces& pieces,
+               const Reason& reason, Now now, Change& change);
+  static void refuse(const Settlement& settlement, const std::vector<OffsetRange>& parts,
+                     std::vector<Settlement>& refused);
   void refuse_open(const Queue& queue, const Settlement& settlement,
                    const std::vector<OffsetRange>& parts, std::vector<Settlement>& refused) const;
   void fail_piece(Queue& queue, const TimedRanges<Lease>::Piece& piece,
@@ -171,7 +176,6 @@ class DeliveryGroup {
   std::deque<Queue*> parking_;     // that keep something for members, by key
   std::set<PartitionId> burying_;  // where something dies
   std::set<std::pair<MonotonicTime, PartitionId>> deadlines_;
-  std::vector<OffsetRange> others_;  // ack_by_key()'s, reused
   std::uint64_t servings_ = 0, redelivered_ = 0, dead_ = 0;
 };
 

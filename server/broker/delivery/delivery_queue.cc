@@ -97,14 +97,7 @@ DeliveryQueue::Pieces DeliveryQueue::expired(MonotonicTime now) {
 }
 
 void DeliveryQueue::extend(const Pieces& pieces, MonotonicTime deadline) {
-  if (pieces.empty()) return;
-  if (!by_key_) {
-    for (const auto& piece : pieces) leases_.add(piece.range, deadline, piece.value);
-    return;
-  }
-  std::vector<Offset> offsets;
-  for (const auto& piece : pieces) offsets.push_back(piece.range.first);
-  keyed_.extend(offsets, pieces.front().value.member, pieces.front().value.delivery, deadline);
+  for (const auto& piece : pieces) leases_.add(piece.range, deadline, piece.value);
 }
 
 std::vector<OffsetRange> DeliveryQueue::returned(OffsetRange range) {

@@ -86,22 +86,30 @@ class DeliveryQueue {
   Result<Taken> take(const Asked& asked, Takers& takers);
 
   using Pieces = std::vector<TimedRanges<Lease>::Piece>;
-  // By key: ends the member's leases by the delivery in the range, which are done, and tells how
-  // many they were; `others` gets the other parts of the range. finished() must follow.
+  // By key, of the range what the delivery brought, wherever else's lies between: ends the leases,
+  // which are done, and tells how many they were. finished() must follow.
   std::uint64_t finish(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
-                       std::vector<OffsetRange>& done, std::vector<OffsetRange>& others) {
-    return keyed_.finish(range, member, delivery, done, others);
+                       std::vector<OffsetRange>& done) {
+    return keyed_.finish(range, member, delivery, done);
   }
   void finished() { let_go(); }
+  // The same, with a new deadline.
+  void extend(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
+              MonotonicTime deadline) {
+    keyed_.extend(range, member, delivery, deadline);
+  }
+  // The same, which the member has lost; the whole range where it has nothing left of the delivery.
+  std::vector<OffsetRange> lost(OffsetRange range, const MemberKey& member,
+                                std::uint64_t delivery) const {
+    return keyed_.lost(range, member, delivery);
+  }
   // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
   // key, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
-  // That finish() comes soon.
-  void prefetch(Offset offset) const { keyed_.prefetch(offset); }
   // All of a member that is gone.
   Pieces leased_by(const MemberKey& member);
   Pieces expired(MonotonicTime now);
-  // Gives them back to the table, with a new deadline.
+  // Gives them back to the table, with a new deadline. Not by key.
   void extend(const Pieces& pieces, MonotonicTime deadline);
   // What came back and nobody has: taken out. Not of a group by key, where it would overtake.
   std::vector<OffsetRange> returned(OffsetRange range);

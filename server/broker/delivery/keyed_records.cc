@@ -7,7 +7,7 @@ namespace leat::broker {
 namespace {
 // Let go at a time: each must be read again, and may be held back again.
 constexpr std::size_t kLetGo = 16;
-constexpr std::uint64_t kFew = 256;  // offsets, looked at one by one
+constexpr std::uint64_t kFew = 16;  // offsets, looked at one by one
 
 // One less than there are, whatever a peer says.
 std::uint64_t span_of(OffsetRange range) {
@@ -32,7 +32,7 @@ KeyedRecords::Place KeyedRecords::place(KeyHash hash, Offset offset, bool fresh)
   if (place.record != kNone) {
     place.before = records_[place.record].in_key.before;
   } else if (place.key != kNone) {
-    place.before = keys_[place.key].records.last;
+    place.before = keys_[place.key].last;
     while (place.before != kNone && records_.offset_of(place.before) > offset)
       place.before = records_[place.before].in_key.before;
   }
@@ -51,14 +51,6 @@ KeyedRecords::Turn KeyedRecords::turn(const Place& place) const {
   // It may still work on what was taken back from it.
   const bool had = key.holder != MemberKey{};
   return {.holder = had ? &key.holder : nullptr, .had = had};
-}
-
-std::uint32_t KeyedRecords::new_loan(const MemberKey& member, std::uint64_t delivery,
-                                     MonotonicTime deadline) {
-  const std::uint32_t loan =
-      loans_.add({.member = member, .delivery = delivery, .deadline = deadline});
-  deadlines_.emplace(deadline, loan);
-  return loan;
 }
 
 void KeyedRecords::lease(const Place& place, std::uint32_t loan) {
@@ -81,16 +73,16 @@ std::vector<KeyedRecords::Leased> KeyedRecords::cut(OffsetRange range, const Mem
                                                     std::uint64_t delivery) {
   std::vector<Leased> all;
   for (const std::uint32_t at : leases_in(range, member, delivery)) all.push_back(cut_one(at));
+  std::ranges::sort(all, {}, &Leased::offset);
   return all;
 }
 
 std::vector<KeyedRecords::Leased> KeyedRecords::cut(const MemberKey& member) {
   free_parts(member);
   std::vector<Leased> all;
-  for (std::uint32_t i = 0; i < loans_.places(); ++i) {
-    // The last that leaves a loan ends it, and perhaps the array.
-    for (std::uint32_t left = loans_[i].member == member ? loans_[i].count : 0; left > 0; --left)
-      all.push_back(cut_one(loans_[i].records.first));
+  for (std::uint32_t loan = 0; loan < loans_.places(); ++loan) {
+    if (loans_[loan].member != member) continue;
+    for (const std::uint32_t at : records_of(loan)) all.push_back(cut_one(at));
   }
   std::ranges::sort(all, {}, &Leased::offset);
   return all;
@@ -98,11 +90,10 @@ std::vector<KeyedRecords::Leased> KeyedRecords::cut(const MemberKey& member) {
 
 std::vector<KeyedRecords::Leased> KeyedRecords::cut_due(MonotonicTime now) {
   std::vector<Leased> all;
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    const std::uint32_t loan = deadlines_.begin()->second;
-    free_parts(loans_[loan].member);  // who lets leases end may be stuck
-    for (std::uint32_t left = loans_[loan].count; left > 0; --left) {
-      const std::uint32_t at = loans_[loan].records.first;
+  for (auto next = loans_.next_deadline(); next && next->first <= now;
+       next = loans_.next_deadline()) {
+    free_parts(loans_[next->second].member);  // who lets leases end may be stuck
+    for (const std::uint32_t at : records_of(next->second)) {
       if (records_[at].key != kNone) keys_[records_[at].key].holder = {};
       all.push_back(cut_one(at));
     }
@@ -110,39 +101,39 @@ std::vector<KeyedRecords::Leased> KeyedRecords::cut_due(MonotonicTime now) {
   return all;
 }
 
-void KeyedRecords::extend(const std::vector<Offset>& offsets, const MemberKey& member,
-                          std::uint64_t delivery, MonotonicTime deadline) {
-  if (offsets.empty()) return;
+void KeyedRecords::extend(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
+                          MonotonicTime deadline) {
+  const auto& leases = leases_in(range, member, delivery);
+  if (leases.empty()) return;
   const std::uint32_t loan = new_loan(member, delivery, deadline);
-  for (const Offset offset : offsets) enter(records_.find(offset), loan);
+  for (const std::uint32_t at : leases) {
+    leave_loan(at);
+    enter(at, loan);
+  }
 }
 
 std::uint64_t KeyedRecords::finish(OffsetRange range, const MemberKey& member,
-                                   std::uint64_t delivery, std::vector<OffsetRange>& done,
-                                   std::vector<OffsetRange>& others) {
-  std::uint64_t finished = 0;
-  const auto one = [&](std::uint32_t at) {
+                                   std::uint64_t delivery, std::vector<OffsetRange>& done) {
+  const auto& leases = leases_in(range, member, delivery);
+  for (const std::uint32_t at : leases) {
     const Offset offset = records_.offset_of(at);
-    if (offset > range.first) others.push_back({range.first, offset + -1});
-    range.first = offset + 1;
     if (!done.empty() && done.back().last + 1 == offset)
       done.back().last = offset;
     else
       done.push_back({offset, offset});
     erase(at);
-    ++finished;
-  };
-  if (const std::uint64_t span = span_of(range); span < kFew) {  // as it is, most often
-    const Offset first = range.first;                            // range shrinks
-    for (std::uint64_t i = 0; i <= span; ++i)
-      if (const std::uint32_t at = records_.find(first + static_cast<std::int64_t>(i));
-          is_lease(at, member, delivery))
-        one(at);
-  } else {
-    for (const std::uint32_t at : leases_in(range, member, delivery)) one(at);
   }
-  if (range.first <= range.last) others.push_back(range);
-  return finished;
+  return leases.size();
+}
+
+std::vector<OffsetRange> KeyedRecords::lost(OffsetRange range, const MemberKey& member,
+                                            std::uint64_t delivery) const {
+  const Loans::Delivery* brought = loans_.find(member, delivery);
+  if (!brought) return {range};
+  std::vector<OffsetRange> lost;
+  for (const Offset offset : brought->lost)
+    if (range.first <= offset && offset <= range.last) lost.push_back({offset, offset});
+  return lost;
 }
 
 void KeyedRecords::end(Offset offset) {
@@ -165,7 +156,7 @@ std::uint64_t KeyedRecords::revoke_behind(Offset offset) {
     const Record& record = records_[at];
     if (record.loan == kNone) continue;  // cut, held or blocked
     revoked += !is_parked(record);
-    leave_loan(at);
+    lose(at);
     set_state(at, State::kHeld);
   }
   return revoked;
@@ -184,34 +175,27 @@ void KeyedRecords::trim(Offset log_start) {
 // ---- time ----
 
 std::optional<MonotonicTime> KeyedRecords::next_deadline() const {
-  if (deadlines_.empty()) return std::nullopt;
-  return deadlines_.begin()->first;
+  const auto next = loans_.next_deadline();
+  return next ? std::optional(next->first) : std::nullopt;
 }
 
 void KeyedRecords::shift(Duration gap) {
-  std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines;
-  for (const auto& [deadline, loan] : deadlines_) {
-    loans_[loan].deadline += gap;
-    deadlines.emplace(deadline + gap, loan);
-  }
-  deadlines_ = std::move(deadlines);
+  loans_.shift(gap);
 }
 
 // ---- within ----
 
-template <KeyedRecords::Links KeyedRecords::Record::*links>
-void KeyedRecords::link(Ends& ends, std::uint32_t at, std::uint32_t before) {
-  const std::uint32_t behind = before == kNone ? ends.first : (records_[before].*links).behind;
-  records_[at].*links = {before, behind};
-  (before == kNone ? ends.first : (records_[before].*links).behind) = at;
-  (behind == kNone ? ends.last : (records_[behind].*links).before) = at;
+void KeyedRecords::link(Key& key, std::uint32_t at, std::uint32_t before) {
+  const std::uint32_t behind = before == kNone ? key.first : records_[before].in_key.behind;
+  records_[at].in_key = {before, behind};
+  (before == kNone ? key.first : records_[before].in_key.behind) = at;
+  (behind == kNone ? key.last : records_[behind].in_key.before) = at;
 }
 
-template <KeyedRecords::Links KeyedRecords::Record::*links>
-void KeyedRecords::unlink(Ends& ends, std::uint32_t at) {
-  const auto [before, behind] = records_[at].*links;
-  (before == kNone ? ends.first : (records_[before].*links).behind) = behind;
-  (behind == kNone ? ends.last : (records_[behind].*links).before) = before;
+void KeyedRecords::unlink(Key& key, std::uint32_t at) {
+  const auto [before, behind] = records_[at].in_key;
+  (before == kNone ? key.first : records_[before].in_key.behind) = behind;
+  (behind == kNone ? key.last : records_[behind].in_key.before) = before;
 }
 
 std::uint32_t KeyedRecords::settle_in(const Place& place) {
@@ -223,8 +207,7 @@ std::uint32_t KeyedRecords::settle_in(const Place& place) {
   }
   const std::uint32_t at = records_.add(place.offset, {.key = key, .state = State::kBlocked});
   if (key == kNone) return at;
-  Ends& of_key = keys_[key].records;
-  link<&Record::in_key>(of_key, at, place.fresh ? of_key.last : place.before);
+  link(keys_[key], at, place.fresh ? keys_[key].last : place.before);
   ++keys_[key].stopped;
   return at;
 }
@@ -232,35 +215,26 @@ std::uint32_t KeyedRecords::settle_in(const Place& place) {
 void KeyedRecords::enter(std::uint32_t at, std::uint32_t number) {
   Loan& loan = loans_[number];
   records_[at].loan = number;
-  link<&Record::in_loan>(loan.records, at, loan.records.last);
+  loan.records.push_back(at);
   ++loan.count;
   ++(loan.parked ? parked_records_ : leased_);
 }
 
-void KeyedRecords::unlink_from(std::uint32_t number, std::uint32_t at) {
+void KeyedRecords::leave_loan(std::uint32_t at) {
+  const std::uint32_t number = std::exchange(records_[at].loan, kNone);
   Loan& loan = loans_[number];
-  records_[at].loan = kNone;
-  unlink<&Record::in_loan>(loan.records, at);
-  --loan.count;
   --(loan.parked ? parked_records_ : leased_);
+  if (--loan.count == 0) drop(number);
 }
 
-void KeyedRecords::leave_loan(std::uint32_t at) {
-  const std::uint32_t loan = records_[at].loan;
-  unlink_from(loan, at);
-  if (loans_[loan].count == 0) drop(loan);
+// Its lease, if it has one, has ended without its being done.
+void KeyedRecords::lose(std::uint32_t at) {
+  if (!is_parked(records_[at])) loans_.lose(records_[at].loan, records_.offset_of(at));
+  leave_loan(at);
 }
 
 void KeyedRecords::drop(std::uint32_t at) {
-  const Loan& loan = loans_[at];
-  if (!loan.parked) {
-    deadlines_.erase({loan.deadline, at});
-  } else {
-    parked_bytes_ -= loan.part.size();
-    const auto parked = parked_.find(loan.member);
-    std::erase(parked->second, at);
-    if (parked->second.empty()) parked_.erase(parked);
-  }
+  if (loans_[at].parked) drop_part(at);
   loans_.remove(at);
 }
 
@@ -285,9 +259,9 @@ void KeyedRecords::erase(std::uint32_t at) {
   if (number == kNone) return records_.remove(at);
   Key& key = keys_[number];
   --(record.state == State::kOut ? key.out : key.stopped);
-  unlink<&Record::in_key>(key.records, at);
+  unlink(key, at);
   records_.remove(at);
-  if (key.records.first != kNone) return ended_.push_back(number);
+  if (key.first != kNone) return ended_.push_back(number);
   by_hash_.erase(key.hash);
   keys_.remove(number);
 }
@@ -296,7 +270,7 @@ void KeyedRecords::erase(std::uint32_t at) {
 // key's by then, which does no harm.
 std::vector<Offset> KeyedRecords::let_go() {
   for (const std::uint32_t key : std::exchange(ended_, {}))
-    if (key < keys_.places() && keys_[key].records.first != kNone) look_at(key);
+    if (key < keys_.places() && keys_[key].first != kNone) look_at(key);
   if (drained_.size() > 2 * keys_.size() + kFew) prune_drained();
   return std::exchange(let_go_, {});
 }
@@ -306,7 +280,7 @@ std::vector<Offset> KeyedRecords::let_go() {
 void KeyedRecords::look_at(std::uint32_t number) {
   if (number == kNone) return;
   const Key& key = keys_[number];
-  std::uint32_t at = key.records.first;
+  std::uint32_t at = key.first;
   if (is_parked(records_[at])) add_drained(number);
   if (key.out > 0) return;
   for (std::size_t i = 0; i < kLetGo && at != kNone && records_[at].state == State::kHeld; ++i) {
@@ -329,7 +303,7 @@ void KeyedRecords::prune_drained() {
     if (const std::uint32_t key = by_hash_.find(hash); key != kNone) keys_[key].drained = false;
   for (const std::uint64_t hash : all)
     if (const std::uint32_t key = by_hash_.find(hash);
-        key != kNone && is_parked(records_[keys_[key].records.first]))
+        key != kNone && is_parked(records_[keys_[key].first]))
       add_drained(key);
 }
 
@@ -337,7 +311,7 @@ KeyedRecords::Leased KeyedRecords::cut_one(std::uint32_t at) {
   const Record& record = records_[at];
   const Loan& loan = loans_[record.loan];
   const Leased leased{records_.offset_of(at), loan.member, loan.delivery};
-  leave_loan(at);
+  lose(at);
   return leased;
 }
 
@@ -348,22 +322,36 @@ bool KeyedRecords::is_lease(std::uint32_t at, const MemberKey& member,
   return !loan.parked && loan.delivery == delivery && loan.member == member;
 }
 
-std::vector<std::uint32_t> KeyedRecords::leases_in(OffsetRange range, const MemberKey& member,
-                                                   std::uint64_t delivery) const {
-  std::vector<std::uint32_t> all;
-  const auto look = [&](std::uint32_t at) {
-    if (is_lease(at, member, delivery)) all.push_back(at);
-  };
-  if (const std::uint64_t span = span_of(range); span < records_.size()) {
+// The delivery's, of each of its loans in their order.
+const std::vector<std::uint32_t>& KeyedRecords::leases_in(OffsetRange range,
+                                                          const MemberKey& member,
+                                                          std::uint64_t delivery) {
+  leases_.clear();
+  if (const std::uint64_t span = span_of(range); span < kFew) {  // as one record's, most often
     for (std::uint64_t i = 0; i <= span; ++i)
-      look(records_.find(range.first + static_cast<std::int64_t>(i)));
-    return all;
+      if (const std::uint32_t at = records_.find(range.first + static_cast<std::int64_t>(i));
+          is_lease(at, member, delivery))
+        leases_.push_back(at);
+    return leases_;
   }
-  records_.each([&](std::uint32_t at) {
-    const Offset offset = records_.offset_of(at);
-    if (range.first <= offset && offset <= range.last) look(at);
-  });
-  std::ranges::sort(all, {}, [this](std::uint32_t at) { return records_.offset_of(at); });
+  const Loans::Delivery* brought = loans_.find(member, delivery);
+  if (!brought) return leases_;
+  for (const std::uint32_t number : brought->loans)
+    for (const std::uint32_t at : loans_[number].records) {
+      if (records_[at].loan != number) continue;
+      const Offset offset = records_.offset_of(at);
+      if (offset < range.first || range.last < offset) continue;
+      leases_.push_back(at);
+      if (records_[at].key != kNone) keys_.prefetch(records_[at].key);
+    }
+  return leases_;
+}
+
+// What has not left it.
+std::vector<std::uint32_t> KeyedRecords::records_of(std::uint32_t loan) const {
+  std::vector<std::uint32_t> all;
+  for (const std::uint32_t at : loans_[loan].records)
+    if (records_[at].loan == loan) all.push_back(at);
   return all;
 }
 

@@ -11,7 +11,6 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "server/broker/delivery/by_offset.h"
 #include "server/broker/delivery/delivery.h"
 #include "server/broker/delivery/index_table.h"
+#include "server/broker/delivery/loans.h"
 #include "server/broker/delivery/pool.h"
 
 namespace leat::broker {
@@ -55,8 +55,10 @@ class KeyedRecords {
   };
   Turn turn(const Place& place) const;
 
-  // What is leased together: to one member, until one deadline. With a record soon, or forgotten.
-  std::uint32_t new_loan(const MemberKey& member, std::uint64_t delivery, MonotonicTime deadline);
+  // What is leased together. With a record soon, or forgotten.
+  std::uint32_t new_loan(const MemberKey& member, std::uint64_t delivery, MonotonicTime deadline) {
+    return loans_.lend(member, delivery, deadline);
+  }
   void lease(const Place& place, std::uint32_t loan);
   // Not now, and its bytes are not kept: it must be read again when its turn has come.
   void hold(const Place& place);
@@ -71,15 +73,15 @@ class KeyedRecords {
 
   bool has_parked() const { return !parked_.empty(); }
   bool has_parked(const MemberKey& member) const { return parked_.contains(member); }
-  // Leases the member's first part, up to `most` records of it, where its batch lies behind
-  // `behind`: its bytes and the offsets, ascending.
+  // The base offset of the batch that the member's first part is of.
+  std::optional<Offset> first_parked(const MemberKey& member) const;
+  // Leases that part, which is there, up to `most` records of it: its bytes hold these and no
+  // others.
   struct Unparked {
     std::vector<std::byte> bytes;
-    Offset last;  // of its batch
-    std::vector<Offset> offsets;
+    std::uint32_t records;
   };
-  std::optional<Unparked> unpark(const MemberKey& member, std::uint64_t most, Offset behind,
-                                 std::uint64_t delivery, MonotonicTime deadline);
+  Unparked unpark(const MemberKey& member, std::uint64_t most, std::uint32_t loan);
   // What is parked for the member is anybody's.
   void free_parts(const MemberKey& member);
   // Parked records of free keys, whose member may not take more, are anybody's.
@@ -95,21 +97,20 @@ class KeyedRecords {
     MemberKey member;
     std::uint64_t delivery;
   };
-  // Takes the member's leases by the delivery out of the range, ascending; in their keys' order
-  // they stay until they end(), block() or are leased again. Linear in the range, or in all where
-  // it is larger.
+  // Takes the delivery's leases out of the range, ascending; in their keys' order they stay until
+  // they end(), block() or are leased again. Linear in the range, or in the delivery.
   std::vector<Leased> cut(OffsetRange range, const MemberKey& member, std::uint64_t delivery);
   // All of the member, which is gone: what was parked for it is anybody's. Linear in all.
   std::vector<Leased> cut(const MemberKey& member);
   std::vector<Leased> cut_due(MonotonicTime now);
-  // Of records that were cut.
-  void extend(const std::vector<Offset>& offsets, const MemberKey& member, std::uint64_t delivery,
+  void extend(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
               MonotonicTime deadline);
-  // As cut() and end(). Gives what ended to `done`, the other parts of the range to `others`.
+  // As cut() and end(), of so many; gives what ended to `done`.
   std::uint64_t finish(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
-                       std::vector<OffsetRange>& done, std::vector<OffsetRange>& others);
-  // What finish() of it will need, while others are finished.
-  void prefetch(Offset offset) const { records_.prefetch(offset); }
+                       std::vector<OffsetRange>& done);
+  // What of the range the delivery brought, and has lost; all of it where it has no lease any more.
+  std::vector<OffsetRange> lost(OffsetRange range, const MemberKey& member,
+                                std::uint64_t delivery) const;
   // Done, or gone; nothing where it is not known.
   void end(Offset offset);
   // It failed, or was given back: it is read again, and its key stands still until then, but for
@@ -142,41 +143,28 @@ class KeyedRecords {
   };
   struct Record {
     std::uint32_t key = kNone, loan = kNone;
-    Links in_key, in_loan;
+    Links in_key;
     State state = State::kHeld;
-  };
-  struct Ends {
-    std::uint32_t first = kNone, last = kNone;
   };
   struct Key {
     std::uint64_t hash = 0;
-    Ends records;                        // ascending
-    std::uint32_t out = 0, stopped = 0;  // held or blocked
-    bool drained = false;                // in drained_
-    MemberKey holder;                    // of those that are out, or were
-  };
-  struct Loan {
-    MemberKey member;
-    std::uint64_t delivery = 0;
-    MonotonicTime deadline;
-    Ends records;
-    std::uint32_t count = 0;
-    bool parked = false;
-    BatchPart part;  // while it is
+    std::uint32_t first = kNone, last = kNone;  // of its records, ascending
+    std::uint32_t out = 0, stopped = 0;         // held or blocked
+    bool drained = false;                       // in drained_
+    MemberKey holder;                           // of those that are out, or were
   };
 
-  template <Links Record::*links>
-  void link(Ends& ends, std::uint32_t at, std::uint32_t before);
-  template <Links Record::*links>
-  void unlink(Ends& ends, std::uint32_t at);
-  void unlink_from(std::uint32_t loan, std::uint32_t at);
+  void link(Key& key, std::uint32_t at, std::uint32_t before);
+  void unlink(Key& key, std::uint32_t at);
   std::uint32_t settle_in(const Place& place);  // the record, new or not
   bool is_parked(const Record& record) const {
     return record.loan != kNone && loans_[record.loan].parked;
   }
   void enter(std::uint32_t at, std::uint32_t loan);
   void leave_loan(std::uint32_t at);
+  void lose(std::uint32_t at);
   void drop(std::uint32_t loan);
+  void drop_part(std::uint32_t loan);
   void set_state(std::uint32_t at, State state);
   void erase(std::uint32_t at);
   void look_at(std::uint32_t key);
@@ -185,17 +173,18 @@ class KeyedRecords {
   void hold_parked(std::uint32_t key);
   std::uint32_t part_for(const MemberKey& member, const RecordBatchView& batch, Offset offset,
                          std::size_t part_bytes);
-  void split(std::uint32_t loan, std::uint64_t records);
+  void divide(std::uint32_t loan, std::uint64_t records);
   Leased cut_one(std::uint32_t at);
   bool is_lease(std::uint32_t at, const MemberKey& member, std::uint64_t delivery) const;
-  std::vector<std::uint32_t> leases_in(OffsetRange range, const MemberKey& member,
-                                       std::uint64_t delivery) const;
+  const std::vector<std::uint32_t>& leases_in(OffsetRange range, const MemberKey& member,
+                                              std::uint64_t delivery);
+  std::vector<std::uint32_t> records_of(std::uint32_t loan) const;
   template <class MayTake>
   void free(std::uint64_t hash, MayTake may_take) {
     const std::uint32_t key = by_hash_.find(hash);
     if (key == kNone) return;
     keys_[key].drained = false;
-    const Record& first = records_[keys_[key].records.first];
+    const Record& first = records_[keys_[key].first];
     if (!is_parked(first)) return;
     if (may_take(loans_[first.loan].member)) return add_drained(key);
     hold_parked(key);
@@ -205,12 +194,12 @@ class KeyedRecords {
 
   ByOffset<Record> records_;
   Pool<Key> keys_;
-  Pool<Loan> loans_;
+  Loans loans_;
   IndexTable by_hash_;
-  std::set<std::pair<MonotonicTime, std::uint32_t>> deadlines_;  // of loans that are not parked
-  std::map<MemberKey, std::deque<std::uint32_t>> parked_;        // loans, oldest first
-  std::vector<std::uint64_t> drained_;                           // keys whose first was parked
-  std::vector<std::uint32_t> ended_;                             // keys of which something changed
+  std::map<MemberKey, std::deque<std::uint32_t>> parked_;  // loans, oldest first
+  std::vector<std::uint64_t> drained_;                     // keys whose first was parked
+  std::vector<std::uint32_t> ended_;                       // keys of which something changed
+  std::vector<std::uint32_t> leases_;                      // leases_in()'s, reused
   std::vector<Offset> let_go_;
   std::size_t held_ = 0, parked_records_ = 0, parked_bytes_ = 0;
   std::uint64_t leased_ = 0;

@@ -24,64 +24,81 @@ std::uint32_t KeyedRecords::part_for(const MemberKey& member, const RecordBatchV
     if (latest.base_offset() == batch.base_offset() && latest.newest() < offset)
       return parts.back();
   }
-  const std::uint32_t loan = parts.emplace_back(loans_.add({.member = member, .parked = true}));
+  const std::uint32_t loan = parts.emplace_back(loans_.keep(member));
   loans_[loan].part.reserve(part_bytes);
   return loan;
 }
 
-std::optional<KeyedRecords::Unparked> KeyedRecords::unpark(const MemberKey& member,
-                                                           std::uint64_t most, Offset behind,
-                                                           std::uint64_t delivery,
-                                                           MonotonicTime deadline) {
+std::optional<Offset> KeyedRecords::first_parked(const MemberKey& member) const {
   const auto parked = parked_.find(member);
   if (parked == parked_.end()) return std::nullopt;
-  const std::uint32_t at = parked->second.front();
-  if (loans_[at].part.base_offset() <= behind) return std::nullopt;
-  if (loans_[at].count > most) split(at, most);
-  parked->second.pop_front();
-  if (parked->second.empty()) parked_.erase(parked);
-  Loan& loan = loans_[at];
-  parked_bytes_ -= loan.part.size();
-  Unparked unparked{{}, loan.part.last_offset(), {}};
-  unparked.bytes = loan.part.take();
-  loan.parked = false;
-  parked_records_ -= loan.count;
-  leased_ += loan.count;
-  loan.delivery = delivery;
-  loan.deadline = deadline;
-  deadlines_.emplace(deadline, at);
-  unparked.offsets.reserve(loan.count);
-  for (std::uint32_t i = loan.records.first; i != kNone; i = records_[i].in_loan.behind)
-    unparked.offsets.push_back(records_.offset_of(i));
+  return loans_[parked->second.front()].part.base_offset();
+}
+
+// Its records enter the loan as they are, so as not to look at each twice.
+KeyedRecords::Unparked KeyedRecords::unpark(const MemberKey& member, std::uint64_t most,
+                                            std::uint32_t number) {
+  const std::uint32_t at = parked_.at(member).front();
+  const auto in_part = static_cast<std::uint32_t>(loans_[at].part.count());
+  if (loans_[at].count > most || loans_[at].count < in_part) divide(at, most);
+  Loan& from = loans_[at];
+  Loan& to = loans_[number];
+  drop_part(at);
+  to.records.reserve(to.records.size() + from.count);
+  for (const std::uint32_t one : from.records) {
+    if (records_[one].loan != at) continue;
+    records_[one].loan = number;
+    to.records.push_back(one);
+  }
+  to.count += from.count;
+  parked_records_ -= from.count;
+  leased_ += from.count;
+  Unparked unparked{from.part.take(), from.count};
+  loans_.remove(at);
   return unparked;
+}
+
+// It is the member's no more, and its bytes go.
+void KeyedRecords::drop_part(std::uint32_t at) {
+  parked_bytes_ -= loans_[at].part.size();
+  const auto parked = parked_.find(loans_[at].member);
+  std::erase(parked->second, at);
+  if (parked->second.empty()) parked_.erase(parked);
 }
 
 // The records behind so many become a part of their own, the member's second. What has left the
 // part since it lay there goes out of the bytes, too.
-void KeyedRecords::split(std::uint32_t at, std::uint64_t records) {
-  const std::uint32_t rest = loans_.add({.member = loans_[at].member, .parked = true});
+void KeyedRecords::divide(std::uint32_t at, std::uint64_t records) {
+  const MemberKey member = loans_[at].member;
+  const std::vector<std::uint32_t> all = records_of(at);
+  std::uint32_t rest = kNone;
+  if (all.size() > records) {
+    rest = loans_.keep(member);
+    auto& parts = parked_.at(member);
+    parts.insert(parts.begin() + 1, rest);
+  }
   Loan& first = loans_[at];
   parked_bytes_ -= first.part.size();
   const std::vector<std::byte> bytes = first.part.take();
+  first.records.assign(
+      all.begin(),
+      all.begin() + static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(records, all.size())));
   const auto batch = RecordBatchView::parse(bytes);
   LEAT_ASSERT(batch.has_value());
-  const Records all = batch->records();
-  std::uint32_t next = first.records.first;
-  for (auto record = all.begin(); next != kNone && record != all.end(); ++record) {
-    if (record->offset != records_.offset_of(next)) continue;
-    const std::uint32_t one = std::exchange(next, records_[next].in_loan.behind);
-    const bool stays = records > 0;
+  const Records in_part = batch->records();
+  std::size_t next = 0;
+  for (auto record = in_part.begin(); next < all.size() && record != in_part.end(); ++record) {
+    if (record->offset != records_.offset_of(all[next])) continue;
+    const bool stays = next < records;
     loans_[stays ? at : rest].part.add(*batch, record);
-    if (stays) {
-      --records;
-      continue;
-    }
-    unlink_from(at, one);
+    const std::uint32_t one = all[next++];
+    if (stays) continue;
+    --loans_[at].count;
+    --parked_records_;
     enter(one, rest);
   }
-  parked_bytes_ += loans_[at].part.size() + loans_[rest].part.size();
-  auto& parts = parked_.at(loans_[at].member);
-  parts.insert(parts.begin() + 1, rest);
+  parked_bytes_ += loans_[at].part.size();
+  if (rest != kNone) parked_bytes_ += loans_[rest].part.size();
 }
 
 void KeyedRecords::free_parts(const MemberKey& member) {
@@ -89,8 +106,7 @@ void KeyedRecords::free_parts(const MemberKey& member) {
   if (parked == parked_.end()) return;
   std::vector<std::uint64_t> hashes;
   for (const std::uint32_t loan : std::deque(parked->second))
-    for (std::uint32_t left = loans_[loan].count; left > 0; --left) {
-      const std::uint32_t at = loans_[loan].records.first;
+    for (const std::uint32_t at : records_of(loan)) {
       Key& key = keys_[records_[at].key];
       hashes.push_back(key.hash);
       leave_loan(at);
@@ -102,7 +118,7 @@ void KeyedRecords::free_parts(const MemberKey& member) {
 
 // Its records are held back like others, from the first that is parked.
 void KeyedRecords::hold_parked(std::uint32_t key) {
-  for (std::uint32_t at = keys_[key].records.first; at != kNone; at = records_[at].in_key.behind) {
+  for (std::uint32_t at = keys_[key].first; at != kNone; at = records_[at].in_key.behind) {
     if (!is_parked(records_[at])) continue;
     leave_loan(at);
     set_state(at, State::kHeld);

@@ -17,6 +17,8 @@ class Pool {
   T& operator[](std::uint32_t at) { return all_[at]; }
   const T& operator[](std::uint32_t at) const { return all_[at]; }
 
+  void prefetch(std::uint32_t at) const { __builtin_prefetch(&all_[at]); }
+
   // References to others end.
   std::uint32_t add(T one) {
     if (free_.empty()) {
