@@ -140,8 +140,10 @@ void DeliveryCore::pump() {
     }
   }
   if (attaching) return attach(*attaching);
-  if (parcel) send(std::move(*parcel));
+  // The grant first: a member that has settled all it had, and may have no more, looks as if it had
+  // stopped.
   if (grants) link_.tell(native::Grant{subscription_, grants->records, grants->bytes});
+  if (parcel) send(std::move(*parcel));
 }
 
 void DeliveryCore::attach(DeliveryLogic::Grants grants) {
