@@ -29,17 +29,17 @@ class ByOffset {
     if (chunk == kNone || (chunks_[chunk].there & bit_of(offset)) == 0) return kNone;
     return at(chunk, offset);
   }
-  void prefetch(Offset offset) const {
-    if (const std::uint32_t chunk = by_first_.find(key_of(offset)); chunk != kNone)
-      __builtin_prefetch(&(*this)[at(chunk, offset)]);
-  }
+  void prefetch(std::uint32_t at) const { __builtin_prefetch(&(*this)[at]); }
   // It is not there. References to others end.
   std::uint32_t add(Offset offset, T thing) {
-    std::uint32_t chunk = by_first_.find(key_of(offset));
+    std::uint32_t chunk = added_to_;  // most come in order
+    if (chunk == kNone || key_of(Offset(chunks_[chunk].first)) != key_of(offset))
+      chunk = by_first_.find(key_of(offset));
     if (chunk == kNone) {
       chunk = chunks_.add({.first = offset.value & ~std::int64_t{kChunk - 1}});
       by_first_.insert(key_of(offset), chunk);
     }
+    added_to_ = chunk;
     ++size_;
     chunks_[chunk].there |= bit_of(offset);
     (*this)[at(chunk, offset)] = thing;
@@ -50,6 +50,7 @@ class ByOffset {
     --size_;
     chunk.there &= ~(1u << at % kChunk);
     if (chunk.there != 0) return;
+    if (added_to_ == at / kChunk) added_to_ = kNone;
     by_first_.erase(key_of(Offset(chunk.first)));
     chunks_.remove(at / kChunk);
   }
@@ -81,6 +82,7 @@ class ByOffset {
   Pool<Chunk> chunks_;
   IndexTable by_first_;
   std::size_t size_ = 0;
+  std::uint32_t added_to_ = kNone;  // the chunk, if it is still there
 };
 
 }  // namespace leat::broker

@@ -342,7 +342,9 @@ const std::vector<std::uint32_t>& KeyedRecords::leases_in(OffsetRange range,
       const Offset offset = records_.offset_of(at);
       if (offset < range.first || range.last < offset) continue;
       leases_.push_back(at);
-      if (records_[at].key != kNone) keys_.prefetch(records_[at].key);
+      if (records_[at].key == kNone) continue;
+      keys_.prefetch(records_[at].key);
+      if (records_[at].in_key.behind != kNone) records_.prefetch(records_[at].in_key.behind);
     }
   return leases_;
 }
