@@ -20,29 +20,35 @@ bool has_extras(const OutgoingRecord& record) {
   return record.id || record.deliver_at || record.expires_at || record.delay || record.ttl;
 }
 
-// A time that is given as such or from `now` on; `names` are what the two are called.
+// A time that is given as such or from now on; `names` are what the two are called.
 Result<std::optional<std::int64_t>> time_of(const std::optional<Timestamp>& at,
                                             const std::optional<std::chrono::milliseconds>& after,
-                                            WallTime now, const std::string& names) {
+                                            const SystemClock& clock, const char* names) {
   if (!at && !after) return std::nullopt;
-  if (at && after) return fail(ErrorCode::kInvalidRequest, "give one of " + names + ", not both");
+  if (at && after)
+    return fail(ErrorCode::kInvalidRequest, std::string("give one of ") + names + ", not both");
   const std::int64_t given = at ? at->time_since_epoch().count() : after->count();
-  const std::int64_t from = at ? 0 : now.time_since_epoch().count();
+  const std::int64_t from = at ? 0 : clock.wall_now().time_since_epoch().count();
   if (given < 0 || given > kMaxHeaderTimeMs - from)
     return fail(ErrorCode::kInvalidRequest, std::to_string(given) + " ms for one of " + names +
                                                 "; use 0 or more, up to the year 6000");
   return from + given;
 }
 
-Result<RecordExtras> extras_of(const OutgoingRecord& record, WallTime now) {
+Result<RecordExtras> extras_of(const OutgoingRecord& record, const SystemClock& clock) {
   if (record.id && (record.id->empty() || record.id->size() > kMaxIdBytes))
     return fail(ErrorCode::kInvalidRequest, "an id of " + std::to_string(record.id->size()) +
                                                 " bytes; use 1 to " + std::to_string(kMaxIdBytes));
-  const auto deliver_at = time_of(record.deliver_at, record.delay, now, "deliver_at and delay");
+  const auto deliver_at = time_of(record.deliver_at, record.delay, clock, "deliver_at and delay");
   if (!deliver_at) return fail(deliver_at.error());
-  const auto expires_at = time_of(record.expires_at, record.ttl, now, "expires_at and ttl");
+  const auto expires_at = time_of(record.expires_at, record.ttl, clock, "expires_at and ttl");
   if (!expires_at) return fail(expires_at.error());
   return RecordExtras{.id = record.id, .deliver_at_ms = *deliver_at, .expires_at_ms = *expires_at};
+}
+
+OutgoingRecord with_headers(OutgoingRecord record, std::span<const RecordHeader> first) {
+  record.headers.insert(record.headers.begin(), first.begin(), first.end());
+  return record;
 }
 
 }  // namespace
@@ -123,20 +129,16 @@ Result<PartitionIndex> ProducerCore::partition_of(std::uint32_t topic,
 
 Result<> ProducerCore::send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
                             std::chrono::milliseconds patience) {
-  if (!has_extras(record)) return put(topic, record, handler, patience);
-  const auto extras = extras_of(record, clock_.wall_now());
+  if (!has_extras(record)) return put(topic, record, {}, handler, patience);
+  const auto extras = extras_of(record, clock_);
   if (!extras) return fail(extras.error());
-  const ExtraHeaders own(*extras);
-  OutgoingRecord complete = record;
-  // In front of others of the same name: the first counts.
-  complete.headers.insert(complete.headers.begin(), own.headers().begin(), own.headers().end());
-  return put(topic, complete, handler, patience);
+  return put(topic, record, ExtraHeaders(*extras).headers(), handler, patience);
 }
 
-Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
-                           std::chrono::milliseconds patience) {
+Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record, OwnHeaders own,
+                           AckHandler& handler, std::chrono::milliseconds patience) {
   if (auto ok = link_.check_process(); !ok) return ok;
-  const RecordData data{record.key, record.value, record.headers};
+  const RecordData data{record.key, record.value, record.headers, own};
   const std::size_t max_batch = link_.max_batch_bytes();
   if (RecordBatchBuilder::max_record_size(data) + batch_layout::kHeaderBytes > max_batch)
     return fail(ErrorCode::kBatchTooLarge, "a record and its batch have at most " +
@@ -156,7 +158,7 @@ Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record, Ac
   if (logic_.fenced()) return fail(*logic_.fenced());
   TopicSlot& slot = slots_[topic];
   if (!slot.known) {
-    park(slot, record, timestamp, std::move(handler));
+    park(slot, with_headers(record, own), timestamp, std::move(handler));
     if (!std::exchange(slot.looking, true))
       link_.post([self = shared_from_this(), topic] { self->look_up(topic); });
     return {};
@@ -172,9 +174,10 @@ Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record, Ac
   return {};
 }
 
-void ProducerCore::park(TopicSlot& slot, const OutgoingRecord& record, std::int64_t timestamp_ms,
+void ProducerCore::park(TopicSlot& slot, OutgoingRecord record, std::int64_t timestamp_ms,
                         AckHandler handler) {
-  slot.parked.push_back({logic_.reserve(), OwnedRecord(record), timestamp_ms, std::move(handler)});
+  slot.parked.push_back(
+      {logic_.reserve(), OwnedRecord(std::move(record)), timestamp_ms, std::move(handler)});
   parked_bytes_ += slot.parked.back().record.size();
 }
 
@@ -234,7 +237,7 @@ void ProducerCore::found(std::uint32_t topic, const Result<TopicDescription>& de
         outcomes.push_back({std::move(parked.handler), fail(partition.error())});
         continue;
       }
-      logic_.append({topic, *partition}, {record.key, record.value, record.headers},
+      logic_.append({topic, *partition}, {record.key, record.value, record.headers, {}},
                     parked.timestamp_ms, std::move(parked.handler), clock_.now(), parked.number);
     }
     slot.parked.clear();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,12 +71,12 @@ class ProducerCore final : public Link::Listener,
   void on_ended(const Error& why) override;
 
   std::size_t buffered() const { return logic_.buffered_bytes() + parked_bytes_; }
-  // What send() does, but for `id`, `delay` and their like, which are headers by now.
-  Result<> put(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
-               std::chrono::milliseconds patience);
+  // What send() does, but for `id`, `delay` and their like, which are headers by now: `own`.
+  using OwnHeaders = std::span<const RecordHeader>;
+  Result<> put(std::uint32_t topic, const OutgoingRecord& record, OwnHeaders own,
+               AckHandler& handler, std::chrono::milliseconds patience);
   Result<PartitionIndex> partition_of(std::uint32_t topic, const OutgoingRecord& record);
-  void park(TopicSlot& slot, const OutgoingRecord& record, std::int64_t timestamp_ms,
-            AckHandler handler);
+  void park(TopicSlot& slot, OutgoingRecord record, std::int64_t timestamp_ms, AckHandler handler);
   void unpark(std::uint32_t topic, Outcomes& outcomes);
   void look_up(std::uint32_t topic);
   void found(std::uint32_t topic, const Result<TopicDescription>& description);

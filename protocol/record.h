@@ -23,6 +23,7 @@ struct RecordData {
   std::optional<Bytes> key;    // absent: null, which is not the same as empty
   std::optional<Bytes> value;  // absent: null (a tombstone under compaction)
   std::span<const RecordHeader> headers;
+  std::span<const RecordHeader> first_headers = {};  // in front of those
 };
 
 // Headers of a record, read in place.

@@ -68,15 +68,37 @@ std::size_t nullable_size(const std::optional<Bytes>& bytes) {
   return bytes ? sized(bytes->size()) : 1;
 }
 
+std::size_t header_count(const RecordData& record) {
+  return record.first_headers.size() + record.headers.size();
+}
+
+std::size_t encoded_size(std::span<const RecordHeader> headers) {
+  std::size_t n = 0;
+  for (const RecordHeader& header : headers)
+    n += sized(header.key.size()) + nullable_size(header.value);
+  return n;
+}
+
+std::byte* put_headers(std::byte* to, std::span<const RecordHeader> headers) {
+  for (const RecordHeader& header : headers)
+    to = put_nullable(put_nullable(to, leat::as_bytes(header.key)), header.value);
+  return to;
+}
+
+std::size_t max_size(std::span<const RecordHeader> headers) {
+  std::size_t n = 0;
+  for (const RecordHeader& header : headers)
+    n += 2 * kMaxVarint32Bytes + header.key.size() + (header.value ? header.value->size() : 0);
+  return n;
+}
+
 // Bytes of a record behind its length.
 std::size_t body_size(const RecordData& record, std::int64_t timestamp_delta,
                       std::int32_t offset_delta) {
-  std::size_t n = 1 + varint_size(timestamp_delta) + varint_size(offset_delta) +
-                  nullable_size(record.key) + nullable_size(record.value) +
-                  varint_size(static_cast<std::int64_t>(record.headers.size()));
-  for (const RecordHeader& header : record.headers)
-    n += sized(header.key.size()) + nullable_size(header.value);
-  return n;
+  return 1 + varint_size(timestamp_delta) + varint_size(offset_delta) + nullable_size(record.key) +
+         nullable_size(record.value) +
+         varint_size(static_cast<std::int64_t>(header_count(record))) +
+         encoded_size(record.first_headers) + encoded_size(record.headers);
 }
 
 }  // namespace
@@ -272,11 +294,8 @@ void RecordBatchBuilder::append(const RecordData& record, std::int64_t timestamp
   to = put_varint(to, count_);
   to = put_nullable(to, record.key);
   to = put_nullable(to, record.value);
-  to = put_varint(to, static_cast<std::int64_t>(record.headers.size()));
-  for (const RecordHeader& header : record.headers) {
-    to = put_nullable(to, leat::as_bytes(header.key));
-    to = put_nullable(to, header.value);
-  }
+  to = put_varint(to, static_cast<std::int64_t>(header_count(record)));
+  put_headers(put_headers(to, record.first_headers), record.headers);
   ++count_;
 }
 
@@ -285,9 +304,7 @@ std::size_t RecordBatchBuilder::max_record_size(const RecordData& record) {
   std::size_t n = kLengths + 1 + kMaxVarintBytes;
   if (record.key) n += record.key->size();
   if (record.value) n += record.value->size();
-  for (const RecordHeader& header : record.headers)
-    n += 2 * kMaxVarint32Bytes + header.key.size() + (header.value ? header.value->size() : 0);
-  return n;
+  return n + max_size(record.first_headers) + max_size(record.headers);
 }
 
 // Completes the header of `batch`, whose records are there.

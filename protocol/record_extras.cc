@@ -73,10 +73,10 @@ void ExtraHeaders::add(std::string_view key, const std::optional<Bytes>& value) 
   if (value) headers_[count_++] = {key, value};
 }
 
-std::optional<Bytes> ExtraHeaders::keep(const std::optional<std::int64_t>& ms, std::string& text) {
+std::optional<Bytes> ExtraHeaders::keep(const std::optional<std::int64_t>& ms, Digits& digits) {
   if (!ms) return std::nullopt;
-  text = header_time(*ms);
-  return as_bytes(text);
+  char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), *ms).ptr;
+  return as_bytes(std::string_view(digits.data(), end));
 }
 
 }  // namespace leat

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,7 +33,8 @@ Result<RecordExtras> read_extras(const RecordHeaders& headers);
 // How a time is written into a header.
 std::string header_time(std::int64_t ms);
 
-// The headers that say what a record has; they borrow its id, and the rest from here.
+// The headers that say what a record has; they borrow its id, and the rest from here. Allocates
+// nothing.
 class ExtraHeaders {
  public:
   explicit ExtraHeaders(const RecordExtras& extras);
@@ -42,11 +44,12 @@ class ExtraHeaders {
 
  private:
   void add(std::string_view key, const std::optional<Bytes>& value);
-  std::optional<Bytes> keep(const std::optional<std::int64_t>& ms, std::string& text);
+  using Digits = std::array<char, std::numeric_limits<std::int64_t>::digits10 + 2>;
+  static std::optional<Bytes> keep(const std::optional<std::int64_t>& ms, Digits& digits);
 
   std::array<RecordHeader, 4> headers_;
   std::size_t count_ = 0;
-  std::string deliver_at_, expires_at_;
+  Digits deliver_at_, expires_at_;
 };
 
 }  // namespace leat
