@@ -5,6 +5,7 @@
 #include "protocol/base/random.h"
 #include "protocol/native/codec.h"
 #include "protocol/record_batch.h"
+#include "protocol/record_extras.h"
 
 namespace leat {
 namespace {
@@ -44,6 +45,21 @@ void build(benchmark::State& state) {
 }
 BENCHMARK(build)->Name("batch/build")->Arg(100)->Arg(1024);
 
+constexpr RecordExtras kDelayed{.deliver_at_ms = 1'700'000'000'000};
+
+void build_delayed(benchmark::State& state) {
+  const auto value = random_bytes(100);
+  RecordBatchBuilder builder;
+  for (auto _ : state) {
+    builder.clear();
+    for (int i = 0; i < 100; ++i)
+      builder.append({{}, Bytes(value), {}, ExtraHeaders(kDelayed).headers()}, 1);
+    benchmark::DoNotOptimize(builder.finish().data());
+  }
+  state.SetItemsProcessed(state.iterations() * 100);
+}
+BENCHMARK(build_delayed)->Name("batch/build/delayed");
+
 void validate(benchmark::State& state) {
   const auto bytes = batch_of(100, static_cast<std::size_t>(state.range(0)));
   for (auto _ : state)
@@ -51,6 +67,25 @@ void validate(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * 100);
 }
 BENCHMARK(validate)->Name("batch/validate")->Arg(100)->Arg(1024);
+
+void validate_delayed(benchmark::State& state) {
+  const auto value = random_bytes(100);
+  RecordBatchBuilder builder;
+  for (int i = 0; i < 100; ++i)
+    builder.append({{}, Bytes(value), {}, ExtraHeaders(kDelayed).headers()}, 1);
+  const Bytes bytes = builder.finish();
+  bool timed = false;
+  const auto visit = [&](std::int32_t, const RecordHeaders& headers) {
+    RecordExtras extras;
+    timed = (read_extras(headers, extras) && extras.timed()) || timed;
+  };
+  for (auto _ : state)
+    benchmark::DoNotOptimize(
+        RecordBatchView::parse(bytes)->validate(kMaxDecompressedBytes, false, visit).has_value());
+  benchmark::DoNotOptimize(timed);
+  state.SetItemsProcessed(state.iterations() * 100);
+}
+BENCHMARK(validate_delayed)->Name("batch/validate/delayed");
 
 // A batch whose values are half noise, so that the codec finds something and not everything.
 std::vector<std::byte> compressed_batch(Compression type) {

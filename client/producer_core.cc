@@ -46,8 +46,9 @@ Result<RecordExtras> extras_of(const OutgoingRecord& record, const SystemClock& 
   return RecordExtras{.id = record.id, .deliver_at_ms = *deliver_at, .expires_at_ms = *expires_at};
 }
 
-OutgoingRecord with_headers(OutgoingRecord record, std::span<const RecordHeader> first) {
-  record.headers.insert(record.headers.begin(), first.begin(), first.end());
+OutgoingRecord with_headers(OutgoingRecord record, const RecordHeaders& first) {
+  auto at = record.headers.begin();
+  for (const RecordHeader& header : first) at = std::next(record.headers.insert(at, header));
   return record;
 }
 
@@ -135,8 +136,9 @@ Result<> ProducerCore::send(std::uint32_t topic, const OutgoingRecord& record, A
   return put(topic, record, ExtraHeaders(*extras).headers(), handler, patience);
 }
 
-Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record, OwnHeaders own,
-                           AckHandler& handler, std::chrono::milliseconds patience) {
+Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record,
+                           const RecordHeaders& own, AckHandler& handler,
+                           std::chrono::milliseconds patience) {
   if (auto ok = link_.check_process(); !ok) return ok;
   const RecordData data{record.key, record.value, record.headers, own};
   const std::size_t max_batch = link_.max_batch_bytes();

@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -72,8 +71,7 @@ class ProducerCore final : public Link::Listener,
 
   std::size_t buffered() const { return logic_.buffered_bytes() + parked_bytes_; }
   // What send() does, but for `id`, `delay` and their like, which are headers by now: `own`.
-  using OwnHeaders = std::span<const RecordHeader>;
-  Result<> put(std::uint32_t topic, const OutgoingRecord& record, OwnHeaders own,
+  Result<> put(std::uint32_t topic, const OutgoingRecord& record, const RecordHeaders& own,
                AckHandler& handler, std::chrono::milliseconds patience);
   Result<PartitionIndex> partition_of(std::uint32_t topic, const OutgoingRecord& record);
   void park(TopicSlot& slot, OutgoingRecord record, std::int64_t timestamp_ms, AckHandler handler);

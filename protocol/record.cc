@@ -33,7 +33,7 @@ constexpr std::size_t kAhead = 512;         // bytes on their way into the cache
   return true;
 }
 
-bool read_header(Bytes& rest, RecordHeader& header) {
+[[gnu::always_inline]] inline bool read_header(Bytes& rest, RecordHeader& header) {
   std::optional<Bytes> key;
   if (!read_nullable(rest, key) || !key || !read_nullable(rest, header.value)) return false;
   header.key = as_text(*key);
@@ -85,13 +85,11 @@ tl::unexpected<Error> invalid_record(std::int32_t index, std::string_view what) 
 
 }  // namespace
 
-Result<std::size_t> validate_records(Bytes encoded, std::int32_t count,
-                                     std::int32_t last_offset_delta,
-                                     std::int64_t base_timestamp_ms) {
+Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_offset_delta,
+                          std::int64_t base_timestamp_ms, const HeadersVisitor& visit) {
   Bytes rest = encoded;
   RawRecord record;
   std::int64_t least = 0;
-  std::size_t headers = 0;
   for (std::int32_t i = 0; i < count; ++i) {
     if (!read_record(rest, record)) return invalid_record(i, "has lengths that do not fit");
     if (record.offset_delta < least || record.offset_delta > last_offset_delta)
@@ -101,13 +99,15 @@ Result<std::size_t> validate_records(Bytes encoded, std::int32_t count,
     if (__builtin_add_overflow(base_timestamp_ms, record.timestamp_delta, &timestamp))
       return invalid_record(i, "has a timestamp that overflows");
     if (!headers_fill(record)) return invalid_record(i, "has headers that do not fit");
-    headers += record.header_count;
+    if (record.header_count > 0 && visit)
+      visit(static_cast<std::int32_t>(record.offset_delta),
+            RecordHeaders(record.headers, record.header_count));
   }
   if (!rest.empty())
     return fail(ErrorCode::kInvalidBatch, std::to_string(rest.size()) +
                                               " bytes behind the last of " + std::to_string(count) +
                                               " records");
-  return headers;
+  return {};
 }
 
 // ---- headers of a record ----

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -18,15 +19,7 @@ struct RecordHeader {
   std::optional<Bytes> value;  // absent: null
 };
 
-// What a producer hands in: borrowed for the duration of the call.
-struct RecordData {
-  std::optional<Bytes> key;    // absent: null, which is not the same as empty
-  std::optional<Bytes> value;  // absent: null (a tombstone under compaction)
-  std::span<const RecordHeader> headers;
-  std::span<const RecordHeader> first_headers = {};  // in front of those
-};
-
-// Headers of a record, read in place.
+// Headers of a record, read in place. Iterating stops where the bytes lie.
 class RecordHeaders {
  public:
   class Iterator {
@@ -51,6 +44,7 @@ class RecordHeaders {
   RecordHeaders(Bytes encoded, std::size_t count) : encoded_(encoded), count_(count) {}
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
+  Bytes encoded() const { return encoded_; }
   Iterator begin() const { return Iterator(encoded_, count_); }
   Iterator end() const { return Iterator({}, 0); }
   // The first header named `key`.
@@ -59,6 +53,14 @@ class RecordHeaders {
  private:
   Bytes encoded_;
   std::size_t count_ = 0;
+};
+
+// What a producer hands in: borrowed for the duration of the call.
+struct RecordData {
+  std::optional<Bytes> key;    // absent: null, which is not the same as empty
+  std::optional<Bytes> value;  // absent: null (a tombstone under compaction)
+  std::span<const RecordHeader> headers;
+  RecordHeaders first_headers = {};  // in front of those; well-formed, for they are copied
 };
 
 // One record, borrowing the batch's bytes.
@@ -119,12 +121,15 @@ class Records {
   RecordsBase base_;
 };
 
+// Shown the headers of each record that has some, with its offset in the batch, while the batch is
+// validated: these are intact, of what follows nothing is known yet.
+using HeadersVisitor = std::function<void(std::int32_t offset_delta, const RecordHeaders& headers)>;
+
 // Whether `encoded` is `count` records and nothing else: every record's lengths, its offset delta
 // (ascending, up to `last_offset_delta`; compaction leaves gaps), its timestamp (no overflow) and
-// its headers. How many headers there are in all. Errors: kInvalidBatch.
-Result<std::size_t> validate_records(Bytes encoded, std::int32_t count,
-                                     std::int32_t last_offset_delta,
-                                     std::int64_t base_timestamp_ms);
+// its headers. Errors: kInvalidBatch.
+Result<> validate_records(Bytes encoded, std::int32_t count, std::int32_t last_offset_delta,
+                          std::int64_t base_timestamp_ms, const HeadersVisitor& visit = {});
 
 // What `a + b` is where it overflows: of damaged bytes nothing better can be said.
 constexpr std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {

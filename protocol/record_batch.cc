@@ -55,9 +55,7 @@ Result<> check_range(const RecordBatchView& batch) {
 
 std::byte* put_nullable(std::byte* to, const std::optional<Bytes>& bytes) {
   if (!bytes) return put_varint(to, -1);
-  to = put_varint(to, static_cast<std::int64_t>(bytes->size()));
-  if (!bytes->empty()) std::memcpy(to, bytes->data(), bytes->size());
-  return to + bytes->size();
+  return put_bytes(put_varint(to, static_cast<std::int64_t>(bytes->size())), *bytes);
 }
 
 std::size_t sized(std::size_t bytes) {
@@ -72,33 +70,16 @@ std::size_t header_count(const RecordData& record) {
   return record.first_headers.size() + record.headers.size();
 }
 
-std::size_t encoded_size(std::span<const RecordHeader> headers) {
-  std::size_t n = 0;
-  for (const RecordHeader& header : headers)
-    n += sized(header.key.size()) + nullable_size(header.value);
-  return n;
-}
-
-std::byte* put_headers(std::byte* to, std::span<const RecordHeader> headers) {
-  for (const RecordHeader& header : headers)
-    to = put_nullable(put_nullable(to, leat::as_bytes(header.key)), header.value);
-  return to;
-}
-
-std::size_t max_size(std::span<const RecordHeader> headers) {
-  std::size_t n = 0;
-  for (const RecordHeader& header : headers)
-    n += 2 * kMaxVarint32Bytes + header.key.size() + (header.value ? header.value->size() : 0);
-  return n;
-}
-
 // Bytes of a record behind its length.
 std::size_t body_size(const RecordData& record, std::int64_t timestamp_delta,
                       std::int32_t offset_delta) {
-  return 1 + varint_size(timestamp_delta) + varint_size(offset_delta) + nullable_size(record.key) +
-         nullable_size(record.value) +
-         varint_size(static_cast<std::int64_t>(header_count(record))) +
-         encoded_size(record.first_headers) + encoded_size(record.headers);
+  std::size_t n = 1 + varint_size(timestamp_delta) + varint_size(offset_delta) +
+                  nullable_size(record.key) + nullable_size(record.value) +
+                  varint_size(static_cast<std::int64_t>(header_count(record))) +
+                  record.first_headers.encoded().size();
+  for (const RecordHeader& header : record.headers)
+    n += sized(header.key.size()) + nullable_size(header.value);
+  return n;
 }
 
 }  // namespace
@@ -127,25 +108,21 @@ Result<> RecordBatchView::check() const {
   return check_range(*this);
 }
 
-Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes, bool keys) const {
-  if (auto reader = validated(max_decompressed_bytes, keys); !reader) return fail(reader.error());
-  return {};
-}
-
-Result<RecordReader> RecordBatchView::validated(std::size_t max_decompressed_bytes,
-                                                bool keys) const {
-  if (auto ok = check(); !ok) return fail(ok.error());
+Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes, bool keys,
+                                   const HeadersVisitor& visit) const {
+  if (auto ok = check(); !ok) return ok;
   if (record_count() == 0) return invalid("record count 0");
   if (last_offset_delta() != record_count() - 1)
     return invalid("last offset delta " + std::to_string(last_offset_delta()) + " with " +
                    std::to_string(record_count()) + " records");
-  auto reader = RecordReader::open(*this, max_decompressed_bytes);
-  if (!reader || !keys) return reader;
+  const auto reader = RecordReader::open(*this, max_decompressed_bytes, visit);
+  if (!reader) return fail(reader.error());
+  if (!keys) return {};
   for (const RecordView& record : *reader)
     if (!record.key)
       return invalid("record " + std::to_string(record.offset - base_offset()) +
                      " has no key; a topic that compacts needs one");
-  return reader;
+  return {};
 }
 
 Offset RecordBatchView::base_offset() const {
@@ -203,7 +180,8 @@ Records RecordBatchView::records() const {
 }
 
 Result<RecordReader> RecordReader::open(const RecordBatchView& batch,
-                                        std::size_t max_decompressed_bytes) {
+                                        std::size_t max_decompressed_bytes,
+                                        const HeadersVisitor& visit) {
   RecordReader reader;
   Bytes encoded = batch.bytes().subspan(kHeaderBytes);
   if (batch.compression() != Compression::kNone) {
@@ -213,9 +191,8 @@ Result<RecordReader> RecordReader::open(const RecordBatchView& batch,
     encoded = reader.decompressed_.bytes();
   }
   auto ok = validate_records(encoded, batch.record_count(), batch.last_offset_delta(),
-                             batch.base_timestamp_ms());
+                             batch.base_timestamp_ms(), visit);
   if (!ok) return fail(ok.error());
-  reader.has_headers_ = *ok > 0;
   reader.records_ = Records(encoded, batch.record_count(), batch.records_base());
   return reader;
 }
@@ -295,7 +272,9 @@ void RecordBatchBuilder::append(const RecordData& record, std::int64_t timestamp
   to = put_nullable(to, record.key);
   to = put_nullable(to, record.value);
   to = put_varint(to, static_cast<std::int64_t>(header_count(record)));
-  put_headers(put_headers(to, record.first_headers), record.headers);
+  to = put_bytes(to, record.first_headers.encoded());
+  for (const RecordHeader& header : record.headers)
+    to = put_nullable(put_nullable(to, leat::as_bytes(header.key)), header.value);
   ++count_;
 }
 
@@ -304,7 +283,10 @@ std::size_t RecordBatchBuilder::max_record_size(const RecordData& record) {
   std::size_t n = kLengths + 1 + kMaxVarintBytes;
   if (record.key) n += record.key->size();
   if (record.value) n += record.value->size();
-  return n + max_size(record.first_headers) + max_size(record.headers);
+  n += record.first_headers.encoded().size();
+  for (const RecordHeader& header : record.headers)
+    n += 2 * kMaxVarint32Bytes + header.key.size() + (header.value ? header.value->size() : 0);
+  return n;
 }
 
 // Completes the header of `batch`, whose records are there.

@@ -61,13 +61,11 @@ class RecordBatchView {
   Result<> check() const;
   // Checks what a broker must know before it stores the batch: check(), that no record is missing,
   // and then every record, decompressed where needed, in a buffer that is gone afterwards. With
-  // `keys`, that each has a key, too: compaction could do nothing with it.
+  // `keys`, that each has a key, too: compaction could do nothing with it. `visit` is shown headers
+  // on the way.
   // Errors: those of check(), and kBatchTooLarge for more than `max_decompressed_bytes`.
-  Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes,
-                    bool keys = false) const;
-  // The same, for who goes on to look at the records.
-  Result<RecordReader> validated(std::size_t max_decompressed_bytes = kMaxDecompressedBytes,
-                                 bool keys = false) const;
+  Result<> validate(std::size_t max_decompressed_bytes = kMaxDecompressedBytes, bool keys = false,
+                    const HeadersVisitor& visit = {}) const;
 
   Bytes bytes() const { return bytes_; }
   Offset base_offset() const;
@@ -110,18 +108,17 @@ class RecordReader {
   // Checks the records as validate() does, but that some may be missing; not the checksum. Errors:
   // those of decompress(), and kInvalidBatch.
   static Result<RecordReader> open(const RecordBatchView& batch,
-                                   std::size_t max_decompressed_bytes = kMaxDecompressedBytes);
+                                   std::size_t max_decompressed_bytes = kMaxDecompressedBytes,
+                                   const HeadersVisitor& visit = {});
 
   Records::Iterator begin() const { return records_.begin(); }
   Records::Iterator end() const { return records_.end(); }
-  bool has_headers() const { return has_headers_; }  // some record
   // What the buffer has beside the batch's own bytes.
   std::size_t decompressed_bytes() const { return decompressed_.bytes().size(); }
 
  private:
   DecompressedBytes decompressed_;
   Records records_;
-  bool has_headers_ = false;
 };
 
 // Writes base offset and leader epoch into the batch at `batch`, as the broker does on append.

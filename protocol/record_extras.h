@@ -3,10 +3,9 @@
 
 #include <array>
 #include <cstdint>
-#include <limits>
 #include <optional>
-#include <span>
 #include <string>
+#include <string_view>
 
 #include "protocol/record.h"
 
@@ -29,27 +28,26 @@ struct RecordExtras {
 // neither delayed nor does it expire. Errors: kInvalidBatch, naming the header, what it has and
 // what it may be.
 Result<RecordExtras> read_extras(const RecordHeaders& headers);
+// The same into `extras`, which says nothing yet: for who reads very many.
+Result<> read_extras(const RecordHeaders& headers, RecordExtras& extras);
 
 // How a time is written into a header.
 std::string header_time(std::int64_t ms);
 
-// The headers that say what a record has; they borrow its id, and the rest from here. Allocates
-// nothing.
+// The headers that say what a record has, as they lie in a batch. Id and what belongs to it are
+// within their bounds. Allocates nothing.
 class ExtraHeaders {
  public:
   explicit ExtraHeaders(const RecordExtras& extras);
-  ExtraHeaders(const ExtraHeaders&) = delete;
-  ExtraHeaders& operator=(const ExtraHeaders&) = delete;
-  std::span<const RecordHeader> headers() const { return {headers_.data(), count_}; }
+  RecordHeaders headers() const { return {Bytes(encoded_.data(), size_), count_}; }
 
  private:
-  void add(std::string_view key, const std::optional<Bytes>& value);
-  using Digits = std::array<char, std::numeric_limits<std::int64_t>::digits10 + 2>;
-  static std::optional<Bytes> keep(const std::optional<std::int64_t>& ms, Digits& digits);
+  static constexpr std::size_t kMaxBytes = 2 * 48 + 2 * 24 + kMaxIdBytes + kMaxRedrivenBytes;
+  void add(std::string_view key, Bytes value);
+  void add_time(std::string_view key, std::int64_t ms);
 
-  std::array<RecordHeader, 4> headers_;
-  std::size_t count_ = 0;
-  Digits deliver_at_, expires_at_;
+  std::array<std::byte, kMaxBytes> encoded_;  // as far as size_
+  std::size_t size_ = 0, count_ = 0;
 };
 
 }  // namespace leat

@@ -22,6 +22,12 @@ inline std::string_view as_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Copies all of `from` to `to`, where room is; returns the byte behind.
+inline std::byte* put_bytes(std::byte* to, Bytes from) {
+  if (!from.empty()) std::memcpy(to, from.data(), from.size());
+  return to + from.size();
+}
+
 template <std::integral T>
 constexpr T byte_swap(T value) {
   if constexpr (sizeof(T) == 1)

@@ -20,18 +20,31 @@ storage::IdHash hash_of(const TopicId& topic, const RecordExtras& extras) {
   return storage::hash_of(topic, {both.begin(), end});
 }
 
-// Gathers the ids of a batch, in one pass.
-class IdGatherer {
+// Gathers what a batch has beside records, as its records are validated.
+class ContentsGatherer {
  public:
-  IdGatherer(const IdRules& rules, std::size_t records, BatchContents& contents)
-      : rules_(rules), most_(std::min(records, kMaxIdsInBatch)), contents_(contents) {}
+  ContentsGatherer(const std::optional<IdRules>& rules, std::size_t records)
+      : rules_(rules), most_(std::min(records, kMaxIdsInBatch)) {}
 
-  Result<> add(std::int32_t delta, const RecordExtras& extras) {
-    if (!extras.id) return {};
+  void add(std::int32_t delta, const RecordHeaders& headers) {
+    if (!ok_) return;
+    RecordExtras extras;
+    ok_ = read_extras(headers, extras);
+    contents_.timed = contents_.timed || extras.timed();
+    if (ok_ && rules_ && extras.id) ok_ = add_id(delta, hash_of(rules_->topic, extras));
+  }
+
+  // Once the whole batch is known to be intact: what is wrong with that comes first.
+  Result<BatchContents> take() {
+    if (!ok_) return fail(ok_.error());
+    return std::move(contents_);
+  }
+
+ private:
+  Result<> add_id(std::int32_t delta, const storage::IdHash& id) {
     if (contents_.ids.size() + contents_.repeated.size() == most_)
       return fail(ErrorCode::kBatchTooLarge,
                   "more than " + std::to_string(most_) + " records with ids; send smaller batches");
-    const storage::IdHash id = hash_of(rules_.topic, extras);
     if (slots_.empty()) slots_.resize(std::bit_ceil(2 * most_));
     std::uint32_t& slot = slot_of(id);
     if (slot != 0) {
@@ -43,18 +56,18 @@ class IdGatherer {
     return {};
   }
 
- private:
   // Where it is, or the empty slot for it: at most half of them are taken.
   std::uint32_t& slot_of(const storage::IdHash& id) {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t at = ((id.low ^ rules_.salt) * 0x9e3779b97f4a7c15) >> 32;
+    std::size_t at = ((id.low ^ rules_->salt) * 0x9e3779b97f4a7c15) >> 32;
     while (slots_[at &= mask] != 0 && contents_.ids[slots_[at] - 1].id != id) ++at;
     return slots_[at];
   }
 
-  const IdRules& rules_;
+  const std::optional<IdRules>& rules_;
   const std::size_t most_;
-  BatchContents& contents_;
+  Result<> ok_;
+  BatchContents contents_;
   std::vector<std::uint32_t> slots_;  // an index of contents_.ids, from 1; 0: none
 };
 
@@ -65,22 +78,14 @@ Result<BatchContents> check_records(Bytes bytes, const BatchRules& rules) {
   if (!batch) return fail(batch.error());
   if (batch->bytes().size() != bytes.size())
     return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
-  const auto reader = batch->validated(rules.max_decompressed_bytes, rules.keys);
-  if (!reader) return fail(reader.error());
-  BatchContents contents;
-  if (!reader->has_headers()) return contents;
-  std::optional<IdGatherer> ids;
-  if (rules.ids) ids.emplace(*rules.ids, static_cast<std::size_t>(batch->record_count()), contents);
-  std::int32_t delta = 0;  // no record is missing
-  for (const RecordView& record : *reader) {
-    const auto extras = read_extras(record.headers);
-    if (!extras) return fail(extras.error());
-    contents.timed = contents.timed || extras->timed();
-    if (ids)
-      if (auto ok = ids->add(delta, *extras); !ok) return fail(ok.error());
-    ++delta;
-  }
-  return contents;
+  const auto records = static_cast<std::size_t>(std::max(batch->record_count(), 0));
+  ContentsGatherer contents(rules.ids, records);
+  const auto visit = [&](std::int32_t delta, const RecordHeaders& headers) {
+    contents.add(delta, headers);
+  };
+  if (auto ok = batch->validate(rules.max_decompressed_bytes, rules.keys, visit); !ok)
+    return fail(ok.error());
+  return contents.take();
 }
 
 Result<OwnedBatch> rewrite(Bytes bytes, const Rewriting& rewriting) {

@@ -67,6 +67,29 @@ std::vector<std::byte> timed_batch(std::string_view deliver_at, std::size_t valu
   return builder.take(value_bytes > 1 ? Compression::kZstd : Compression::kNone);
 }
 
+TEST(CheckRecords, WhatIsWrongWithABatchComesBeforeItsReservedHeaders) {
+  const RecordHeader soon{"leat-deliver-at", as_bytes("soon")}, never{"leat-id", std::nullopt};
+  const auto refusal = [&](bool cut, bool keys = false) {
+    RecordBatchBuilder builder;
+    builder.append({.value = as_bytes("1"), .headers = {&soon, 1}}, 1);
+    builder.append({.value = as_bytes("2"), .headers = {&never, 1}}, 1);
+    auto batch = builder.take();
+    if (cut) {
+      batch.pop_back();
+      store_be(&batch[batch_layout::kBatchLength],
+               static_cast<std::int32_t>(batch.size() - batch_layout::kLengthPrefixBytes));
+      assign_producer(batch, {}, -1);  // so that its checksum agrees
+    }
+    const auto checked = check_records(
+        batch, {.max_decompressed_bytes = kMaxDecompressedBytes, .keys = keys, .ids = {}});
+    return checked ? "" : checked.error().detail;
+  };
+  EXPECT_EQ(refusal(true), "record 1 has lengths that do not fit");
+  EXPECT_EQ(refusal(false, true), "record 0 has no key; a topic that compacts needs one");
+  EXPECT_EQ(refusal(false),
+            "header leat-deliver-at is 'soon'; use milliseconds since 1970, in decimal");
+}
+
 TEST_F(ProducesTest, TheFirstRecordWithATimeIsNotedWithItsTopic) {
   const auto send_timed = [&](const std::vector<std::byte>& batch) {
     broker.produces().produce(next(), topic, PartitionIndex(0), batch, at());
