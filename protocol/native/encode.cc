@@ -1,4 +1,5 @@
 // The writing half of codec.h.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -246,8 +247,12 @@ void write_frame(CorrelationId correlation, const Message& message, std::vector<
   const Bytes* const place = payload_of(message);
   const Bytes payload = place == nullptr ? Bytes() : *place;
   write_head(correlation, message, payload.size(), out);
+  const std::size_t padding = payload_padding(payload.size());
+  const std::size_t whole = out.size() + payload.size() + padding;
+  // Once for both, or the padding would double a large frame; and never less than twice.
+  if (whole > out.capacity()) out.reserve(std::max(whole, out.size() * 2));
   out.insert(out.end(), payload.begin(), payload.end());
-  out.resize(out.size() + payload_padding(payload.size()));
+  out.resize(out.size() + padding);
 }
 
 }  // namespace
