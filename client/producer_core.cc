@@ -21,10 +21,10 @@ bool has_extras(const OutgoingRecord& record) {
 }
 
 // A time that is given as such or from now on; `names` are what the two are called.
-Result<std::optional<std::int64_t>> time_of(const std::optional<Timestamp>& at,
-                                            const std::optional<std::chrono::milliseconds>& after,
-                                            const SystemClock& clock, const char* names) {
-  if (!at && !after) return std::nullopt;
+Result<> read_time(const std::optional<Timestamp>& at,
+                   const std::optional<std::chrono::milliseconds>& after, const SystemClock& clock,
+                   const char* names, std::optional<std::int64_t>& time_ms) {
+  if (!at && !after) return {};
   if (at && after)
     return fail(ErrorCode::kInvalidRequest, std::string("give one of ") + names + ", not both");
   const std::int64_t given = at ? at->time_since_epoch().count() : after->count();
@@ -32,18 +32,21 @@ Result<std::optional<std::int64_t>> time_of(const std::optional<Timestamp>& at,
   if (given < 0 || given > kMaxHeaderTimeMs - from)
     return fail(ErrorCode::kInvalidRequest, std::to_string(given) + " ms for one of " + names +
                                                 "; use 0 or more, up to the year 6000");
-  return from + given;
+  time_ms.emplace(from + given);
+  return {};
 }
 
-Result<RecordExtras> extras_of(const OutgoingRecord& record, const SystemClock& clock) {
+Result<> read_extras(const OutgoingRecord& record, const SystemClock& clock, RecordExtras& extras) {
   if (record.id && (record.id->empty() || record.id->size() > kMaxIdBytes))
     return fail(ErrorCode::kInvalidRequest, "an id of " + std::to_string(record.id->size()) +
                                                 " bytes; use 1 to " + std::to_string(kMaxIdBytes));
-  const auto deliver_at = time_of(record.deliver_at, record.delay, clock, "deliver_at and delay");
-  if (!deliver_at) return fail(deliver_at.error());
-  const auto expires_at = time_of(record.expires_at, record.ttl, clock, "expires_at and ttl");
-  if (!expires_at) return fail(expires_at.error());
-  return RecordExtras{.id = record.id, .deliver_at_ms = *deliver_at, .expires_at_ms = *expires_at};
+  extras.id = record.id;
+  if (auto ok = read_time(record.deliver_at, record.delay, clock, "deliver_at and delay",
+                          extras.deliver_at_ms);
+      !ok)
+    return ok;
+  return read_time(record.expires_at, record.ttl, clock, "expires_at and ttl",
+                   extras.expires_at_ms);
 }
 
 OutgoingRecord with_headers(OutgoingRecord record, const RecordHeaders& first) {
@@ -131,9 +134,9 @@ Result<PartitionIndex> ProducerCore::partition_of(std::uint32_t topic,
 Result<> ProducerCore::send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
                             std::chrono::milliseconds patience) {
   if (!has_extras(record)) return put(topic, record, {}, handler, patience);
-  const auto extras = extras_of(record, clock_);
-  if (!extras) return fail(extras.error());
-  return put(topic, record, ExtraHeaders(*extras).headers(), handler, patience);
+  RecordExtras extras;
+  if (auto ok = read_extras(record, clock_, extras); !ok) return ok;
+  return put(topic, record, ExtraHeaders(extras).headers(), handler, patience);
 }
 
 Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record,
