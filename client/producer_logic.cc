@@ -9,6 +9,7 @@ namespace {
 
 // The broker remembers that many batches of a producer and partition.
 constexpr std::size_t kIdempotentWindow = 5;
+constexpr std::size_t kMostSpares = 8;
 
 ProducerOptions bounded(ProducerOptions options) {
   if (options.idempotent)
@@ -34,7 +35,7 @@ bool ProducerLogic::append(Target target, const RecordData& record, std::int64_t
        partition.batches.back().handlers.size() >= kMaxIdsInBatch))
     close(partition.batches.back());
   if (partition.batches.empty() || partition.batches.back().closed) {
-    Batch& fresh = partition.batches.emplace_back();
+    Batch& fresh = partition.batches.emplace_back(take_spare());
     fresh.number = number;
     fresh.created = now;
     ++batches_;
@@ -49,6 +50,18 @@ bool ProducerLogic::append(Target target, const RecordData& record, std::int64_t
   buffered_bytes_ += grown;
   batch.handlers.push_back(std::move(handler));
   return changed || batch.builder.size() >= options_.batch_bytes;
+}
+
+std::vector<std::byte> ProducerLogic::take_spare() {
+  if (spares_.empty()) return {};
+  std::vector<std::byte> spare = std::move(spares_.back());
+  spares_.pop_back();
+  return spare;
+}
+
+void ProducerLogic::keep_spare(std::vector<std::byte> buffer) {
+  if (batches_ == 0) spares_.clear();
+  if (batches_ > 0 && spares_.size() < kMostSpares) spares_.push_back(std::move(buffer));
 }
 
 PartitionIndex ProducerLogic::sticky_partition(std::uint32_t topic, std::int32_t partitions) {
@@ -153,8 +166,10 @@ void ProducerLogic::settle(Partitions::iterator at, std::size_t index, const Res
   }
   buffered_bytes_ -= batch.charge;
   if (!first && batch.sequence) at->second.gap = true;
+  std::vector<std::byte> buffer = std::move(batch.bytes);
   batches.erase(batches.begin() + static_cast<std::ptrdiff_t>(index));
   --batches_;
+  keep_spare(std::move(buffer));
   close_gap(at->second);
 }
 

@@ -107,6 +107,7 @@ class ProducerLogic {
 
  private:
   struct Batch {
+    explicit Batch(std::vector<std::byte> buffer) : builder(std::move(buffer)) {}
     Number number = 0;
     RecordBatchBuilder builder;
     std::vector<std::byte> bytes;  // once closed
@@ -130,6 +131,8 @@ class ProducerLogic {
   };
   using Partitions = std::map<Target, Partition>;
 
+  std::vector<std::byte> take_spare();
+  void keep_spare(std::vector<std::byte> buffer);
   void close(Batch& batch);
   bool due(const Batch& batch, MonotonicTime now) const;
   bool number(Partition& partition, Batch& batch);
@@ -149,6 +152,8 @@ class ProducerLogic {
   std::optional<Error> fenced_;
   Number last_number_ = 0, flush_through_ = 0;
   std::size_t buffered_bytes_ = 0, batches_ = 0;
+  // Of batches that are done: memory that is there already. None while there are no batches.
+  std::vector<std::vector<std::byte>> spares_;
 };
 
 }  // namespace leat

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "protocol/base/bytes.h"
@@ -151,6 +152,10 @@ Result<FilteredBatch> filter_records(const RecordBatchView& batch,
 // Builds one batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {
  public:
+  RecordBatchBuilder() = default;
+  // Builds into `buffer`, whose content is of no matter: what an earlier batch leaves.
+  explicit RecordBatchBuilder(std::vector<std::byte> buffer) : buffer_(std::move(buffer)) {}
+
   // Copies the record. Timestamps may go backwards; beyond 2^62 ms either way they are clamped, so
   // that no difference overflows. A batch stays below 2^31 bytes: more is the caller's bug.
   void append(const RecordData& record, std::int64_t timestamp_ms);

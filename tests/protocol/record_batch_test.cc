@@ -111,6 +111,21 @@ TEST(RecordBatch, WhatWouldGetNoSmallerStaysAsItIs) {
   }
 }
 
+TEST(RecordBatch, AUsedBufferMakesNoDifference) {
+  Random random(12);
+  for (const std::size_t used : {0, 1, 60, 500, 100'000}) {
+    const auto records = random_records(random, 20);
+    RecordBatchBuilder fresh, again(std::vector<std::byte>(used, std::byte{0xa5}));
+    for (const Owned& record : records) {
+      const RecordData data{bytes_of(record.key), bytes_of(record.value), {}};
+      fresh.append(data, record.timestamp_ms);
+      again.append(data, record.timestamp_ms);
+    }
+    EXPECT_EQ(again.size(), fresh.size());
+    EXPECT_EQ(again.take(), fresh.take()) << used;
+  }
+}
+
 TEST(RecordBatch, WhatIsBuiltIsReadBack) {
   Random random(1);
   for (int round = 0; round < 200; ++round) {
