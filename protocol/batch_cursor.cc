@@ -13,7 +13,7 @@ BatchCursor::BatchCursor(const RecordBatchView& batch, RecordReader reader, Reco
 Result<BatchCursor> BatchCursor::open(const RecordBatchView& batch) {
   if (batch.compression() == Compression::kNone)
     return BatchCursor(batch, RecordReader(), batch.begin());
-  auto reader = RecordReader::open(batch);
+  auto reader = RecordReader::open(batch, kMaxStoredDecompressedBytes);
   if (!reader) return fail(reader.error());
   const Records::Iterator begin = reader->begin();
   return BatchCursor(batch, std::move(*reader), begin);

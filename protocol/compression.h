@@ -27,6 +27,8 @@ std::string_view name_of(Compression type);  // of a known type
 
 // What a batch may hold once decompressed, unless somebody says otherwise.
 inline constexpr std::size_t kMaxDecompressedBytes = 64 << 20;
+// The most that anybody may say: for batches that are stored, which were checked against less.
+inline constexpr std::size_t kMaxStoredDecompressedBytes = 1 << 30;
 
 // Appends the compressed bytes to `to`, as Kafka's clients write them: a gzip member, snappy blocks
 // in the Java framing (which every client reads), an LZ4 frame of independent 64 KiB blocks, a zstd

@@ -145,9 +145,9 @@ struct FilteredBatch {
   bool changed = false;
   std::vector<std::byte> bytes;
 };
-Result<FilteredBatch> filter_records(const RecordBatchView& batch,
-                                     const std::function<bool(const RecordView&)>& keep,
-                                     std::size_t max_decompressed_bytes = kMaxDecompressedBytes);
+Result<FilteredBatch> filter_records(
+    const RecordBatchView& batch, const std::function<bool(const RecordView&)>& keep,
+    std::size_t max_decompressed_bytes = kMaxStoredDecompressedBytes);
 
 // Builds one batch in a buffer that is reused after clear(). One thread.
 class RecordBatchBuilder {

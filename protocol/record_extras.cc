@@ -82,10 +82,6 @@ Result<> read_extras(const RecordHeaders& headers, RecordExtras& extras) {
   return {};
 }
 
-std::string header_time(std::int64_t ms) {
-  return std::to_string(ms);
-}
-
 ExtraHeaders::ExtraHeaders(const RecordExtras& extras) {
   LEAT_ASSERT(extras.id.value_or(Bytes()).size() <= kMaxIdBytes);
   LEAT_ASSERT(extras.redriven.value_or(Bytes()).size() <= kMaxRedrivenBytes);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "protocol/record.h"
@@ -30,9 +29,6 @@ struct RecordExtras {
 Result<RecordExtras> read_extras(const RecordHeaders& headers);
 // The same into `extras`, which says nothing yet: for who reads very many.
 Result<> read_extras(const RecordHeaders& headers, RecordExtras& extras);
-
-// How a time is written into a header.
-std::string header_time(std::int64_t ms);
 
 // The headers that say what a record has, as they lie in a batch. Id and what belongs to it are
 // within their bounds. Allocates nothing.

@@ -215,7 +215,7 @@ Result<bool> Cleaner::map_keys(PartitionId partition, Offset end, KeyMap& keys,
     if (read->batches.empty()) break;
     for (Bytes rest = read->batches.front().bytes; !rest.empty() && next < end;) {
       const auto batch = RecordBatchView::parse(rest);
-      auto records = RecordReader::open(*batch);
+      auto records = RecordReader::open(*batch, kMaxStoredDecompressedBytes);
       if (!records) return fail(records.error());
       for (const RecordView& record : *records)
         if (record.key && !keys.put(partition, *record.key, record.offset)) return false;

@@ -25,7 +25,7 @@ class TimedDeliveries : public DeliveriesFixture, public ::testing::WithParamInt
       std::vector<RecordHeader> headers;
       times.reserve(2);
       const auto add = [&](std::string_view name, std::chrono::milliseconds in) {
-        times.push_back(header_time(now_ms + in.count()));
+        times.push_back(std::to_string(now_ms + in.count()));
         headers.push_back({name, as_bytes(times.back())});
       };
       if (record.delay) add(reserved_headers::kDeliverAt, *record.delay);

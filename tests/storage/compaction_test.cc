@@ -59,7 +59,7 @@ class CompactionTest : public DiskStorageTest {
           EXPECT_TRUE(batch->check());
           EXPECT_EQ(batch->base_offset(), from);  // ranges adjoin whatever went
           from = batch->last_offset() + 1;
-          const auto records = RecordReader::open(*batch);
+          const auto records = RecordReader::open(*batch, kMaxStoredDecompressedBytes);
           for (const RecordView& record : *records) {
             Kept one{record.offset, std::string(as_text(*record.key)), {}};
             if (record.value) one.value = as_text(*record.value);
@@ -135,6 +135,19 @@ TEST_F(CompactionTest, WhateverComesTheLastValuesStay) {
     expect_model(kept());
   }
   compact_to(400);
+  expect_model(kept());
+}
+
+// What limits.decompressed_bytes let in is not stopped by a smaller bound later.
+TEST_F(CompactionTest, ABatchThatDecompressedIsLargeIsCompactedToo) {
+  const std::string mib(1 << 20, 'v');
+  ASSERT_GT(66u * mib.size(), kMaxDecompressedBytes);
+  put(std::vector<std::pair<std::string, std::optional<std::string>>>(66, {"k", mib}),
+      Compression::kZstd);
+  put({{"k", "newest"}, {"other", "value"}});
+  settle();
+  fill_until_rolled();
+  compact_to(40);
   expect_model(kept());
 }
 

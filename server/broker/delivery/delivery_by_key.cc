@@ -100,7 +100,7 @@ Result<> DeliveryQueue::open(const RecordBatchView& batch, Offset from, const Cu
                      batch.end(), batch.base_offset());
     return {};
   }
-  auto reader = RecordReader::open(batch);
+  auto reader = RecordReader::open(batch, kMaxStoredDecompressedBytes);
   if (!reader) return fail(reader.error());
   const auto begin = reader->begin(), end = reader->end();
   reading_.emplace(cut.stored->owner, batch.bytes().data(), std::move(*reader), begin, end,

@@ -101,7 +101,7 @@ bool DeliveryGroup::bury_one(Queue& queue, Offset offset, const std::string& rea
       if (!batch) return false;
       rest = rest.subspan(batch->bytes().size());
       if (batch->base_offset() > offset || batch->last_offset() < offset) continue;
-      const auto reader = RecordReader::open(*batch);
+      const auto reader = RecordReader::open(*batch, kMaxStoredDecompressedBytes);
       if (!reader) return false;
       for (const RecordView& record : *reader) {
         if (record.offset != offset) continue;
