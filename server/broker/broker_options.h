@@ -37,6 +37,8 @@ struct BrokerOptions {
   // Delayed records of a partition that each group knows one by one, at 16 bytes; others are read
   // again when their time comes.
   std::size_t delayed_in_memory = 1'000'000;
+  // Of all partitions and groups: of delayed records that are read shortly before they are due.
+  std::size_t read_ahead_bytes = 24 << 20;
   std::size_t commits_per_request = 10'000;
   std::size_t metadata_bytes = 4'096;
 };

@@ -128,6 +128,35 @@ TEST_P(RandomDelays, EachComesOutOnceAndInTime) {
   EXPECT_TRUE(model.empty());
 }
 
+TEST_P(RandomDelays, TheNearestAreThoseDueFirst) {
+  Random random(GetParam());
+  DelayedRecords delayed(200);
+  std::vector<DelayedRecords::Entry> all;
+  const auto records = static_cast<std::int64_t>(random.below(200));
+  for (std::int64_t i = 0; i < records; ++i) {
+    all.emplace_back(static_cast<std::int64_t>(random.below(300)),
+                     DelayedRecords::Delayed{Offset(i)});
+    delayed.add({Offset(i)}, all.back().due_ms());
+  }
+  std::ranges::sort(all);
+  auto from = DelayedRecords::Entry::at(static_cast<std::int64_t>(random.below(100)));
+  const auto until = DelayedRecords::Entry::at(static_cast<std::int64_t>(random.below(300)));
+  const std::size_t most = 1 + random.below(100);
+  std::vector<DelayedRecords::Entry> seen, expected;
+  std::ranges::copy_if(all, std::back_inserter(expected),
+                       [&](const auto& entry) { return entry >= from && entry < until; });
+  while (from < until) {
+    auto near = delayed.near(from, until, most);
+    EXPECT_LE(near.records.size(), most);
+    EXPECT_LE(near.until, until);
+    std::ranges::sort(near.records);
+    seen.insert(seen.end(), near.records.begin(), near.records.end());
+    ASSERT_GT(near.until, from);
+    from = near.until;
+  }
+  EXPECT_EQ(seen, expected);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomDelays, ::testing::Range<std::uint64_t>(0, 60));
 
 TEST(DelayedRecords, ManyThatAreDueAtOnceAreNotReadAgainAndAgain) {

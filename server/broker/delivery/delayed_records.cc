@@ -20,6 +20,36 @@ std::optional<std::int64_t> DelayedRecords::next_look_ms(std::int64_t now_ms) co
   return next;
 }
 
+std::optional<std::int64_t> DelayedRecords::first_due_ms() const {
+  if (known_.empty()) return std::nullopt;
+  return known_.front().due_ms();
+}
+
+// Down the heap, as far as it is near enough.
+DelayedRecords::Near DelayedRecords::near(Entry from, Entry until, std::size_t most) const {
+  // Of those being read again some may not have been found yet.
+  Near near{{}, std::min({until, horizon_, scan_.empty() ? never() : scan_from_})};
+  const auto keep_first = [&] {
+    const auto behind = near.records.begin() + static_cast<std::ptrdiff_t>(most);
+    std::ranges::nth_element(near.records, behind);
+    near.until = *behind;
+    near.records.erase(behind, near.records.end());
+  };
+  if (from >= near.until) return near;
+  std::vector<std::size_t> open{0};
+  while (!open.empty()) {
+    const std::size_t at = open.back();
+    open.pop_back();
+    if (at >= known_.size() || known_[at] >= near.until) continue;
+    if (known_[at] >= from) near.records.push_back(known_[at]);
+    if (near.records.size() > 2 * most) keep_first();
+    open.push_back(2 * at + 1);
+    open.push_back(2 * at + 2);
+  }
+  if (near.records.size() > most) keep_first();
+  return near;
+}
+
 std::optional<DelayedRecords::Delayed> DelayedRecords::take_due(std::int64_t now_ms) {
   if (known_.empty() || known_.front().due_ms() > now_ms) return std::nullopt;
   std::ranges::pop_heap(known_, std::greater());

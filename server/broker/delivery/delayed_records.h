@@ -31,22 +31,6 @@ class DelayedRecords {
     Offset offset;
     std::uint32_t position = 0;  // in its batch, in bytes; 0: not known
   };
-  // Each record once, at rising offsets.
-  void add(const Delayed& record, std::int64_t due_ms) { put(Entry(due_ms, record)); }
-  // When, after now, take_due() or to_scan() has something next if nothing else happens.
-  std::optional<std::int64_t> next_look_ms(std::int64_t now_ms) const;
-  // Takes out the first, if it is due.
-  std::optional<Delayed> take_due(std::int64_t now_ms);
-  // Records below are gone.
-  void trim(Offset log_start);
-
-  // Which range to read again, by and by from its beginning; nullopt: none now.
-  std::optional<storage::OffsetRange> to_scan(std::int64_t now_ms);
-  // A delayed record in that range, at rising offsets; then that everything below `next` was read.
-  void found(const Delayed& record, std::int64_t due_ms);
-  void scanned(Offset next);
-
- private:
   // In 16 bytes: 44 bits of milliseconds, which reach to the year 2527, 52 of the offset, 32 of the
   // position; in this order, so that entries compare by time, then by offset.
   class Entry {
@@ -55,6 +39,8 @@ class DelayedRecords {
         : high_(bits(std::clamp<std::int64_t>(due_ms, 0, kLatestMs)) << 20 |
                 bits(record.offset.value) >> 32),
           low_(bits(record.offset.value) << 32 | record.position) {}
+    // Before all that are due then or later.
+    static Entry at(std::int64_t due_ms) { return {due_ms, {Offset(0)}}; }
     std::int64_t due_ms() const { return static_cast<std::int64_t>(high_ >> 20); }
     Offset offset() const {
       return Offset(static_cast<std::int64_t>((high_ & 0xfffff) << 32 | low_ >> 32));
@@ -67,6 +53,31 @@ class DelayedRecords {
     static std::uint64_t bits(std::int64_t value) { return static_cast<std::uint64_t>(value); }
     std::uint64_t high_, low_;
   };
+
+  // Each record once, at rising offsets.
+  void add(const Delayed& record, std::int64_t due_ms) { put(Entry(due_ms, record)); }
+  // When, after now, take_due() or to_scan() has something next if nothing else happens.
+  std::optional<std::int64_t> next_look_ms(std::int64_t now_ms) const;
+  std::optional<std::int64_t> first_due_ms() const;  // of those known
+  // Those known from `from` until `until`, in no order; where they are more than `most`, the first:
+  // of those before the `until` that it returns there are no others. Linear in those before it.
+  struct Near {
+    std::vector<Entry> records;
+    Entry until;
+  };
+  Near near(Entry from, Entry until, std::size_t most) const;
+  // Takes out the first, if it is due.
+  std::optional<Delayed> take_due(std::int64_t now_ms);
+  // Records below are gone.
+  void trim(Offset log_start);
+
+  // Which range to read again, by and by from its beginning; nullopt: none now.
+  std::optional<storage::OffsetRange> to_scan(std::int64_t now_ms);
+  // A delayed record in that range, at rising offsets; then that everything below `next` was read.
+  void found(const Delayed& record, std::int64_t due_ms);
+  void scanned(Offset next);
+
+ private:
   struct Far {
     Offset last;
     std::uint64_t count;

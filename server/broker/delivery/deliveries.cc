@@ -153,7 +153,22 @@ const DeliveryGroup* Deliveries::find(std::string_view group) const {
 }
 
 void Deliveries::dispatch(Now now) {
+  const std::uint64_t before = house_.deliveries;
   for (const auto& [name, group] : groups_) group->dispatch(now);
+  read_ahead(house_.deliveries > before, now);
+}
+
+// Behind all that may be given now, and a piece at a time: what comes due meanwhile waits for no
+// more.
+void Deliveries::read_ahead(bool busy, Now now) {
+  auto& turns = house_.ahead_turns;
+  if (!busy && !turns.empty() && !house_.reading_ahead) {
+    const auto [group, partition] = turns.front();
+    turns.pop_front();
+    group->read_ahead(partition, now);
+  }
+  read_ahead_at_.reset();
+  if (!turns.empty() && !house_.reading_ahead) read_ahead_at_ = now.monotonic;
 }
 
 std::optional<DeliveredBatches> Deliveries::next(ConnectionId connection) {
@@ -173,6 +188,7 @@ void Deliveries::on_high_watermark(PartitionId partition) {
 }
 
 void Deliveries::on_read(storage::ReadToken token, Result<storage::ReadResult> result) {
+  if (house_.reading_ahead == token) house_.reading_ahead.reset();
   const auto it = house_.reads.find(token);
   if (it == house_.reads.end()) return;  // nobody needs it any more
   const auto read = it->second;
@@ -193,7 +209,7 @@ void Deliveries::shift(Duration gap) {
 }
 
 std::optional<MonotonicTime> Deliveries::next_deadline() const {
-  std::optional<MonotonicTime> next;
+  std::optional<MonotonicTime> next = read_ahead_at_;
   for (const auto& [name, group] : groups_)
     if (const auto due = group->next_deadline()) next = next ? std::min(*next, *due) : due;
   return next;

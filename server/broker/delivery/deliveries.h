@@ -27,8 +27,13 @@ class Deliveries {
       std::function<Result<const storage::Topic*>(const std::string& name, Now now)>;
   Deliveries(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies,
              ReplySink& sink, Random random, DeadLetterTopic dead_letter_topic)
-      : replies_(replies), house_{options, storage, sink, random, std::move(dead_letter_topic),
-                                  {},      0} {}
+      : replies_(replies),
+        house_{.options = options,
+               .storage = storage,
+               .sink = sink,
+               .random = random,
+               .dead_letter_topic = std::move(dead_letter_topic),
+               .ahead_memory = {options.read_ahead_bytes}} {}
 
   void attach(const RequestId& id, const AttachRequest& request, Now now);
   void settle(const RequestId& id, const SettleRequest& request, Now now);
@@ -59,9 +64,11 @@ class Deliveries {
  private:
   Result<> check(const AttachRequest& request, const MemberKey& key) const;
   void remove(const MemberKey& key, bool lost, Now now);
+  void read_ahead(bool busy, Now now);
 
   DurableReplies& replies_;
   DeliveryHouse house_;
+  std::optional<MonotonicTime> read_ahead_at_;  // there is more to read
   std::map<std::string, std::unique_ptr<DeliveryGroup>, std::less<>> groups_;
   std::map<MemberKey, DeliveryGroup*> members_;
   std::unordered_map<ConnectionId, std::deque<std::uint32_t>> turns_;  // of its members

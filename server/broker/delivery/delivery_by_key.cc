@@ -80,12 +80,7 @@ Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
   cut.batch = &batch;
   cut.parts = &parts;
   const auto read = read_on(batch, cut);
-  for (std::size_t i = 0; i < cut.takers.size(); ++i) {
-    if (parts.count(i) == batch.record_count() && parts.count(i) > 0)
-      add_batch(cut.taken.delivered[i], cut.stored->owner, batch.bytes());
-    else if (parts.count(i) > 0)
-      add_part(cut.taken.delivered[i], parts.take(i));
-  }
+  cut.give_parts();
   return read;
 }
 
@@ -110,7 +105,7 @@ Result<> DeliveryQueue::open(const RecordBatchView& batch, Offset from, const Cu
 
 // Where every offset has a record, to the first that is ready or new, without decoding the others.
 void DeliveryQueue::pass_over(const RecordBatchView& batch) {
-  Reading& reading = *reading_;
+  BegunBatch& reading = *reading_;
   if (reading.expected >= next_ || batch.record_count() != batch.last_offset_delta() + 1) return;
   const Offset wanted = std::min(ready_.first(reading.expected).value_or(next_), next_);
   const std::int64_t records = std::min(wanted, batch.last_offset()) - reading.at->offset;
@@ -122,7 +117,7 @@ void DeliveryQueue::pass_over(const RecordBatchView& batch) {
 
 // The records were checked when they were produced: only what would lose some is checked again.
 Result<> DeliveryQueue::read_on(const RecordBatchView& batch, Cut& cut) {
-  Reading& reading = *reading_;
+  BegunBatch& reading = *reading_;
   const Offset last = batch.last_offset();
   for (; reading.at != reading.end; ++reading.at, ++reading.records) {
     pass_over(batch);

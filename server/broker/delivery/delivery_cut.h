@@ -79,6 +79,14 @@ struct DeliveryQueue::Cut {
     }
     return tried;
   }
+  // By key: what each taker got of the batch.
+  void give_parts() {
+    for (std::size_t i = 0; i < takers.size(); ++i)
+      if (parts->count(i) == batch->record_count() && parts->count(i) > 0)
+        add_batch(taken.delivered[i], stored->owner, batch->bytes());
+      else if (parts->count(i) > 0)
+        add_part(taken.delivered[i], parts->take(i));
+  }
 
   const Asked& asked;
   Takers& takers;

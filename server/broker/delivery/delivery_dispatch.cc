@@ -35,8 +35,7 @@ void DeliveryGroup::dispatch(Now now) {
   for (std::size_t in_vain = 0; in_vain < turn_.size();) {
     Queue& queue = *turn_.front();
     turn_.pop_front();
-    const bool waits = queue.reading || queue.stopped;
-    if (waits || !ready_to_read(queue, now)) {
+    if (queue.stopped || !ready_to_read(queue, now)) {
       queue.in_turn = false;
       continue;
     }
@@ -81,7 +80,12 @@ bool DeliveryGroup::ready_to_read(Queue& queue, Now now) {
   if (!queue.rescan_at && !queue.reading_delayed && queue.records.rescan_from(now))
     queue.rescan_at = now.monotonic;
   list(queue);
-  return queue.records.has_something(bounds.high_watermark, acks(queue));
+  return queue.records.ahead().has_at_hand() || reads_something(queue);
+}
+
+bool DeliveryGroup::reads_something(Queue& queue) const {
+  const auto bounds = house_.storage.bounds(queue.records.place().id);
+  return !queue.reading && queue.records.has_something(bounds.high_watermark, acks(queue));
 }
 
 // Below the log start nobody can ack: it counts as done, or the floor would stay there.
@@ -154,14 +158,29 @@ std::size_t DeliveryGroup::bytes_for(Takers& takers) {
 
 // False: nothing came of it.
 bool DeliveryGroup::serve(Queue& queue, Now now) {
+  bool any = queue.records.ahead().has_at_hand() && give_at_hand(queue, now);
+  if (!queue.stopped && reads_something(queue)) any = read_and_give(queue, now) || any;
+  return any;
+}
+
+bool DeliveryGroup::read_and_give(Queue& queue, Now now) {
   Takers takers = this->takers(queue, now);
   if (takers.size() == 0) return false;
   const Offset from = queue.records.read_from(acks(queue));
   const std::size_t bytes = bytes_for(takers);
   if (!read(queue, from < queue.records.next() ? std::min(bytes, kReturnedBytes) : bytes))
     return false;
+  // It brings along what will be due soon.
+  queue.records.ahead().keep(*queue.fetched);
   auto taken = queue.records.take(
       {*queue.fetched, acks(queue), settings_.max_deliveries, times(queue), now}, takers);
+  const bool any = hand_out(queue, takers, std::move(taken), now);
+  return any || queue.records.read_from(acks(queue)) != from;
+}
+
+// What was taken out of the queue, also in vain.
+bool DeliveryGroup::hand_out(Queue& queue, Takers& takers, Result<DeliveryQueue::Taken> taken,
+                             Now now) {
   queue.records.refill(now);
   list(queue);
   if (!taken) {
@@ -180,7 +199,7 @@ bool DeliveryGroup::serve(Queue& queue, Now now) {
   [[maybe_unused]] const auto ok = make(queue, {.done = std::move(taken->gone), .retries = {}});
   bury(queue, now);
   if (queue.records.has_parked() && !std::exchange(queue.parks, true)) parking_.push_back(&queue);
-  return any || queue.records.read_from(acks(queue)) != from;
+  return any;
 }
 
 void DeliveryGroup::deliver(const Queue& queue, const Taker& taker, DeliveredBatches delivered) {
@@ -196,6 +215,7 @@ void DeliveryGroup::deliver(const Queue& queue, const Taker& taker, DeliveredBat
   member.served = ++servings_;
   member.outbox_bytes += delivered.bytes;
   member.outbox.push_back(std::move(delivered));
+  ++house_.deliveries;
   house_.sink.on_push_ready(taker.member.connection);
 }
 
@@ -233,6 +253,11 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
   if (dead) queue->reading_dead.reset();
   if (queue->reading == token) queue->reading.reset();
   mark(*queue);
+  if (queue->reading_ahead == token) {
+    queue->reading_ahead.reset();
+    if (result) queue->records.ahead().keep(*result);  // else it is read, and told of, when due
+    return list(*queue);
+  }
   if (queue->reading_delayed == token) {
     queue->reading_delayed.reset();
     if (result)

@@ -23,6 +23,7 @@ std::vector<OffsetRange> without(OffsetRange range, std::vector<OffsetRange> cov
 
 DeliveryGroup::~DeliveryGroup() {
   std::erase_if(house_.reads, [this](const auto& read) { return read.second.group == this; });
+  std::erase_if(house_.ahead_turns, [this](const auto& turn) { return turn.group == this; });
 }
 
 const storage::PartitionAcks* DeliveryGroup::acks(const Queue& queue) const {
@@ -74,10 +75,11 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
   const storage::TopicPartition name{topic.id, partition};
   Queue& queue =
       queues_
-          .try_emplace(
-              id, DeliveryQueue::Place{name, id, topic.name}, kind_ == GroupKind::kKeyShared,
-              DeliveryQueue::Limits{house_.options.held_per_partition,
-                                    house_.options.delayed_in_memory, house_.options.parked_bytes})
+          .try_emplace(id, DeliveryQueue::Place{name, id, topic.name},
+                       kind_ == GroupKind::kKeyShared,
+                       DeliveryQueue::Limits{house_.options.held_per_partition,
+                                             house_.options.delayed_in_memory,
+                                             house_.options.parked_bytes, house_.ahead_memory})
           .first->second;
   ids_[name] = id;
   queue.records.begin(floor, acks(queue), now);
@@ -365,6 +367,8 @@ std::optional<MonotonicTime> DeliveryGroup::next_deadline() const {
 }
 
 void DeliveryGroup::list(Queue& queue) {
+  if (queue.records.ahead().is_sweeping() && !std::exchange(queue.in_ahead_turn, true))
+    house_.ahead_turns.push_back({this, queue.records.place().id});
   std::optional<MonotonicTime> next = queue.records.next_deadline();
   if (queue.bury_at) next = next ? std::min(*next, *queue.bury_at) : *queue.bury_at;
   if (queue.rescan_at) next = next ? std::min(*next, *queue.rescan_at) : *queue.rescan_at;

@@ -38,6 +38,13 @@ struct DeliveryHouse {
   };
   std::unordered_map<storage::ReadToken, Read> reads;  // that storage answers later
   storage::ReadToken last_token = 0;
+  std::uint64_t deliveries = 0;  // so far
+
+  // Reading ahead of time, of all groups one read at a time, so that what is due now waits for no
+  // more.
+  AheadMemory ahead_memory;
+  std::deque<Read> ahead_turns;
+  std::optional<storage::ReadToken> reading_ahead;
 };
 
 class DeliveryGroup {
@@ -71,6 +78,8 @@ class DeliveryGroup {
   std::optional<MonotonicTime> next_deadline() const;
 
   void dispatch(Now now);
+  // The partition's turn to read ahead has come (DeliveryHouse::ahead_turns): a piece.
+  void read_ahead(PartitionId partition, Now now);
   // The member's next delivery.
   std::optional<DeliveredBatches> next(const MemberKey& key);
 
@@ -97,11 +106,11 @@ class DeliveryGroup {
     Queue(DeliveryQueue::Place place, bool by_key, DeliveryQueue::Limits limits)
         : records(std::move(place), by_key, limits) {}
     DeliveryQueue records;
-    std::optional<storage::ReadToken> reading, reading_dead, reading_delayed;
+    std::optional<storage::ReadToken> reading, reading_dead, reading_delayed, reading_ahead;
     std::optional<storage::ReadResult> fetched, fetched_delayed;
     std::optional<Result<storage::ReadResult>> fetched_dead;
     Offset trimmed;  // up to this log start
-    bool in_turn = false;
+    bool in_turn = false, in_ahead_turn = false;
     std::optional<MonotonicTime> rescan_at;     // there is more to read of what is delayed
     bool parks = false;                         // in parking_
     bool stopped = false;                       // cannot be read: until somebody attaches anew
@@ -142,6 +151,10 @@ class DeliveryGroup {
   void list(Queue& queue);
 
   bool serve(Queue& queue, Now now);
+  bool give_at_hand(Queue& queue, Now now);
+  bool read_and_give(Queue& queue, Now now);
+  bool reads_something(Queue& queue) const;
+  bool hand_out(Queue& queue, Takers& takers, Result<DeliveryQueue::Taken> taken, Now now);
   void give_parked(Now now);
   void give_parked(Queue& queue, Now now);
   bool ready_to_read(Queue& queue, Now now);

@@ -31,11 +31,13 @@ void DeliveryQueue::trim(Offset log_start) {
   keyed_.trim(log_start);
   let_go();
   delayed_.trim(log_start);
+  ahead_.trim(log_start);
 }
 
 std::uint64_t DeliveryQueue::available(Offset high_watermark) const {
   const std::int64_t fresh = is_full() ? 0 : high_watermark - next_;
-  return ready_.offsets() + static_cast<std::uint64_t>(std::max<std::int64_t>(fresh, 0));
+  return ready_.offsets() + ahead_.at_hand() +
+         static_cast<std::uint64_t>(std::max<std::int64_t>(fresh, 0));
 }
 
 Offset DeliveryQueue::read_from(const storage::PartitionAcks* acks) {
@@ -105,6 +107,7 @@ std::vector<OffsetRange> DeliveryQueue::returned(OffsetRange range) {
   if (by_key_) return returned;
   for (auto* ranges : {&ready_, &waiting_})
     for (const auto& piece : ranges->cut(range)) returned.push_back(piece.range);
+  for (const Offset offset : ahead_.forget(range)) returned.push_back({offset, offset});
   return returned;
 }
 

@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "server/broker/delivery/begun_batch.h"
 #include "server/broker/delivery/delayed_records.h"
 #include "server/broker/delivery/delivery.h"
 #include "server/broker/delivery/keyed_records.h"
+#include "server/broker/delivery/read_ahead.h"
 #include "server/broker/delivery/retries.h"
 #include "server/broker/delivery/takers.h"
 #include "server/broker/delivery/timed_ranges.h"
@@ -37,13 +39,15 @@ class DeliveryQueue {
     std::size_t held;
     std::size_t delayed_in_memory;  // DelayedRecords' bound
     std::size_t parked_bytes;       // by key, for members that may not take more now
+    AheadMemory& ahead;             // borrowed
   };
   DeliveryQueue(Place place, bool by_key, Limits limits)
       : place_(std::move(place)),
         by_key_(by_key),
         most_held_(limits.held),
         most_parked_bytes_(limits.parked_bytes),
-        delayed_(limits.delayed_in_memory) {}
+        delayed_(limits.delayed_in_memory),
+        ahead_(limits.ahead) {}
 
   const Place& place() const { return place_; }
 
@@ -63,6 +67,7 @@ class DeliveryQueue {
   Offset next() const { return next_; }  // the first that is new
   // Steps over what is done. What came back is read upwards, then from the lowest again.
   Offset read_from(const storage::PartitionAcks* acks);
+  // To read; what is at hand of ahead() aside.
   bool has_something(Offset high_watermark, const storage::PartitionAcks* acks) {
     return read_from(acks) < high_watermark && (!ready_.empty() || !is_full());
   }
@@ -84,6 +89,9 @@ class DeliveryQueue {
   // Leases to the takers, of whom there is one unless it is by key, what they may have, in order. A
   // record that has failed too often dies instead. Errors: kInvalidBatch.
   Result<Taken> take(const Asked& asked, Takers& takers);
+  // The same of what ahead() had at hand.
+  Result<Taken> take_at_hand(const Asked& asked, Takers& takers);
+  ReadAhead& ahead() { return ahead_; }
 
   using Pieces = std::vector<TimedRanges<Lease>::Piece>;
   // By key, of the range what the delivery brought, wherever else's lies between: ends the leases,
@@ -149,15 +157,6 @@ class DeliveryQueue {
 
  private:
   struct Cut;
-  // A batch that was begun: not decoded again where it goes on.
-  struct Reading {
-    std::shared_ptr<const void> owner;
-    const std::byte* batch;
-    std::optional<RecordReader> decompressed;
-    Records::Iterator at, end;
-    Offset expected;           // next
-    std::int32_t records = 0;  // so far
-  };
   bool is_full() const { return keyed_.held() + waiting_.size() + dying_.size() >= most_held_; }
   void make_ready(OffsetRange range, std::uint32_t position = 0);
   void let_go();
@@ -170,6 +169,9 @@ class DeliveryQueue {
     std::uint32_t position = 0;  // of its first in the batch, where that is known
   };
   Result<> take_batch(const RecordBatchView& batch, Cut& cut);
+  Result<> take_open(const RecordBatchView& batch, const std::vector<Open>& open, Offset behind,
+                     Cut& cut);
+  Result<> take_part(const RecordBatchView& part, Cut& cut);
   Result<> add_leased(const RecordBatchView& batch, const std::vector<Open>& open,
                       const std::vector<OffsetRange>& leased, Cut& cut);
   bool lease(OffsetRange range, Cut& cut);
@@ -177,11 +179,6 @@ class DeliveryQueue {
   // What depends on the time: delivery_times.cc.
   Result<std::vector<OffsetRange>> deliverable(const RecordBatchView& batch,
                                                const std::vector<Open>& open, Cut& cut);
-  struct Fate {
-    bool expired = false, may_expire = false;
-    std::optional<std::int64_t> due_ms;  // later
-  };
-  static Fate fate_of(const RecordView& record, bool fresh, const Cut& cut);
   void expire(OffsetRange range, Cut& cut);
   // By key: whether it is not to be delivered now, or ever.
   bool set_aside(const RecordView& record, bool fresh, Cut& cut);
@@ -191,6 +188,7 @@ class DeliveryQueue {
   // By key: delivery_by_key.cc.
   void begin_by_key(Cut& cut);
   Result<> take_by_key(const RecordBatchView& batch, Cut& cut);
+  Result<> take_part_by_key(const RecordBatchView& part, Cut& cut);
   Result<> open(const RecordBatchView& batch, Offset from, const Cut& cut);
   Result<> read_on(const RecordBatchView& batch, Cut& cut);
   void pass_over(const RecordBatchView& batch);
@@ -215,9 +213,10 @@ class DeliveryQueue {
   TimedRanges<std::uint32_t> ready_, waiting_;
   std::map<Offset, Reason> dying_;
   DelayedRecords delayed_;
+  ReadAhead ahead_;                       // what of it is at hand is not in ready_
   std::optional<MonotonicTime> look_at_;  // at what is delayed
   KeyedRecords keyed_;
-  std::optional<Reading> reading_;
+  std::optional<BegunBatch> reading_;
   bool paused_ = false;                         // enough is parked
   std::optional<MonotonicTime> patient_until_;  // while somebody idles
   bool impatient_ = false;                      // that long

@@ -52,11 +52,17 @@ Result<> DeliveryQueue::take_batch(const RecordBatchView& batch, Cut& cut) {
   for (const OffsetRange range : open_in(whole, cut.asked.acks)) open.push_back({range, true});
   for (const auto& piece : ready_.cut(whole)) open.push_back({piece.range, false, piece.value});
   std::ranges::sort(open, {}, &Open::range);
+  return take_open(batch, open, whole.last + 1, cut);
+}
+
+// Everything below `behind` has been looked at then.
+Result<> DeliveryQueue::take_open(const RecordBatchView& batch, const std::vector<Open>& open,
+                                  Offset behind, Cut& cut) {
   const auto ranges = deliverable(batch, open, cut);
   for (const Open& part : open)
     if (!ranges && !part.fresh) make_ready(part.range, part.position);
   if (!ranges) return fail(ranges.error());
-  next_ = std::max(next_, whole.last + 1);
+  next_ = std::max(next_, behind);
   std::vector<OffsetRange> leased;
   for (OffsetRange range : *ranges) {
     const std::uint64_t most = cut.takers[0].most_records;

@@ -41,20 +41,23 @@ const Reason& expiry() {
   return reason;
 }
 
-}  // namespace
+struct Fate {
+  bool expired = false, may_expire = false;
+  std::optional<std::int64_t> due_ms;  // later
+};
 
 // Produce refuses what cannot be read; what is there from before it did so has no time.
-DeliveryQueue::Fate DeliveryQueue::fate_of(const RecordView& record, bool fresh, const Cut& cut) {
-  const RecordTimes& times = cut.asked.times;
+Fate fate_of(const RecordView& record, bool fresh, const RecordTimes& times, std::int64_t now_ms) {
   if (!times.any || (record.headers.empty() && times.ttl.count() < 0)) return {};
   const auto extras = read_extras(record.headers).value_or(RecordExtras());
-  const std::int64_t now_ms = ms_of(cut.asked.now.wall);
   const std::int64_t expires_ms = expires_at(record, extras, times.ttl);
   Fate fate{.expired = expires_ms <= now_ms, .may_expire = expires_ms < INT64_MAX};
   if (fresh && !fate.expired && extras.deliver_at_ms.value_or(0) > now_ms)
     fate.due_ms = extras.deliver_at_ms;
   return fate;
 }
+
+}  // namespace
 
 void DeliveryQueue::expire(OffsetRange range, Cut& cut) {
   if (cut.asked.times.dead_letters)
@@ -73,6 +76,7 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
     for (const Open& part : open) may.push_back(part.range);
     return may;
   }
+  const std::int64_t now_ms = ms_of(cut.asked.now.wall);
   auto cursor = BatchCursor::open(batch);
   if (!cursor) return fail(cursor.error());
   for (const auto& [range, fresh, position] : open) {
@@ -82,7 +86,7 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
       const OffsetRange one{record.offset, record.offset};
       if (record.offset > expected) add(gone, {expected, record.offset + -1});
       expected = record.offset + 1;
-      if (const Fate fate = fate_of(record, fresh, cut); fate.expired)
+      if (const Fate fate = fate_of(record, fresh, cut.asked.times, now_ms); fate.expired)
         add(ended, one);
       else if (fate.due_ms)
         later.emplace_back(DelayedRecords::Delayed{record.offset, cursor->position()},
@@ -100,7 +104,7 @@ Result<std::vector<OffsetRange>> DeliveryQueue::deliverable(const RecordBatchVie
 }
 
 bool DeliveryQueue::set_aside(const RecordView& record, bool fresh, Cut& cut) {
-  const Fate fate = fate_of(record, fresh, cut);
+  const Fate fate = fate_of(record, fresh, cut.asked.times, ms_of(cut.asked.now.wall));
   cut.may_expire = fate.may_expire;
   if (!fate.expired && !fate.due_ms) return false;
   const OffsetRange one{record.offset, record.offset};
@@ -120,6 +124,7 @@ void DeliveryQueue::refill(Now now) {
   while (ready_.size() + runs.size() < kMostReady) {
     const auto record = delayed_.take_due(now_ms);
     if (!record) break;
+    if (ahead_.is_due(record->offset)) continue;
     if (!runs.empty() && runs.back().range.last + 1 == record->offset)
       runs.back().range.last = record->offset;
     else
@@ -131,10 +136,14 @@ void DeliveryQueue::refill(Now now) {
 
 // When to look again, by the monotonic clock. What is due already waits for room alone.
 void DeliveryQueue::plan(Now now) {
+  const std::int64_t now_ms = ms_of(now.wall);
+  ahead_.look(delayed_, now_ms);
+  auto next_ms = delayed_.next_look_ms(now_ms);
+  if (const auto ahead_ms = ahead_.next_look_ms(delayed_); ahead_ms && *ahead_ms > now_ms)
+    next_ms = std::min(next_ms.value_or(*ahead_ms), *ahead_ms);
   look_at_.reset();
-  const auto next_ms = delayed_.next_look_ms(ms_of(now.wall));
   if (!next_ms) return;
-  const auto wait = std::chrono::milliseconds(*next_ms - ms_of(now.wall));
+  const auto wait = std::chrono::milliseconds(*next_ms - now_ms);
   look_at_ = now.monotonic + std::min<Duration>(wait, kLookAgain);
 }
 
