@@ -446,6 +446,21 @@ TEST_F(DeliveriesTest, OneGroupHasOneKind) {
   EXPECT_EQ(last_error(), ErrorCode::kInconsistentGroup);
 }
 
+TEST_F(DeliveriesTest, WhatWasAckedStaysSoWhenTheLogStartMovesWhileNobodyIsThere) {
+  attach(1, request());
+  write({"a", "b", "c", "d"});
+  take(1);
+  settle(1, 2, 2, Outcome::kAck);
+  settle(1, 3, 3, Outcome::kNack, 0ms);
+  broker.on_connection_closed(ConnectionId(1), when());
+  ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(1)));
+  attach(2, request());
+  EXPECT_THAT(take(2), testing::ElementsAre(Got{1, 2}, Got{3, 3}));
+  settle(2, 1, 1, Outcome::kAck);
+  settle(2, 3, 3, Outcome::kAck);
+  EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(4));
+}
+
 TEST_F(DeliveriesTest, RetentionAndDeletedTopicsEndWhatWaits) {
   attach(1, request());
   write({"a"});

@@ -56,6 +56,7 @@ void DeliveryGroup::give_parked(Now now) {
 }
 
 void DeliveryGroup::give_parked(Queue& queue, Now now) {
+  follow_log_start(queue);
   Takers takers = this->takers(queue, now);
   for (std::size_t i = 0; i < takers.size(); ++i) {
     Taker& one = takers[i];
@@ -74,8 +75,7 @@ void DeliveryGroup::give_parked(Queue& queue, Now now) {
 }
 
 bool DeliveryGroup::ready_to_read(Queue& queue, Now now) {
-  const auto bounds = house_.storage.bounds(queue.records.place().id);
-  if (bounds.log_start > queue.trimmed) trim(queue, bounds.log_start);
+  follow_log_start(queue);
   queue.records.refill(now);
   if (!queue.rescan_at && !queue.reading_delayed && queue.records.rescan_from(now))
     queue.rescan_at = now.monotonic;
@@ -86,6 +86,11 @@ bool DeliveryGroup::ready_to_read(Queue& queue, Now now) {
 bool DeliveryGroup::reads_something(Queue& queue) const {
   const auto bounds = house_.storage.bounds(queue.records.place().id);
   return !queue.reading && queue.records.has_something(bounds.high_watermark, acks(queue));
+}
+
+void DeliveryGroup::follow_log_start(Queue& queue) {
+  const Offset log_start = house_.storage.bounds(queue.records.place().id).log_start;
+  if (log_start > queue.trimmed) trim(queue, log_start);
 }
 
 // Below the log start nobody can ack: it counts as done, or the floor would stay there.

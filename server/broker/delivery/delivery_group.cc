@@ -71,7 +71,8 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
   // Anything may have been committed (rule 6), and retention may have been ahead.
   const auto committed = house_.storage.committed(name_, topic.id, partition);
   if (committed) floor = std::clamp(committed->offset, bounds.log_start, bounds.high_watermark);
-  if (!committed || committed->offset != floor) begins.push_back({topic.id, partition, floor, {}});
+  // A commit forgets what is done behind it: where the log start has moved, trim() is for that.
+  if (!committed || committed->offset > floor) begins.push_back({topic.id, partition, floor, {}});
   const storage::TopicPartition name{topic.id, partition};
   Queue& queue =
       queues_

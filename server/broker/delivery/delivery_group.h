@@ -161,6 +161,7 @@ class DeliveryGroup {
   RecordTimes times(const Queue& queue) const;
   void rescan(Queue& queue, Now now);
   bool read_delayed(Queue& queue, Offset from);
+  void follow_log_start(Queue& queue);
   void trim(Queue& queue, Offset log_start);
   bool read(Queue& queue, std::size_t bytes);
   Taker taker(const MemberKey& key, const Member& member, Now now) const;
