@@ -52,6 +52,7 @@ class FakeStorage final : public storage::Storage {
   std::map<storage::ReadToken, Read> reads;  // every one that was to be answered later
   Result<storage::ReadResult> answer(storage::ReadToken token) const {
     const Read& read = reads.at(token);
+    if (read.from < bounds(read.partition).log_start) return fail(ErrorCode::kOffsetOutOfRange);
     return result_of(read.partition, read.from, read.max_bytes);
   }
   storage::ReadResult result_of(PartitionId id, Offset from = Offset(0),

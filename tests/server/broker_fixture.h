@@ -39,7 +39,8 @@ class BrokerFixture : public ::testing::Test {
                                         .subscriptions_per_connection = 2,
                                         .leases_per_member = 200,
                                         .held_per_partition = 50,
-                                        .delayed_in_memory = 40};
+                                        .delayed_in_memory = 40,
+                                        .read_ahead_bytes = 4'000};
   explicit BrokerFixture(const BrokerOptions& options = kTight)
       : broker(options, storage, checker, Random(1), sink, at()) {}
 

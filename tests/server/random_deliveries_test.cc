@@ -1,6 +1,6 @@
-// Random members, acks, time-outs, restarts and standstills against a model of what a delivery
-// promises: one holder of a lease, nothing acked again, nothing lost, attempts counted, each key in
-// order.
+// Random members, acks, time-outs, restarts, standstills, slow reads and moves of the log start
+// against a model of what a delivery promises: one holder of a lease, nothing acked again, nothing
+// lost, attempts counted, each key in order.
 #include "tests/server/deliveries_fixture.h"
 
 namespace leat::broker {
@@ -214,7 +214,40 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     broker.deliveries().dispatch(when());
     expire();
   }
+  void answer_reads() {
+    for (const storage::ReadToken token : std::exchange(storage.waiting_reads, {}))
+      broker.on_read(token, storage.answer(token));
+    broker.on_time(when());
+    broker.deliveries().dispatch(when());
+  }
+  // Not beyond what somebody has.
+  void move_log_start() {
+    collect();
+    const PartitionId id = partition_id(orders);
+    std::int64_t to = storage.bounds(id).log_start.value;
+    for (auto left = random.below(10); left > 0; --left, ++to) {
+      if (to >= static_cast<std::int64_t>(model.records.size())) break;
+      auto& record = model.records[static_cast<std::size_t>(to)];
+      if (record.state == Model::State::kLeased) break;
+      record.state = Model::State::kDone;
+    }
+    ASSERT_TRUE(storage.move_log_start(id, Offset(to)));
+    broker.deliveries().dispatch(when());
+  }
+  void change_the_world() {
+    if (random.below(20) == 0) restart();
+    if (random.below(4) == 0) stand_still();
+    if (random.below(4) == 0) wall += std::chrono::milliseconds(random.below(4'000)) - 2'000ms;
+    if (random.below(20) == 0) wall -= 6'000ms;
+    if (random.below(4) == 0) storage.reads_later = !storage.reads_later;
+    if (random.below(8) == 0) move_log_start();
+  }
   void step() {
+    if (random.below(3) == 0) {
+      answer_reads();
+      collect();
+      if (HasFatalFailure()) return;
+    }
     const std::uint64_t connection = 1 + random.below(5);
     switch (random.below(12)) {
       case 0:
@@ -223,10 +256,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
       case 2:
         return leave(connection, random.below(2) == 0);
       case 3:
-        if (random.below(20) == 0) restart();
-        if (random.below(4) == 0) stand_still();
-        if (random.below(4) == 0) wall += std::chrono::milliseconds(random.below(4'000)) - 2'000ms;
-        return;
+        return change_the_world();
       case 4:
         return write_some();
       case 5: {
@@ -258,6 +288,9 @@ TEST_P(RandomDeliveries, LoseNothingAndRepeatNothingThatWasAcked) {
   // Everything that is left comes to one member that acks it all.
   for (std::uint64_t connection = 1; connection < 6; ++connection) leave(connection, false);
   for (auto& record : model.records) record.placed = false;
+  storage.reads_later = false;
+  answer_reads();
+  wall += 60s;  // the clock is set right
   AttachRequest one = request(kind);
   one.grants = {1 << 20, 1 << 30};
   attach(7, one);

@@ -260,6 +260,88 @@ TEST_P(TimedDeliveries, OfALargeBatchOnlyWhatIsDueGoesOut) {
   }
 }
 
+TEST_P(TimedDeliveries, WhatIsDueSoonIsReadBeforeItsTime) {
+  attach(1, member());
+  write_timed({{"a", 3'000ms}, {"b", 3'100ms}, {"c", 60'000ms}});
+  storage.reads_later = true;
+  for (int ms = 0; ms < 2'900; ms += 100) {
+    pass(100ms);
+    answer_reads();
+  }
+  const std::size_t reads = storage.reads.size();
+  EXPECT_GT(reads, 0u);
+  pass(100ms);
+  EXPECT_EQ(take(1), firsts(0, 0));
+  pass(100ms);
+  EXPECT_EQ(take(1), firsts(1, 1));
+  EXPECT_EQ(storage.reads.size(), reads) << "nothing is read when they are due";
+  settle(1, 0, 0, Outcome::kAck);
+  settle(1, 1, 1, Outcome::kAck);
+  EXPECT_EQ(floor(), Offset(2));
+}
+
+TEST_P(TimedDeliveries, WhatWasReadAheadWaitsForItsKeyAndGoesWithoutOne) {
+  attach(1, member());
+  write_timed({{"k", 200ms}, {"k"}, {"x", 200ms}});
+  EXPECT_EQ(take(1), firsts(1, 1));
+  settle(1, 1, 1, Outcome::kNack, 500ms);
+  pass(200ms);
+  EXPECT_THAT(take(1), testing::ElementsAre(Got{0, 1}, Got{2, 1}));
+  attach(2, member());
+  settle(1, 0, 0, Outcome::kNack, 0ms);
+  settle(1, 2, 2, Outcome::kReject);
+  // By key it stands before the one that waits for another try.
+  std::set<std::int64_t> got;
+  for (const std::uint64_t connection : {1, 2})
+    for (const Got& one : take(connection)) {
+      got.insert(one.offset);
+      settle(connection, one.offset, one.offset, Outcome::kAck);
+    }
+  EXPECT_THAT(got, testing::ElementsAre(0));
+  pass(300ms);
+  for (const std::uint64_t connection : {1, 2})
+    for (const Got& one : take(connection))
+      settle(connection, one.offset, one.offset, Outcome::kAck);
+  EXPECT_EQ(floor(), Offset(3));
+}
+
+TEST_P(TimedDeliveries, WhatWasReadAheadIsGoneWithItsTopicItsGroupAndTheLogStart) {
+  attach(1, member());
+  write_timed({{"a", 500ms}, {"b", 500ms}, {"c", 500ms}});
+  pass(0ms);
+  ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(1)));
+  detach(1);
+  attach(2, member());
+  pass(500ms);
+  EXPECT_EQ(take(2), firsts(1, 2));
+  write_timed({{"d", 500ms}});
+  storage.reads_later = true;
+  pass(0ms);
+  broker.delete_topic(next(), "orders", when());
+  answer_reads();
+  pass(500ms);
+  EXPECT_TRUE(take(2).empty());
+}
+
+TEST_P(TimedDeliveries, WhileNobodyMayTakeMoreWhatIsDueStaysAtHand) {
+  AttachRequest one = member();
+  one.grants = {1, 1 << 20};
+  attach(1, one);
+  write_timed({{"a", 100ms}, {"b", 100ms}, {"c", 100ms, 5'000ms}});
+  storage.reads_later = true;
+  pass(0ms);
+  answer_reads();
+  pass(100ms);
+  EXPECT_EQ(take(1), firsts(0, 0));
+  pass(6'000ms);
+  settle(1, 0, 0, Outcome::kAck);
+  broker.deliveries().grant(ConnectionId(1), 1, {10, 1 << 20});
+  broker.deliveries().dispatch(when());
+  EXPECT_EQ(take(1), firsts(1, 1)) << "the last has expired meanwhile";
+  settle(1, 1, 1, Outcome::kAck);
+  EXPECT_EQ(floor(), Offset(3));
+}
+
 TEST_F(DeliveriesFixture, ARetryOutOfALargeBatchGoesOutAlone) {
   attach(1, request());
   RecordBatchBuilder builder;
