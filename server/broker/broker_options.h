@@ -38,7 +38,7 @@ struct BrokerOptions {
   // again when their time comes.
   std::size_t delayed_in_memory = 1'000'000;
   // Of all partitions and groups: of delayed records that are read shortly before they are due.
-  std::size_t read_ahead_bytes = 24 << 20;
+  std::size_t read_ahead_bytes = 32 << 20;
   std::size_t commits_per_request = 10'000;
   std::size_t metadata_bytes = 4'096;
 };

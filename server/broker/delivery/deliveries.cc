@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto kShortestAckTimeout = 10ms;
 constexpr auto kLongestAckTimeout = std::chrono::milliseconds(12h);
 constexpr auto kLongestBackoff = std::chrono::milliseconds(24h);
+constexpr auto kBetweenReadsAhead = 500us;
 constexpr std::size_t kClientNameBytes = 255;
 constexpr std::size_t kReasonBytes = 1'024;
 
@@ -158,17 +159,18 @@ void Deliveries::dispatch(Now now) {
   read_ahead(house_.deliveries > before, now);
 }
 
-// Behind all that may be given now, and a piece at a time: what comes due meanwhile waits for no
-// more.
+// Behind all that may be given now, a piece at a time and none right behind another: what comes due
+// meanwhile waits for no more.
 void Deliveries::read_ahead(bool busy, Now now) {
   auto& turns = house_.ahead_turns;
-  if (!busy && !turns.empty() && !house_.reading_ahead) {
-    const auto [group, partition] = turns.front();
-    turns.pop_front();
-    group->read_ahead(partition, now);
-  }
+  if (turns.empty() || house_.reading_ahead) return read_ahead_at_.reset();
+  if (busy || !read_ahead_at_) read_ahead_at_ = now.monotonic;
+  if (busy || *read_ahead_at_ > now.monotonic) return;
+  const auto [group, partition] = turns.front();
+  turns.pop_front();
+  group->read_ahead(partition, now);
   read_ahead_at_.reset();
-  if (!turns.empty() && !house_.reading_ahead) read_ahead_at_ = now.monotonic;
+  if (!turns.empty() && !house_.reading_ahead) read_ahead_at_ = now.monotonic + kBetweenReadsAhead;
 }
 
 std::optional<DeliveredBatches> Deliveries::next(ConnectionId connection) {

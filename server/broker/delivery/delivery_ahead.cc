@@ -7,7 +7,7 @@
 
 namespace leat::broker {
 namespace {
-constexpr std::size_t kAheadBytes = 512 << 10;  // at a time: others wait for the disk meanwhile
+constexpr std::size_t kAheadBytes = 1 << 20;  // at a time: others wait for the disk meanwhile
 }  // namespace
 
 // ---- of one queue ----
@@ -78,7 +78,7 @@ void DeliveryGroup::read_ahead(PartitionId partition, Now now) {
   if (queue->reading || queue->stopped) return;
   ReadAhead& ahead = queue->records.ahead();
   const auto from = ahead.next();
-  if (!from) queue->records.refill(now);  // decides when there is more to read
+  if (!from) queue->records.refill(now);  // decides when there is more
   if (!from || *from < house_.storage.bounds(partition).log_start) return list(*queue);
   const storage::ReadToken token = new_token(partition);
   auto outcome = house_.storage.read(partition, *from, kAheadBytes, token);
@@ -88,6 +88,7 @@ void DeliveryGroup::read_ahead(PartitionId partition, Now now) {
   }
   house_.reads.erase(token);
   ahead.keep(std::get<storage::ReadResult>(outcome));
+  if (!ahead.is_sweeping()) queue->records.refill(now);
   list(*queue);
 }
 

@@ -73,6 +73,7 @@ void ReadAhead::look(const DelayedRecords& delayed, std::int64_t now_ms) {
   looked_until_ = std::max(from, near.until);
   for (const Entry& entry : near.records) wanted_.push_back({entry, false});
   std::ranges::sort(wanted_, {}, [](const Wanted& wanted) { return wanted.entry.offset(); });
+  unsettled_ = wanted_.size();
   set_apart_bytes_ = record_bytes_;
   use(wanted_.size() * set_apart_bytes_);
 }
@@ -91,7 +92,9 @@ void ReadAhead::end_sweep() {
 }
 
 void ReadAhead::settle(Wanted& wanted) {
-  if (!std::exchange(wanted.settled, true)) give_back(set_apart_bytes_);
+  if (std::exchange(wanted.settled, true)) return;
+  --unsettled_;
+  give_back(set_apart_bytes_);
 }
 
 void ReadAhead::keep(const storage::ReadResult& read) {
@@ -102,6 +105,7 @@ void ReadAhead::keep(const storage::ReadResult& read) {
       rest = rest.subspan(batch->bytes().size());
       keep(*batch);
     }
+  if (unsettled_ == 0) end_sweep();
 }
 
 void ReadAhead::keep(const RecordBatchView& batch) {

@@ -38,7 +38,8 @@ class ReadAhead {
   // When look() has something next; nullopt: never, or at the end of the sweep.
   std::optional<std::int64_t> next_look_ms(const DelayedRecords& delayed) const;
   bool is_sweeping() const { return !wanted_.empty(); }
-  // From where to read next, each once; nullopt: the sweep has ended.
+  // From where to read next, each once; nullopt: the sweep has ended. It also ends when all is
+  // kept.
   std::optional<Offset> next();
   // Keeps what is wanted of what was read, on whose behalf ever.
   void keep(const storage::ReadResult& read);
@@ -87,6 +88,7 @@ class ReadAhead {
   Entry looked_until_ = Entry::at(0);
   std::vector<Wanted> wanted_;       // by offset
   std::size_t next_ = 0;             // of them
+  std::size_t unsettled_ = 0;        // of them
   std::size_t set_apart_bytes_ = 0;  // for each that is not settled
   Kept kept_, at_hand_;              // not due yet; due
   Offset give_from_{0};
