@@ -24,12 +24,15 @@ constexpr std::size_t varint_size(std::int64_t value) {
   return (static_cast<std::size_t>(std::bit_width(zigzag(value) | 1)) + 6) / 7;
 }
 
-// Writes the zigzag varint of `value` at `to` (kMaxVarintBytes must fit); returns the byte behind.
-inline std::byte* put_varint(std::byte* to, std::int64_t value) {
-  std::uint64_t v = zigzag(value);
-  for (; v >= 0x80; v >>= 7) *to++ = static_cast<std::byte>(v | 0x80);
-  *to++ = static_cast<std::byte>(v);
+// Writes the varint of `value` at `to` (kMaxVarintBytes must fit); returns the byte behind.
+inline std::byte* put_uvarint(std::byte* to, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *to++ = static_cast<std::byte>(value | 0x80);
+  *to++ = static_cast<std::byte>(value);
   return to;
+}
+// The same, zigzag first.
+inline std::byte* put_varint(std::byte* to, std::int64_t value) {
+  return put_uvarint(to, zigzag(value));
 }
 
 // Reads a zigzag varint between `from` and `end` into `value`; returns the byte behind it, or

@@ -3,55 +3,19 @@
 #include <algorithm>
 #include <string>
 
+#include "protocol/first_bytes.h"
+
 namespace leat::native {
 namespace {
 
 constexpr std::size_t kEnvelopeAt = 4, kPayloadAt = 8, kVersionAt = 12, kReservedAt = 14;
 constexpr std::string_view kMagicText = "LEAT";
 
-bool starts_like(std::string_view text, std::string_view prefix) {
-  const std::size_t n = std::min(text.size(), prefix.size());
-  return n > 0 && text.substr(0, n) == prefix.substr(0, n);
-}
-
-bool looks_like_http(std::string_view text) {
-  constexpr std::string_view kMethods[] = {"GET ",   "POST ",   "PUT ",     "HEAD ", "PATCH ",
-                                           "TRACE ", "DELETE ", "OPTIONS ", "PRI ",  "CONNECT "};
-  return std::any_of(std::begin(kMethods), std::end(kMethods),
-                     [&](std::string_view method) { return starts_like(text, method); });
-}
-
-bool looks_like_kafka(Bytes received) {
-  if (received.size() < 8) return false;
-  const auto length = load_be<std::int32_t>(received.data());
-  const auto api_key = load_be<std::int16_t>(received.data() + 4);
-  const auto api_version = load_be<std::int16_t>(received.data() + 6);
-  return length >= 8 && length <= (100 << 20) && api_key >= 0 && api_key < 128 &&
-         api_version >= 0 && api_version < 32;
-}
-
-std::string hex(Bytes bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (std::byte b : bytes) {
-    if (!text.empty()) text.push_back(' ');
-    text.push_back(kDigits[static_cast<unsigned>(b) >> 4]);
-    text.push_back(kDigits[static_cast<unsigned>(b) & 15]);
-  }
-  return text;
-}
-
-std::string name_what_arrived(Bytes received) {
-  if (looks_like_http(as_text(received))) return "an HTTP request";
-  if (starts_like(as_text(received), "\x16\x03")) return "a TLS handshake";
-  if (looks_like_kafka(received)) return "a Kafka request";
-  return "bytes " + hex(received.first(std::min<std::size_t>(received.size(), 8)));
-}
-
 Result<> check_magic(Bytes received) {
-  if (received.empty() || starts_like(as_text(received), kMagicText)) return {};
+  const std::size_t n = std::min(received.size(), kMagicText.size());
+  if (as_text(received.first(n)) == kMagicText.substr(0, n)) return {};
   return fail(ErrorCode::kMalformedFrame,
-              "expected a frame of Leat's native protocol, found " + name_what_arrived(received));
+              "expected a frame of Leat's native protocol, found " + name_first_bytes(received));
 }
 
 Result<> check_size(std::string_view part, std::uint32_t bytes, std::size_t limit) {
