@@ -56,7 +56,8 @@ std::vector<std::string> bad_includes(const Source& source) {
     if (room.empty() || !std::regex_search(line, match, include)) continue;
     const std::string target = room_of(match[1]);
     // Nobody but its own folder sees a codec; generated headers have no room.
-    const bool codec = match[1].str().starts_with("protocol/native/") &&
+    const bool codec = (match[1].str().starts_with("protocol/native/") ||
+                        match[1].str().starts_with("protocol/kafka/")) &&
                        (room == "server/broker" || room == "storage");
     // The server knows of the client what connect_local() needs, and no more.
     static const std::set<std::string> faces = {"client/transport.h", "client/blocking.h"};
@@ -206,6 +207,11 @@ TEST(TidyRules, FindWhatIsPlanted) {
   EXPECT_FALSE(bad_includes({"client/x.cc", {"#include \"server/server.h\""}}).empty());
   EXPECT_FALSE(
       bad_includes({"server/broker/x.cc", {"#include \"protocol/native/codec.h\""}}).empty());
+  EXPECT_FALSE(bad_includes({"storage/x.cc", {"#include \"protocol/kafka/codec.h\""}}).empty());
+  EXPECT_FALSE(
+      bad_includes({"server/broker/x.h", {"#include \"protocol/kafka/error_code.h\""}}).empty());
+  EXPECT_TRUE(
+      bad_includes({"server/session/x.cc", {"#include \"protocol/kafka/codec.h\""}}).empty());
   EXPECT_FALSE(bad_includes({"server/x.cc", {"#include \"client/link.h\""}}).empty());
   EXPECT_FALSE(bad_includes({"server/session/x.cc", {"#include \"client/transport.h\""}}).empty());
   EXPECT_TRUE(bad_includes({"server/x.cc", {"#include \"client/transport.h\""}}).empty());
