@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/protocol/kafka/counted_allocations.h"
-#include "tests/protocol/kafka/every_message.h"
+#include "tests/protocol/kafka/every_version.h"
 #include "tests/protocol/kafka/random_message.h"
 
 namespace leat::kafka {

@@ -1,7 +1,7 @@
 // Every message in every version comes back as it went, and what cannot be said is refused.
 #include <gmock/gmock.h>
 
-#include "tests/protocol/kafka/every_message.h"
+#include "tests/protocol/kafka/every_version.h"
 #include "tests/protocol/kafka/random_message.h"
 
 namespace leat::kafka {
