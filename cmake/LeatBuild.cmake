@@ -37,8 +37,16 @@ elseif(LEAT_SANITIZE STREQUAL "thread")
   # Asio fences around handlers; the runtime cannot see fences, and sees Asio's mutexes instead.
   add_compile_options(-fsanitize=thread -Wno-tsan)
   add_link_options(-fsanitize=thread)
+elseif(LEAT_SANITIZE STREQUAL "fuzzer")
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "LEAT_SANITIZE=fuzzer needs clang: ./dev fuzz sees to it")
+  endif()
+  # libFuzzer itself is linked to the targets in tests/fuzz alone.
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
 elseif(LEAT_SANITIZE)
-  message(FATAL_ERROR "LEAT_SANITIZE is '${LEAT_SANITIZE}'; use address, thread or leave it empty")
+  message(FATAL_ERROR
+          "LEAT_SANITIZE is '${LEAT_SANITIZE}'; use address, thread, fuzzer or leave it empty")
 endif()
 
 # leat_library(NAME SOURCES ... DEPENDS ...): one room, one static library.

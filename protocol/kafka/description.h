@@ -18,7 +18,8 @@
 //
 // Members: bool, integers and enumerations of any width, double, std::string_view, Bytes, TopicId,
 // Uuid, structures, std::vector of these; std::optional around a string, bytes, a vector or a
-// structure. Whether lengths are compact follows from the message's first flexible version. A
+// structure (one that is not nested: clang cannot make an optional of it before its message is
+// complete). Whether lengths are compact follows from the message's first flexible version. A
 // message also says `static constexpr ApiKey kApi`. Tagged fields are written when they differ from
 // what their structure has by default; arrays when they are not empty.
 #pragma once

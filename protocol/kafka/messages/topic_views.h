@@ -13,6 +13,17 @@
 
 namespace leat::kafka {
 
+// Where a page of DescribeTopicPartitions ends and the next begins.
+struct Cursor {
+  std::string_view topic_name;
+  std::int32_t partition_index = 0;
+
+  static void fields(auto& v, auto& m) {
+    v(m.topic_name);
+    v(m.partition_index);
+  }
+};
+
 struct DescribeTopicPartitionsRequest {
   static constexpr ApiKey kApi = ApiKey::kDescribeTopicPartitions;
 
@@ -20,16 +31,6 @@ struct DescribeTopicPartitionsRequest {
     std::string_view name;
 
     static void fields(auto& v, auto& m) { v(m.name); }
-  };
-
-  struct Cursor {
-    std::string_view topic_name;
-    std::int32_t partition_index = 0;
-
-    static void fields(auto& v, auto& m) {
-      v(m.topic_name);
-      v(m.partition_index);
-    }
   };
 
   std::vector<Topic> topics;
@@ -88,16 +89,6 @@ struct DescribeTopicPartitionsResponse {
     }
   };
 
-  struct Cursor {
-    std::string_view topic_name;
-    std::int32_t partition_index = 0;
-
-    static void fields(auto& v, auto& m) {
-      v(m.topic_name);
-      v(m.partition_index);
-    }
-  };
-
   std::int32_t throttle_time_ms = 0;
   std::vector<Topic> topics;
   std::optional<Cursor> next_cursor;
@@ -122,7 +113,7 @@ struct DescribeLogDirsRequest {
     }
   };
 
-  std::optional<std::vector<Topic>> topics;
+  std::optional<std::vector<Topic>> topics;  // null: all
 
   static void fields(auto& v, auto& m) { v(m.topics); }
 };
