@@ -78,7 +78,7 @@ struct IncrementalAlterConfigsRequest {
   struct Resource {
     struct Config {
       std::string_view name;
-      std::int8_t config_operation = 0;
+      std::int8_t config_operation = 0;  // 0: set, 1: delete, 2: append, 3: subtract
       std::optional<std::string_view> value;
 
       static void fields(auto& v, auto& m) {

@@ -16,9 +16,9 @@ struct DescribeConfigsRequest {
   static constexpr ApiKey kApi = ApiKey::kDescribeConfigs;
 
   struct Resource {
-    std::int8_t resource_type = 0;
+    std::int8_t resource_type = 0;  // 2: a topic, 4: a broker
     std::string_view resource_name;
-    std::optional<std::vector<std::string_view>> configuration_keys;
+    std::optional<std::vector<std::string_view>> configuration_keys;  // null: all
 
     static void fields(auto& v, auto& m) {
       v(m.resource_type);

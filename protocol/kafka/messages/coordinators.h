@@ -16,7 +16,7 @@ struct FindCoordinatorRequest {
   static constexpr ApiKey kApi = ApiKey::kFindCoordinator;
 
   std::string_view key;
-  std::int8_t key_type = 0;
+  std::int8_t key_type = 0;  // 0: a group, 1: a transaction
   std::vector<std::string_view> coordinator_keys;
 
   static void fields(auto& v, auto& m) {

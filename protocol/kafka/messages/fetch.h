@@ -77,16 +77,16 @@ struct FetchRequest {
   };
 
   std::optional<std::string_view> cluster_id;
-  std::int32_t replica_id = -1;
+  std::int32_t replica_id = -1;  // -1: a consumer
   ReplicaState replica_state;
   std::int32_t max_wait_ms = 0;
   std::int32_t min_bytes = 0;
   std::int32_t max_bytes = std::numeric_limits<std::int32_t>::max();
-  std::int8_t isolation_level = 0;
+  std::int8_t isolation_level = 0;  // 0: uncommitted too, 1: committed only
   std::int32_t session_id = 0;
-  std::int32_t session_epoch = -1;
+  std::int32_t session_epoch = -1;  // -1: without a session, 0: begin one
   std::vector<Topic> topics;
-  std::vector<ForgottenTopic> forgotten_topics_data;
+  std::vector<ForgottenTopic> forgotten_topics_data;  // leave the session
   std::string_view rack_id;
 
   static void fields(auto& v, auto& m) {
@@ -149,12 +149,12 @@ struct FetchResponse {
       std::int64_t high_watermark = 0;
       std::int64_t last_stable_offset = -1;
       std::int64_t log_start_offset = -1;
-      EpochEndOffset diverging_epoch;
+      EpochEndOffset diverging_epoch;  // where the reader's log parts from this one
       LeaderIdAndEpoch current_leader;
       SnapshotId snapshot_id;
       std::optional<std::vector<AbortedTransaction>> aborted_transactions;
       std::int32_t preferred_read_replica = -1;
-      std::optional<Bytes> records;
+      std::optional<Bytes> records;  // whole batches; the last may be cut
 
       static void fields(auto& v, auto& m) {
         v(m.partition_index);

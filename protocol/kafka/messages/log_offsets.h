@@ -18,6 +18,8 @@ struct ListOffsetsRequest {
     struct Partition {
       std::int32_t partition_index = 0;
       std::int32_t current_leader_epoch = -1;
+      // Milliseconds since 1970; -1: the end, -2: the start, -3: the newest time, -4 and -5: of
+      // what lies on this broker's disk or elsewhere.
       std::int64_t timestamp = 0;
 
       static void fields(auto& v, auto& m) {

@@ -26,7 +26,7 @@ struct MetadataRequest {
     }
   };
 
-  std::optional<std::vector<Topic>> topics;
+  std::optional<std::vector<Topic>> topics;  // null: all; in version 0 none means all
   bool allow_auto_topic_creation = true;
   bool include_cluster_authorized_operations = false;
   bool include_topic_authorized_operations = false;
@@ -82,6 +82,7 @@ struct MetadataResponse {
     TopicId topic_id;
     bool is_internal = false;
     std::vector<Partition> partitions;
+    // A bit for each operation; the default says nothing of them.
     std::int32_t topic_authorized_operations = std::numeric_limits<std::int32_t>::min();
 
     static void fields(auto& v, auto& m) {

@@ -20,7 +20,7 @@ struct OffsetCommitRequest {
       std::int32_t partition_index = 0;
       std::int64_t committed_offset = 0;
       std::int32_t committed_leader_epoch = -1;
-      std::optional<std::string_view> committed_metadata;
+      std::optional<std::string_view> committed_metadata;  // goes back as it came
 
       static void fields(auto& v, auto& m) {
         v(m.partition_index);

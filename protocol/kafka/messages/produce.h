@@ -19,7 +19,7 @@ struct ProduceRequest {
   struct Topic {
     struct Partition {
       std::int32_t index = 0;
-      std::optional<Bytes> records;
+      std::optional<Bytes> records;  // from version 3 on one batch of magic 2
 
       static void fields(auto& v, auto& m) {
         v(m.index);
@@ -39,7 +39,7 @@ struct ProduceRequest {
   };
 
   std::optional<std::string_view> transactional_id;
-  std::int16_t acks = 0;
+  std::int16_t acks = 0;  // 0: no response at all, 1: the leader's, -1: of all in sync
   std::int32_t timeout_ms = 0;
   std::vector<Topic> topic_data;
 
@@ -112,7 +112,7 @@ struct ProduceResponse {
 struct InitProducerIdRequest {
   static constexpr ApiKey kApi = ApiKey::kInitProducerId;
 
-  std::optional<std::string_view> transactional_id;
+  std::optional<std::string_view> transactional_id;  // null: idempotent only
   std::int32_t transaction_timeout_ms = 0;
   std::int64_t producer_id = -1;
   std::int16_t producer_epoch = -1;

@@ -37,7 +37,7 @@ struct CreateTopicsRequest {
     };
 
     std::string_view name;
-    std::int32_t num_partitions = 0;
+    std::int32_t num_partitions = 0;  // -1, from version 4 on: as the broker likes
     std::int16_t replication_factor = 0;
     std::vector<Assignment> assignments;
     std::vector<Config> configs;
