@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "protocol/base/bytes.h"
@@ -78,8 +79,10 @@ class Decoder {
   template <class T>
   void read(std::optional<std::vector<T>>& all, bool may_be_null) {
     const auto n = length(sizeof(std::int32_t), may_be_null);
-    all.reset();
-    if (n >= 0) elements(all.emplace(), n);
+    if (n < 0) return all.reset();
+    std::vector<T> present;
+    elements(present, n);
+    all = std::move(present);
   }
   template <Structure T>
   void read(std::optional<T>& m, bool may_be_null) {

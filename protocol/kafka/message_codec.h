@@ -21,9 +21,9 @@ Result<Message> decode(Bytes body, std::int16_t version, std::size_t memory_byte
   constexpr const ApiInfo& api = api_info(Message::kApi);
   if (!api.supports(version)) return fail(unsupported_version(api, version));
   Decoder decoder(body, version, api.flexible(version), memory_bytes);
-  Message message;
-  decoder.structure(message);
-  if (auto ok = decoder.finish(); !ok) return fail(in_message(api, version, ok.error()));
+  Result<Message> message(tl::in_place);
+  decoder.structure(*message);
+  if (auto ok = decoder.finish(); !ok) message = fail(in_message(api, version, ok.error()));
   return message;
 }
 
