@@ -1,6 +1,8 @@
 // Every message in every version comes back as it went, and what cannot be said is refused.
 #include <gmock/gmock.h>
 
+#include "protocol/kafka/decoder.h"
+#include "protocol/kafka/encoder.h"
 #include "tests/protocol/kafka/every_version.h"
 #include "tests/protocol/kafka/random_message.h"
 
@@ -8,6 +10,43 @@ namespace leat::kafka {
 namespace {
 
 using ::testing::HasSubstr;
+
+// What no message of the table has yet.
+struct Quota {
+  double bytes_per_s = 0;
+  std::uint16_t port = 0;
+  std::optional<Cursor> cursor;
+
+  static void fields(auto& v, auto& m) {
+    v(m.bytes_per_s);
+    v(m.port, {.since = 1, .until = 2});
+    v(m.cursor, {.null_since = 2});
+  }
+};
+
+TEST(KafkaCodec, NumbersAndStructuresThatMayBeNull) {
+  std::vector<std::byte> bytes;
+  const auto back = [&](const Quota& quota, std::int16_t version) -> Result<Quota> {
+    bytes.clear();
+    ByteWriter to(bytes, 64, nullptr);
+    Encoder<ByteWriter> encoder(to, version, true);
+    encoder.structure(quota);
+    const auto size = static_cast<std::size_t>(to.end() - bytes.data());
+    Decoder decoder(Bytes(bytes).first(size), version, true, 0);
+    Quota read;
+    decoder.structure(read);
+    if (auto ok = decoder.finish(); !ok) return fail(ok.error());
+    return read;
+  };
+  const Quota quota{-1.25e300, 65'535, Cursor{"orders", 7}};
+  const auto whole = back(quota, 2);
+  ASSERT_TRUE(whole) << whole.error().message();
+  EXPECT_EQ(dump(*whole), dump(quota));
+  EXPECT_EQ(back(quota, 0)->port, 0);
+  EXPECT_EQ(back(quota, 3)->port, 0);
+  EXPECT_FALSE(back({}, 2)->cursor);
+  EXPECT_FALSE(back({}, 1)) << "null where none may be";
+}
 
 TEST(KafkaCodec, EveryMessageInEveryVersionComesBack) {
   Random random(1);
