@@ -255,4 +255,21 @@ void DeliveryQueue::free_parked(const Takers& takers, bool reads_on) {
   let_go();
 }
 
+// ---- what ends ----
+
+std::uint64_t DeliveryQueue::finish(OffsetRange range, const MemberKey& member,
+                                    std::uint64_t delivery, std::vector<OffsetRange>& done) {
+  return keyed_.finish(range, member, delivery, done);
+}
+
+void DeliveryQueue::extend(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
+                           MonotonicTime deadline) {
+  keyed_.extend(range, member, delivery, deadline);
+}
+
+std::vector<OffsetRange> DeliveryQueue::lost(OffsetRange range, const MemberKey& member,
+                                             std::uint64_t delivery) const {
+  return keyed_.lost(range, member, delivery);
+}
+
 }  // namespace leat::broker

@@ -97,20 +97,14 @@ class DeliveryQueue {
   // By key, of the range what the delivery brought, wherever else's lies between: ends the leases,
   // which are done, and tells how many they were. finished() must follow.
   std::uint64_t finish(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
-                       std::vector<OffsetRange>& done) {
-    return keyed_.finish(range, member, delivery, done);
-  }
+                       std::vector<OffsetRange>& done);
   void finished() { let_go(); }
   // The same, with a new deadline.
   void extend(OffsetRange range, const MemberKey& member, std::uint64_t delivery,
-              MonotonicTime deadline) {
-    keyed_.extend(range, member, delivery, deadline);
-  }
+              MonotonicTime deadline);
   // The same, which the member has lost; the whole range where it has nothing left of the delivery.
   std::vector<OffsetRange> lost(OffsetRange range, const MemberKey& member,
-                                std::uint64_t delivery) const {
-    return keyed_.lost(range, member, delivery);
-  }
+                                std::uint64_t delivery) const;
   // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
   // key, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
