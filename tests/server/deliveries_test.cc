@@ -507,5 +507,15 @@ TEST_F(RoomyDeliveriesTest, WhoIdlesGetsMoreThanCanBeKeptOnlyIfNobodyMakesRoomFo
   EXPECT_EQ(got.front(), (Got{2, 1})) << "a is free, and its member may not take more";
 }
 
+TEST_F(RoomyDeliveriesTest, ARetryStopsItsKeyAndNothingElseHoweverMuchIsBehindIt) {
+  attach(1, request(GroupKind::kKeyShared));
+  write({"a"});
+  EXPECT_EQ(take(1), firsts(0, 0));
+  settle(1, 0, 0, Outcome::kNack, 1h);
+  write(std::vector<std::string_view>(20'000, "a"));
+  write({"b"});
+  EXPECT_EQ(take(1), firsts(20'001, 20'001));
+}
+
 }  // namespace
 }  // namespace leat::broker

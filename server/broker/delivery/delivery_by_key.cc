@@ -59,8 +59,9 @@ bool DeliveryQueue::holds_parked() const {
 bool DeliveryQueue::holds_enough(const Cut& cut) const {
   if (is_full()) return true;
   if (keyed_.held() < kHeldInPassing && keyed_.parked_bytes() < most_parked_bytes_) return false;
-  if (!impatient_)
-    return !cut.any_idle || keyed_.held() >= 2 * kHeldInPassing ||
+  // What is parked makes room soon, unlike what is held back behind a retry.
+  if (!impatient_ && holds_parked())
+    return !cut.any_idle || keyed_.parked() >= 2 * kHeldInPassing ||
            keyed_.parked_bytes() >= most_parked_bytes_;
   if (cut.takers.anybody_idle()) return false;
   return !cut.any_idle || keyed_.held() >= cut.held_before + kHeldInPassing;
