@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "protocol/base/assert.h"
-
 // A row's field: LEAT_FIELD(server.limits.broker.topics).
 #define LEAT_FIELD(member) [](DaemonOptions& options) -> OptionField { return &options.member; }
 
@@ -26,7 +24,8 @@ constexpr Option kTable[] = {
      .kafka = "log.dirs"},
     {.key = "listen",
      .type = OptionType::kList,
-     .help = "leat://HOST:PORT (port 0: any free one) or unix:///PATH",
+     .help = "leat://HOST:PORT (port 0: any free one), unix:///PATH or kafka://HOST:PORT, where "
+             "?advertised=HOST:PORT says how Kafka clients reach it",
      .field = LEAT_FIELD(server.listen),
      .kafka = "listeners"},
     {.key = "dev",
@@ -288,6 +287,13 @@ constexpr Option kTable[] = {
      .least = 1,
      .most = kMostParts,
      .edge = "256"},
+    {.key = "limits.kafka_requests_in_flight",
+     .type = OptionType::kCount,
+     .help = "the same, of a Kafka client's connection",
+     .field = LEAT_FIELD(server.limits.session.kafka_requests_in_flight),
+     .least = 1,
+     .most = kMostParts,
+     .edge = "16"},
     {.key = "limits.output_bytes",
      .type = OptionType::kSize,
      .help = "replies of one connection that wait to leave; then its socket is not read",
@@ -344,13 +350,6 @@ constexpr Option kTable[] = {
      .edge = "8MiB"},
 };
 
-template <class... Case>
-struct Overloaded : Case... {
-  using Case::operator()...;
-};
-template <class... Case>
-Overloaded(Case...) -> Overloaded<Case...>;
-
 }  // namespace
 
 std::span<const Option> option_table() {
@@ -367,54 +366,6 @@ std::string flag_of(const Option& option) {
   std::ranges::replace_if(
       flag, [](char c) { return c == '.' || c == '_'; }, '-');
   return flag;
-}
-
-OptionValue value_of(const Option& option, const DaemonOptions& options) {
-  DaemonOptions copy = options;  // the table leads to fields that can be changed
-  const OptionField field = option.field(copy);
-  return std::visit(
-      Overloaded{
-          [](const bool* value) -> OptionValue { return *value; },
-          [](const std::string* value) -> OptionValue { return *value; },
-          [](const std::vector<std::string>* value) -> OptionValue { return *value; },
-          [](const Duration* value) -> OptionValue {
-            return std::chrono::duration_cast<std::chrono::milliseconds>(*value).count();
-          },
-          [](const std::chrono::milliseconds* value) -> OptionValue {
-            return std::int64_t{value->count()};
-          },
-          [](const auto* number) -> OptionValue { return static_cast<std::int64_t>(*number); }},
-      field);
-}
-
-void set_value(const Option& option, const OptionValue& value, DaemonOptions& options) {
-  std::visit(Overloaded{[&](bool* field) { *field = std::get<bool>(value); },
-                        [&](std::string* field) { *field = std::get<std::string>(value); },
-                        [&](std::vector<std::string>* field) { *field = std::get<3>(value); },
-                        [&](Duration* field) {
-                          *field = std::chrono::milliseconds(std::get<std::int64_t>(value));
-                        },
-                        [&](std::chrono::milliseconds* field) {
-                          *field = std::chrono::milliseconds(std::get<std::int64_t>(value));
-                        },
-                        [&](auto* number) {
-                          *number = static_cast<std::remove_pointer_t<decltype(number)>>(
-                              std::get<std::int64_t>(value));
-                        }},
-             option.field(options));
-}
-
-DaemonOptions default_options(std::string_view profile) {
-  DaemonOptions options;
-  options.profile = profile;
-  if (profile != "edge") return options;
-  for (const Option& option : kTable) {
-    if (option.edge.empty()) continue;
-    const auto value = parse_value(option, option.edge);
-    LEAT_ASSERT(value);
-    set_value(option, *value, options);
-  }
-  return options;
 }
 
 }  // namespace leat

@@ -22,7 +22,7 @@ namespace leat {
 
 // What leatd is told: the server's options, and the daemon's own.
 struct DaemonOptions {
-  ServerOptions server{.listen = {"leat://127.0.0.1:5328"}};
+  ServerOptions server{.listen = {"leat://127.0.0.1:5328", "kafka://127.0.0.1:9092"}};
   bool dev = false;
   std::string log_level = "info";
   std::string profile = "default";

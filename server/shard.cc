@@ -1,9 +1,11 @@
 #include "server/shard.h"
 
 #include "protocol/names.h"
-#include "server/listen_url.h"
+#include "server/cluster_id.h"
 #include "server/reactor/open_reactor.h"
+#include "server/session/kafka/kafka_session.h"
 #include "server/session/native_replies.h"
+#include "server/session/native_session.h"
 #include "storage/recovery/repair.h"
 #include "storage/thread.h"
 
@@ -102,25 +104,42 @@ Result<> Shard::open_reactor() {
 
 Result<> Shard::check_addresses() {
   for (const std::string& url : options_.listen) {
-    auto address = parse_listen_url(url);
-    if (!address) return fail(address.error());
-    if (!is_loopback(*address) && !options_.insecure)
+    auto parsed = parse_listen_url(url);
+    if (!parsed) return fail(parsed.error());
+    if (!is_loopback(parsed->address) && !options_.insecure)
       return fail(ErrorCode::kNotAllowed,
                   url +
                       " is not a loopback address and there is no authentication; "
                       "say --insecure if that is wanted");
-    addresses_.push_back(*address);
+    listeners_.push_back(std::move(*parsed));
   }
   return {};
 }
 
 Result<> Shard::listen() {
-  for (const reactor::Address& address : addresses_) {
-    auto bound = reactor_->listen(address);
+  for (const ListenUrl& url : listeners_) {
+    auto bound = reactor_->listen(url.address);
     if (!bound) return fail(bound.error());
-    urls_.push_back(listen_url(*bound));
+    urls_.push_back(listen_url(url.protocol, *bound));
+    facts_.push_back(facts_of(url, *bound));
   }
   return {};
+}
+
+session::KafkaFacts Shard::facts_of(const ListenUrl& url, const reactor::Address& bound) const {
+  session::KafkaFacts facts{.host = url.advertised_host,
+                            .port = url.advertised_port > 0 ? url.advertised_port : bound.port,
+                            .cluster_id = cluster_id(options_.data_dir),
+                            .data_dir = options_.data_dir};
+  if (!facts.host.empty() || url.protocol != Protocol::kKafka) return facts;
+  facts.host = is_wildcard(bound) ? "localhost" : bound.host;
+  if (is_wildcard(bound))
+    log(LogLevel::kWarning, "event=advertised listener=" + listen_url(url.protocol, bound) +
+                                " address=" + facts.host + ":" + std::to_string(facts.port) +
+                                " action='Kafka clients on other machines need --listen kafka://" +
+                                bound.host + ":" + std::to_string(bound.port) +
+                                "?advertised=HOST:PORT'");
+  return facts;
 }
 
 void Shard::log(LogLevel level, std::string_view line) const {
@@ -169,8 +188,12 @@ void Shard::drain() {
 
 // ---- reactor ----
 
-void Shard::on_accept(ConnectionId id, std::size_t) {
-  on_local_accept(id);
+void Shard::on_accept(ConnectionId id, std::size_t listener) {
+  if (listeners_[listener].protocol == Protocol::kKafka)
+    add(id, std::make_unique<session::KafkaSession>(
+                id, *broker_, *this, *memory_, options_.limits.session, facts_[listener], clock_));
+  else
+    on_local_accept(id);
   settle();
 }
 
@@ -204,7 +227,7 @@ void Shard::on_timer() {
   local_->on_time(now, *this);
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const ConnectionId id = deadlines_.begin()->second;
-    session::NativeSession& session = *sessions_.at(id);
+    session::Session& session = *sessions_.at(id);
     session.on_deadline();
     touch(id, session);
   }
@@ -215,9 +238,8 @@ void Shard::on_timer() {
 // ---- connections within the process; what leaves settle() to the caller ----
 
 void Shard::on_local_accept(ConnectionId id) {
-  auto session = std::make_unique<session::NativeSession>(id, *broker_, *this, *memory_,
-                                                          options_.limits.session, clock_);
-  touch(id, *sessions_.emplace(id, std::move(session)).first->second);
+  add(id, std::make_unique<session::NativeSession>(id, *broker_, *this, *memory_,
+                                                   options_.limits.session, clock_));
 }
 
 void Shard::on_local_receive(ConnectionId id, Bytes bytes) {
@@ -267,6 +289,10 @@ void Shard::complain(ConnectionId id, const std::string& what) {
                               escaped(what, 400) + "'");
 }
 
+void Shard::trace(ConnectionId id, const std::string& what) {
+  log(LogLevel::kDebug, what + " connection=" + std::to_string(id.value));
+}
+
 // ---- broker ----
 
 void Shard::on_reply(const broker::RequestId& request, broker::Reply reply) {
@@ -309,7 +335,11 @@ void Shard::on_storage_space(const Result<>& taken) {
 
 // ---- the shard's own ----
 
-void Shard::touch(ConnectionId id, const session::NativeSession& session) {
+void Shard::add(ConnectionId id, std::unique_ptr<session::Session> session) {
+  touch(id, *sessions_.emplace(id, std::move(session)).first->second);
+}
+
+void Shard::touch(ConnectionId id, const session::Session& session) {
   replied_.insert(id);
   std::optional<MonotonicTime>& known = known_deadlines_[id];
   if (known == session.deadline()) return;

@@ -9,10 +9,13 @@
 
 #include "server/broker/broker.h"
 #include "server/check_thread.h"
+#include "server/listen_url.h"
 #include "server/local_connections.h"
 #include "server/reactor/reactor.h"
 #include "server/server.h"
-#include "server/session/native_session.h"
+#include "server/session/connection_memory.h"
+#include "server/session/kafka/kafka_facts.h"
+#include "server/session/session.h"
 #include "storage/disk_storage.h"
 
 namespace leat {
@@ -45,6 +48,7 @@ class Shard final : public reactor::ReactorHandler,
   Result<> open_reactor();
   Result<> check_addresses();
   Result<> listen();
+  session::KafkaFacts facts_of(const ListenUrl& url, const reactor::Address& bound) const;
   void stop();
   void log(LogLevel level, std::string_view line) const;
   void log_recovery() const;
@@ -68,6 +72,7 @@ class Shard final : public reactor::ReactorHandler,
   void resume(ConnectionId id) override;
   void close_when_drained(ConnectionId id) override;
   void complain(ConnectionId id, const std::string& what) override;
+  void trace(ConnectionId id, const std::string& what) override;
 
   void on_reply(const broker::RequestId& request, broker::Reply reply) override;
   void on_push_ready(ConnectionId id) override;
@@ -79,7 +84,8 @@ class Shard final : public reactor::ReactorHandler,
   void on_storage_space(const Result<>& taken) override;
 
   Now now() const { return {clock_.now(), clock_.wall_now()}; }
-  void touch(ConnectionId id, const session::NativeSession& session);
+  void add(ConnectionId id, std::unique_ptr<session::Session> session);
+  void touch(ConnectionId id, const session::Session& session);
   void forget(ConnectionId id);
   void settle();
   void let_replies_leave();
@@ -89,7 +95,8 @@ class Shard final : public reactor::ReactorHandler,
 
   ServerOptions options_;
   SystemClock clock_;
-  std::vector<reactor::Address> addresses_;
+  std::vector<ListenUrl> listeners_;
+  std::vector<session::KafkaFacts> facts_;  // by listener, of those that speak Kafka's protocol
   std::vector<std::string> urls_;
   std::atomic<bool> closing_{false};
   std::once_flag closed_once_;
@@ -101,7 +108,7 @@ class Shard final : public reactor::ReactorHandler,
   std::unique_ptr<CheckThread> checks_;
   std::unique_ptr<broker::Broker> broker_;
   std::shared_ptr<session::ConnectionMemory> memory_;
-  std::unordered_map<ConnectionId, std::unique_ptr<session::NativeSession>> sessions_;
+  std::unordered_map<ConnectionId, std::unique_ptr<session::Session>> sessions_;
   std::set<std::pair<MonotonicTime, ConnectionId>> deadlines_;
   std::unordered_map<ConnectionId, std::optional<MonotonicTime>> known_deadlines_;
   std::set<ConnectionId> replied_;

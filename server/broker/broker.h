@@ -51,6 +51,12 @@ class Broker final : public storage::StorageEvents {
   Broker& operator=(const Broker&) = delete;
 
   const BrokerOptions& options() const { return options_; }
+  // As of now, not only what is durable; valid until the next call that changes topics. Null: none.
+  const storage::Topic* topic(std::string_view name) const {
+    return storage_.find_topic(name);
+  }
+  const storage::Topic* topic(const TopicId& id) const { return storage_.find_topic(id); }
+  LeaderEpoch leader_epoch() const { return storage_.leader_epoch(); }
 
   // ---- requests ----
   void create_topic(const RequestId& id, const CreateTopicRequest& request, Now now);

@@ -13,98 +13,28 @@ constexpr std::byte kZeros[native::kFrameAlignment]{};
 NativeSession::NativeSession(ConnectionId id, broker::Broker& broker, SessionOutput& output,
                              ConnectionMemory& memory, const SessionOptions& options,
                              const Clock& clock)
-    : id_(id), broker_(broker), output_(output), memory_(memory), options_(options), clock_(clock) {
+    : FramedSession(id, broker, output, memory, options, clock) {
   update_deadline();
 }
 
-void NativeSession::on_receive(Bytes bytes) {
-  if (closing_) return;
-  if (received_.empty()) {
-    const std::size_t used = process(bytes);
-    received_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
-  } else {
-    received_.insert(received_.end(), bytes.begin(), bytes.end());
-    proceed();
+const native::FrameLimits& NativeSession::limits() const {
+  return greeted_ ? options_.limits : native::kLimitsBeforeHello;
+}
+
+FramedSession::Taken NativeSession::take_frame(Bytes received) {
+  auto frame = native::parse_frame(received, limits());
+  if (!frame) {
+    refuse(frame.error());
+    return {};
   }
-  account();
-  update_deadline();
+  if (!*frame) return {};
+  if (!handle(**frame)) return {.held_back = true};
+  return {.bytes = (*frame)->frame_bytes};
 }
 
-void NativeSession::proceed() {
-  if (closing_ || blocked()) return;
-  const std::size_t used = process(received_);
-  received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
-  if (used > 0) received_.shrink_to_fit();
-  account();
-  if (paused_ && !held_back_ && !closing_) {
-    paused_ = false;
-    output_.resume(id_);
-  }
-  update_deadline();
-}
-
-// Handles whole frames from the front; returns how many bytes they had. Stops, and stops reading
-// from the peer, where the broker or the peer's own appetite for replies demands it.
-std::size_t NativeSession::process(Bytes bytes) {
-  std::size_t used = 0;
-  held_back_ = false;
-  while (!closing_ && used < bytes.size()) {
-    if (blocked()) {
-      hold_back();
-      break;
-    }
-    auto frame = native::parse_frame(bytes.subspan(used),
-                                     greeted_ ? options_.limits : native::kLimitsBeforeHello);
-    if (!frame) {
-      refuse(frame.error());
-      break;
-    }
-    if (!*frame) break;
-    if (!handle(**frame)) {
-      hold_back();
-      break;
-    }
-    used += (*frame)->frame_bytes;
-  }
-  return closing_ ? bytes.size() : used;
-}
-
-void NativeSession::hold_back() {
-  held_back_ = true;
-  if (!paused_) output_.pause(id_);
-  paused_ = true;
-}
-
-// The size of the frame that received_ holds a part of; 0: none, or not known yet.
-std::size_t NativeSession::begun_frame() const {
-  const auto header = native::parse_frame_header(
-      received_, greeted_ ? options_.limits : native::kLimitsBeforeHello);
-  if (!header || !*header || (*header)->frame_bytes() <= received_.size()) return 0;
-  return (*header)->frame_bytes();
-}
-
-// Has what lies in received_ counted, and room for the rest of a frame before it is read.
-void NativeSession::account() {
-  if (closing_) received_ = {};
-  const std::size_t frame = begun_frame();
-  if (reserved_ > 0 && frame == reserved_) return;
-  memory_.give_back(std::exchange(held_, 0), std::exchange(reserved_, 0));
-  if (frame > 0 && memory_.reserve(frame)) {
-    reserved_ = frame;
-    return received_.reserve(frame);
-  }
-  if (!memory_.hold(received_.size())) {
-    received_ = {};
-    return refuse({ErrorCode::kLimitReached,
-                   "the memory for requests is in use (memory); try again later, or raise it"});
-  }
-  held_ = received_.size();
-  if (frame > 0) hold_back();
-}
-
-// While connections together hold much, one gets nothing more before it took what waits for it.
-bool NativeSession::output_waits() const {
-  return memory_.is_full() && output_.queued_bytes(id_) > 0;
+std::size_t NativeSession::begun_frame(Bytes received) const {
+  const auto header = native::parse_frame_header(received, limits());
+  return header && *header ? (*header)->frame_bytes() : 0;
 }
 
 bool NativeSession::blocked() const {
@@ -150,9 +80,7 @@ void NativeSession::hello(CorrelationId correlation, const native::Hello& hello)
                                " to " + std::to_string(hello.max_version) + ", this broker " +
                                std::to_string(native::kProtocolVersion);
     send_reply(correlation, native::ErrorReply{ErrorCode::kUnsupportedVersion, detail});
-    closing_ = true;
-    flush();
-    return output_.close_when_drained(id_);
+    return close();
   }
   greeted_ = true;
   send_reply(correlation,
@@ -238,23 +166,7 @@ void NativeSession::flush() {
 void NativeSession::refuse(const Error& error) {
   output_.complain(id_, error.message());
   send_reply(CorrelationId(0), native::ErrorReply{error.code, error.detail});
-  closing_ = true;
-  flush();
-  output_.close_when_drained(id_);
-}
-
-void NativeSession::update_deadline() {
-  const bool waits = !closing_ && (!greeted_ || (!received_.empty() && !held_back_));
-  if (!waits)
-    deadline_.reset();
-  else if (!deadline_)
-    deadline_ = clock_.now() + options_.frame_deadline;
-}
-
-void NativeSession::on_deadline() {
-  refuse({ErrorCode::kTimedOut,
-          greeted_ ? "a frame was begun and not completed in time" : "no Hello arrived in time"});
-  deadline_.reset();
+  close();
 }
 
 }  // namespace leat::session

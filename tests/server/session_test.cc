@@ -4,33 +4,12 @@
 #include "server/session/native_session.h"
 #include "tests/fake_checker.h"
 #include "tests/fake_storage.h"
+#include "tests/server/recording_output.h"
 
 namespace leat::session {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct ManualClock final : Clock {
-  MonotonicTime now() const override { return time; }
-  WallTime wall_now() const override { return WallTime(); }
-  MonotonicTime time{1h};
-};
-
-struct Output final : SessionOutput {
-  void send(ConnectionId, std::shared_ptr<const void>, Bytes bytes) override {
-    sent.insert(sent.end(), bytes.begin(), bytes.end());
-  }
-  std::size_t queued_bytes(ConnectionId) const override { return queued; }
-  void pause(ConnectionId) override { paused = true; }
-  void resume(ConnectionId) override { paused = false; }
-  void close_when_drained(ConnectionId) override { closed = true; }
-  void complain(ConnectionId, const std::string&) override { ++complaints; }
-
-  std::vector<std::byte> sent;
-  std::size_t queued = 0;
-  bool paused = false, closed = false;
-  int complaints = 0;
-};
 
 class SessionTest : public ::testing::Test, public broker::ReplySink {
  protected:
@@ -73,7 +52,7 @@ class SessionTest : public ::testing::Test, public broker::ReplySink {
   test::FakeStorage storage;
   test::FakeChecker checker;
   ManualClock clock;
-  Output output;
+  RecordingOutput output;
   SessionOptions options;
   broker::Broker broker{{.checking_bytes = 10'000}, storage, checker, Random(1), *this, Now()};
   ConnectionMemory memory{100'000, 20'000, [] {}};
@@ -261,7 +240,7 @@ TEST_F(SessionTest, ConnectionsTogetherKeepWithinTheirMemory) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     Random random(seed);
     struct Other {
-      Output output;
+      RecordingOutput output;
       std::unique_ptr<NativeSession> session;
       std::vector<std::byte> unsent;
     };

@@ -1,0 +1,95 @@
+#include "server/session/framed_session.h"
+
+namespace leat::session {
+
+void FramedSession::on_receive(Bytes bytes) {
+  if (closing_) return;
+  if (received_.empty()) {
+    const std::size_t used = process(bytes);
+    received_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
+  } else {
+    received_.insert(received_.end(), bytes.begin(), bytes.end());
+    proceed();
+  }
+  account();
+  update_deadline();
+}
+
+void FramedSession::proceed() {
+  if (closing_ || blocked()) return;
+  const std::size_t used = process(received_);
+  received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
+  if (used > 0) received_.shrink_to_fit();
+  account();
+  if (paused_ && !held_back_ && !closing_) {
+    paused_ = false;
+    output_.resume(id_);
+  }
+  update_deadline();
+}
+
+// Handles whole frames from the front; returns how many bytes they had. Stops, and stops reading
+// from the peer, where it must.
+std::size_t FramedSession::process(Bytes bytes) {
+  std::size_t used = 0;
+  held_back_ = false;
+  while (!closing_ && used < bytes.size()) {
+    if (blocked()) {
+      hold_back();
+      break;
+    }
+    const Taken taken = take_frame(bytes.subspan(used));
+    if (taken.held_back) hold_back();
+    if (taken.bytes == 0) break;
+    used += taken.bytes;
+  }
+  return closing_ ? bytes.size() : used;
+}
+
+void FramedSession::hold_back() {
+  held_back_ = true;
+  if (!paused_) output_.pause(id_);
+  paused_ = true;
+}
+
+// Has what lies in received_ counted, and room for the rest of a frame before it is read.
+void FramedSession::account() {
+  if (closing_) received_ = {};
+  std::size_t frame = begun_frame(received_);
+  if (frame <= received_.size()) frame = 0;
+  if (reserved_ > 0 && frame == reserved_) return;
+  memory_.give_back(std::exchange(held_, 0), std::exchange(reserved_, 0));
+  if (frame > 0 && memory_.reserve(frame)) {
+    reserved_ = frame;
+    return received_.reserve(frame);
+  }
+  if (!memory_.hold(received_.size())) {
+    received_ = {};
+    return refuse({ErrorCode::kLimitReached,
+                   "the memory for requests is in use (memory); try again later, or raise it"});
+  }
+  held_ = received_.size();
+  if (frame > 0) hold_back();
+}
+
+void FramedSession::close() {
+  closing_ = true;
+  flush();
+  output_.close_when_drained(id_);
+}
+
+void FramedSession::update_deadline() {
+  const bool waits = !closing_ && (!owed().empty() || (!received_.empty() && !held_back_));
+  if (!waits)
+    deadline_.reset();
+  else if (!deadline_)
+    deadline_ = clock_.now() + options_.frame_deadline;
+}
+
+void FramedSession::on_deadline() {
+  refuse({ErrorCode::kTimedOut, owed().empty() ? "a frame was begun and not completed in time"
+                                               : "no " + std::string(owed()) + " arrived in time"});
+  deadline_.reset();
+}
+
+}  // namespace leat::session

@@ -1,0 +1,44 @@
+// What the exchanges of one Kafka connection share: the broker, and who waits for which of its
+// replies. One thread.
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+
+#include "protocol/base/clock.h"
+#include "server/broker/broker.h"
+#include "server/session/kafka/kafka_facts.h"
+
+namespace leat::session {
+
+class AnyExchange;
+
+class KafkaConnection {
+ public:
+  KafkaConnection(ConnectionId connection, broker::Broker& the_broker, const KafkaFacts& the_facts,
+                  const Clock& the_clock)
+      : id(connection), broker(the_broker), facts(the_facts), clock(the_clock) {}
+
+  const ConnectionId id;
+  broker::Broker& broker;
+  const KafkaFacts& facts;
+  const Clock& clock;
+
+  broker::RequestId expect(AnyExchange& exchange, std::function<void(broker::Reply&)> then) {
+    const CorrelationId call(++last_call_);
+    calls_.emplace(call, Call{&exchange, std::move(then)});
+    return {id, call};
+  }
+  // Hands a reply to who expected it.
+  void on_reply(CorrelationId call, broker::Reply& reply);
+
+ private:
+  struct Call {
+    AnyExchange* exchange;
+    std::function<void(broker::Reply&)> then;
+  };
+  std::unordered_map<CorrelationId, Call> calls_;
+  std::uint64_t last_call_ = 0;
+};
+
+}  // namespace leat::session
