@@ -70,6 +70,14 @@ class Admin {
                                                                       Token&& token = Token()) {
     return remove(std::move(partition), std::nullopt, std::forward<Token>(token));
   }
+  // Deletes every topic, and every group without members, and makes the topics anew that the broker
+  // was told to have: between tests, on a broker that allows it (leatd --dev). kNotAllowed.
+  template <class Token = asio::use_awaitable_t<>>
+  auto reset(Token&& token = Token()) {
+    return async::initiate<void>(*link_, std::forward<Token>(token), [link = link_](auto done) {
+      requests::reset(*link, std::move(done));
+    });
+  }
   // A directory that a broker can start from, with everything acknowledged until now; completes
   // with its path on the broker's machine. `name` is 1 to 100 of A-Z a-z 0-9 . _ -, no dot in
   // front. kInvalidSnapshotName, kSnapshotExists, kLimitReached, kNoSpace.

@@ -62,6 +62,10 @@ Result<std::string> Client::create_snapshot(std::string_view name) {
   });
 }
 
+Result<> Client::reset() {
+  return wait_for<void>(*link_, [&](auto done) { requests::reset(*link_, std::move(done)); });
+}
+
 Result<> Client::delete_topic(std::string_view name) {
   return wait_for<void>(*link_, [&](auto done) {
     requests::delete_topic(*link_, std::string(name), std::move(done));

@@ -69,6 +69,9 @@ class Client {
   // the broker's machine, in DATA_DIR/snapshots. `name` is 1 to 100 of A-Z a-z 0-9 . _ -, no dot in
   // front. Errors besides: kInvalidSnapshotName, kSnapshotExists, kLimitReached, kNoSpace.
   Result<std::string> create_snapshot(std::string_view name);
+  // Deletes every topic, and every group without members, and makes the topics anew that the broker
+  // was told to have. Error besides: kNotAllowed, unless the broker allows it (leatd --dev).
+  Result<> reset();
   Result<std::vector<TopicDescription>> list_topics();
   // With `auto_create`, a broker that creates topics on first use does so.
   Result<TopicDescription> describe_topic(std::string_view name, bool auto_create = false);

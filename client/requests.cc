@@ -97,6 +97,12 @@ void configure_topic(Link& link, std::string name, const TopicConfig& config,
       }));
 }
 
+void reset(Link& link, Completion<void> done) {
+  call(
+      link, [] { return Reset{}; }, patience(link), expect<ResetReply>(std::move(done)),
+      Repeat::kAgain);
+}
+
 void create_snapshot(Link& link, std::string name, Completion<std::string> done) {
   call(
       link, [name = std::move(name)] { return CreateSnapshot{name}; }, patience(link),

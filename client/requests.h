@@ -35,6 +35,7 @@ void configure_topic(Link& link, std::string name, const TopicConfig& config,
 void delete_records(Link& link, TopicPartition partition, std::optional<Offset> before,
                     Completion<Offset> done);
 // Completes with its path on the broker's machine.
+void reset(Link& link, Completion<void> done);
 void create_snapshot(Link& link, std::string name, Completion<std::string> done);
 void list_topics(Link& link, Completion<std::vector<TopicDescription>> done);
 // With `auto_create`, a broker that creates topics on first use does so.

@@ -57,6 +57,18 @@ function(leat_library name)
   target_link_libraries(${name} PUBLIC ${ARG_DEPENDS})
 endfunction()
 
+# leat_program(NAME SOURCES ... DEPENDS ...): one of the two programs that users run.
+function(leat_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPENDS})
+  if(LEAT_STATIC)
+    # Names of hosts are looked up by libc alone, which is all that an empty image has; the linker
+    # warns of it.
+    target_link_options(${name} PRIVATE -static -s)
+  endif()
+endfunction()
+
 # leat_test(NAME SOURCES ... DEPENDS ...): one GoogleTest program.
 function(leat_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})

@@ -80,6 +80,7 @@ int serve_dev(leat::DaemonOptions daemon) {
     return failed({leat::ErrorCode::kDataDirNotWritable, path + "; set TMPDIR to another place"});
   daemon.server.data_dir = path + "/data";
   daemon.server.limits.broker.auto_create_topics = true;
+  daemon.server.limits.broker.allow_reset = true;
   const int status = serve(daemon);
   std::error_code ignored;
   std::filesystem::remove_all(path, ignored);

@@ -14,6 +14,7 @@
 #include "client/blocking.h"
 #include "protocol/base/assert.h"
 #include "protocol/base/result.h"
+#include "server/broker/declared_topics.h"
 #include "server/limits.h"
 
 namespace leat {
@@ -22,11 +23,14 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 struct ServerOptions {
   std::string data_dir;
-  // leat://host:port (port 0: any free one) or unix:///path. Empty: no socket at all; clients of
-  // this process use connect_local().
+  // leat://host:port or kafka://host:port (port 0: any free one), or unix:///path. Empty: no socket
+  // at all; clients of this process use connect_local().
   std::vector<std::string> listen;
   std::size_t memory_bytes = 384 << 20;  // for what lies between the journal and the disk
   ServerLimits limits;
+  // Topics that are there from the start (broker/declared_topics.h), with the records they begin
+  // with; one that is there already stays as it is.
+  std::vector<broker::TopicDeclaration> topics;
   // Allows addresses other than loopback, although there is no authentication yet.
   bool insecure = false;
   // "auto", "uring" or "epoll": auto takes io_uring where the kernel lets it, else epoll.

@@ -62,6 +62,7 @@ Result<> Shard::start() {
   broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,
                                              Random::from_system(), *this,
                                              Now{clock_.now(), clock_.wall_now()});
+  if (auto ok = broker_->declare(options_.topics, now()); !ok) return ok;
   thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
   return {};
 }

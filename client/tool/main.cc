@@ -105,6 +105,7 @@ int main(int argc, char** argv) {
   add_consume(app, context, run);
   add_group(app, context, run);
   add_dlq(app, context, run);
+  add_reset(app, context, run);
   add_snapshot(app, context, run);
   add_ping(app, context, run);
   add_completion(app, run);

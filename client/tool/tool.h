@@ -35,6 +35,7 @@ void add_consume(CLI::App& app, Context& context, Run& run);
 void add_ping(CLI::App& app, Context& context, Run& run);
 void add_dlq(CLI::App& app, Context& context, Run& run);
 void add_group(CLI::App& app, Context& context, Run& run);
+void add_reset(CLI::App& app, Context& context, Run& run);
 void add_snapshot(CLI::App& app, Context& context, Run& run);
 void add_completion(CLI::App& app, Run& run);
 

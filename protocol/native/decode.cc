@@ -288,6 +288,8 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_ConfigureTopic());
     case Message::DeleteRecords:
       return read(*envelope.body_as_DeleteRecords());
+    case Message::Reset:
+      return Reset{};
     case Message::CreateSnapshot:
       return read(*envelope.body_as_CreateSnapshot());
     case Message::Attach:
@@ -340,6 +342,8 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
       return read(*envelope.body_as_PushEnd());
     case Message::DeleteRecordsReply:
       return read(*envelope.body_as_DeleteRecordsReply());
+    case Message::ResetReply:
+      return ResetReply{};
     case Message::SnapshotReply:
       return read(*envelope.body_as_SnapshotReply());
     case Message::AttachReply:

@@ -97,6 +97,10 @@ Body write(FlatBufferBuilder& to, const CreateTopic& in) {
 Body write(FlatBufferBuilder& to, const DeleteTopic& in) {
   return body(wire::CreateDeleteTopic(to, string(to, in.name)));
 }
+Body write(FlatBufferBuilder& to, const Reset&) {
+  return body(wire::CreateReset(to));
+}
+
 Body write(FlatBufferBuilder& to, const CreateSnapshot& in) {
   return body(wire::CreateCreateSnapshot(to, string(to, in.name)));
 }
@@ -164,6 +168,10 @@ Body write(FlatBufferBuilder& to, const TopicReply& in) {
 Body write(FlatBufferBuilder& to, const DeleteTopicReply&) {
   return body(wire::CreateDeleteTopicReply(to));
 }
+Body write(FlatBufferBuilder& to, const ResetReply&) {
+  return body(wire::CreateResetReply(to));
+}
+
 Body write(FlatBufferBuilder& to, const SnapshotReply& in) {
   return body(wire::CreateSnapshotReply(to, string(to, in.path)));
 }

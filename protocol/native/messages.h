@@ -111,6 +111,9 @@ struct DeleteRecords {
   Offset before;
 };
 
+// Deletes every topic, and every group without members; declared topics are there anew.
+struct Reset {};
+
 // Makes a snapshot of all that is acknowledged, on the broker's disk.
 struct CreateSnapshot {
   std::string_view name;  // validate_snapshot_name()
@@ -120,7 +123,7 @@ using Request =
     std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
                  CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
                  LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
-                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle>;
+                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle, Reset>;
 
 // ---- replies ----
 
@@ -191,15 +194,17 @@ struct DeleteRecordsReply {
   Offset log_start;
 };
 
+struct ResetReply {};
+
 struct SnapshotReply {
   std::string_view path;  // of the broker's machine
 };
 
-using Reply =
-    std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
-                 ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply, InitProducerReply,
-                 FindOffsetReply, GroupAssignment, LeaveGroupReply, ListGroupsReply,
-                 DescribeGroupReply, DeleteGroupReply, SubscribeReply, UnsubscribeReply, Push,
-                 PushEnd, DeleteRecordsReply, SnapshotReply, AttachReply, SettleReply, Delivery>;
+using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopicReply, TopicsReply,
+                           ProduceReply, FetchReply, CommitOffsetsReply, FetchOffsetsReply,
+                           InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
+                           ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
+                           UnsubscribeReply, Push, PushEnd, DeleteRecordsReply, SnapshotReply,
+                           AttachReply, SettleReply, Delivery, ResetReply>;
 
 }  // namespace leat::native

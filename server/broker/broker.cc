@@ -63,10 +63,14 @@ Result<const storage::Topic*> Broker::make_topic(const CreateTopicRequest& reque
   auto position = storage_.create_topic(random_.topic_id(), request.name, request.partitions,
                                         request.config, now.wall);
   if (!position) return fail(position.error());
+  tell_topics_changed(now);
+  return storage_.find_topic(request.name);
+}
+
+void Broker::tell_topics_changed(Now now) {
   groups_.on_topics_changed(now.monotonic);
   deliveries_.on_topics_changed(now);
   retention_.on_topics_changed(now.monotonic);
-  return storage_.find_topic(request.name);
 }
 
 void Broker::create_topic(const RequestId& id, const CreateTopicRequest& request, Now now) {
@@ -77,15 +81,19 @@ void Broker::create_topic(const RequestId& id, const CreateTopicRequest& request
 void Broker::delete_topic(const RequestId& id, std::string_view name, Now now) {
   auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
-  const std::vector<PartitionId> partitions = (*topic)->partitions;
-  auto position = storage_.delete_topic((*topic)->id);
-  if (!position) return reply(id, position.error());
+  if (auto ok = remove_topic(**topic); !ok) return reply(id, ok.error());
+  tell_topics_changed(now);
+  reply(id, TopicDeleted{});
+}
+
+Result<> Broker::remove_topic(const storage::Topic& topic) {
+  const std::vector<PartitionId> partitions = topic.partitions;
+  const std::string name = topic.name;
+  auto position = storage_.delete_topic(topic.id);
+  if (!position) return fail(position.error());
   fetches_.on_topic_deleted(partitions, name);
   subscriptions_.on_topic_deleted(partitions, name);
-  groups_.on_topics_changed(now.monotonic);
-  deliveries_.on_topics_changed(now);
-  retention_.on_topics_changed(now.monotonic);
-  reply(id, TopicDeleted{});
+  return {};
 }
 
 void Broker::configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config,

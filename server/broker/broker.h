@@ -10,6 +10,7 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/random.h"
 #include "server/broker/broker_options.h"
+#include "server/broker/declared_topics.h"
 #include "server/broker/delivery/deliveries.h"
 #include "server/broker/durable_replies.h"
 #include "server/broker/fetches.h"
@@ -52,9 +53,7 @@ class Broker final : public storage::StorageEvents {
 
   const BrokerOptions& options() const { return options_; }
   // As of now, not only what is durable; valid until the next call that changes topics. Null: none.
-  const storage::Topic* topic(std::string_view name) const {
-    return storage_.find_topic(name);
-  }
+  const storage::Topic* topic(std::string_view name) const { return storage_.find_topic(name); }
   const storage::Topic* topic(const TopicId& id) const { return storage_.find_topic(id); }
   LeaderEpoch leader_epoch() const { return storage_.leader_epoch(); }
 
@@ -66,6 +65,13 @@ class Broker final : public storage::StorageEvents {
                        MonotonicTime now);
   // Forgets the records below an offset; at or below the log start: nothing, which is fine.
   void delete_records(const RequestId& id, const DeleteRecordsRequest& request);
+  // Topics that are there from now on, also after reset(), with their first records where they were
+  // not there before; those that were stay as they are. At the start, before any request. Errors:
+  // kUsage, and those of create_topic().
+  Result<> declare(std::vector<TopicDeclaration> topics, Now now);
+  // Deletes every topic, and every group without members; then declared topics are there anew.
+  // Error: kNotAllowed, unless the options allow it.
+  void reset(const RequestId& id, Now now);
   // Of all that is acknowledged now; one at a time.
   void create_snapshot(const RequestId& id, std::string_view name);
   void list_topics(const RequestId& id);
@@ -112,6 +118,9 @@ class Broker final : public storage::StorageEvents {
  private:
   Result<> check_new_topic(const CreateTopicRequest& request) const;
   Result<const storage::Topic*> make_topic(const CreateTopicRequest& request, Now now);
+  Result<> remove_topic(const storage::Topic& topic);
+  void tell_topics_changed(Now now);
+  Result<> make_declared(Now now);
   Result<> check_commits(const CommitRequest& request) const;
   TopicDescription describe(const storage::Topic& topic) const;
   void reply(const RequestId& id, Reply reply) { replies_.reply(id, std::move(reply)); }
@@ -127,6 +136,7 @@ class Broker final : public storage::StorageEvents {
   Deliveries deliveries_;
   Groups groups_;
   RetentionSchedule retention_;
+  std::vector<TopicDeclaration> declared_;
   std::optional<RequestId> snapshot_;  // who waits for the one that is being made
 };
 

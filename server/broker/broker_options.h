@@ -13,6 +13,7 @@ namespace leat::broker {
 struct BrokerOptions {
   bool auto_create_topics = false;
   std::int32_t auto_create_partitions = 1;
+  bool allow_reset = false;            // clients may empty the broker
   std::uint64_t max_stored_bytes = 0;  // of records; beyond it they are refused; 0: no limit
   std::chrono::milliseconds retention_interval{10'000};  // between looks for old records
   // Limits.

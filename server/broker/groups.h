@@ -56,6 +56,8 @@ class Groups {
   void list(const RequestId& id);
   void describe(const RequestId& id, std::string_view group);
   void remove(const RequestId& id, std::string_view group);
+  // All that have no members, with what they committed.
+  Result<> remove_empty();
 
   // Whether a commit is the group's: while it has members, only theirs are, and only for what they
   // hold. Errors: kGroupNotEmpty, kUnknownMember, kStaleEpoch.

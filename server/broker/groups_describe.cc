@@ -80,4 +80,12 @@ void Groups::remove(const RequestId& id, std::string_view name) {
   replies_.reply(id, GroupDeleted{});
 }
 
+Result<> Groups::remove_empty() {
+  for (const std::string& name : storage_.groups()) {
+    if (summary(name).members > 0) continue;
+    if (auto position = storage_.delete_group(name); !position) return fail(position.error());
+  }
+  return {};
+}
+
 }  // namespace leat::broker

@@ -35,6 +35,7 @@ struct GroupOffset {
 };
 
 struct TopicDeleted {};
+struct BrokerReset {};
 struct RecordsDeleted {
   Offset log_start;
 };
@@ -132,7 +133,7 @@ struct Settled {
 };
 
 using Reply =
-    std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted,
+    std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted, BrokerReset,
                  RecordsDeleted, SnapshotMade, Produced, Fetched, OffsetFound, OffsetsCommitted,
                  GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup, GroupList,
                  GroupDescription, GroupDeleted, Subscribed, Unsubscribed, Attached, Settled>;

@@ -37,6 +37,7 @@ struct ToNative {
   native::Reply operator()(const broker::RecordsDeleted& deleted) const {
     return native::DeleteRecordsReply{deleted.log_start};
   }
+  native::Reply operator()(const broker::BrokerReset&) const { return native::ResetReply{}; }
   native::Reply operator()(const broker::SnapshotMade& snapshot) const {
     return native::SnapshotReply{snapshot.path};
   }

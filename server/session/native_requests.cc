@@ -23,6 +23,7 @@ class CarryOut {
     if (r.before == native::DeleteRecords::kAll) request.before.reset();
     broker_.delete_records(id_, request);
   }
+  void operator()(const native::Reset&) { broker_.reset(id_, now()); }
   void operator()(const native::CreateSnapshot& r) { broker_.create_snapshot(id_, r.name); }
   void operator()(const native::ListTopics&) { broker_.list_topics(id_); }
   void operator()(const native::DescribeTopic& r) {

@@ -54,7 +54,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               DeleteRecords{{id, PartitionIndex(1)}, Offset(4)},
                               CreateSnapshot{"one"},
                               attach,
-                              Settle{1, {settled, settled}, "poison"}};
+                              Settle{1, {settled, settled}, "poison"},
+                              Reset{}};
   const std::vector<KnownRecords> known{{0, 2, Offset(5)}, {3, 1, Offset(4)}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},
@@ -85,7 +86,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                                     {id, PartitionIndex(0)},
                                     "orders",
                                     {{Offset(1), Offset(2), 1}, {Offset(4), Offset(4), 3}},
-                                    as_bytes(payload)}};
+                                    as_bytes(payload)},
+                           ResetReply{}};
   static_assert(std::size(requests) == std::variant_size_v<Request>);
   static_assert(std::size(replies) == std::variant_size_v<Reply>);
   std::vector<std::vector<std::byte>> frames;
