@@ -48,6 +48,17 @@ class Admin {
         },
         std::move(topic));
   }
+  // So that the topic has `total`: only more, or as many as it has. Records stay where they are;
+  // keys go to other partitions from then on. A producer that is open uses those it knew.
+  template <class Token = asio::use_awaitable_t<>>
+  auto add_partitions(Topic topic, std::int32_t total, Token&& token = Token()) {
+    return async::initiate<TopicDescription>(
+        *link_, std::forward<Token>(token),
+        [link = link_, total](auto done, Topic which) {
+          requests::add_partitions(*link, std::move(which.name), total, std::move(done));
+        },
+        std::move(topic));
+  }
   // Gives the topic other settings, all of them: change what describe_topic() tells.
   template <class Token = asio::use_awaitable_t<>>
   auto configure_topic(Topic topic, TopicConfig config, Token&& token = Token()) {

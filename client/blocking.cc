@@ -66,6 +66,12 @@ Result<> Client::reset() {
   return wait_for<void>(*link_, [&](auto done) { requests::reset(*link_, std::move(done)); });
 }
 
+Result<TopicDescription> Client::add_partitions(std::string_view name, std::int32_t total) {
+  return wait_for<TopicDescription>(*link_, [&](auto done) {
+    requests::add_partitions(*link_, std::string(name), total, std::move(done));
+  });
+}
+
 Result<> Client::delete_topic(std::string_view name) {
   return wait_for<void>(*link_, [&](auto done) {
     requests::delete_topic(*link_, std::string(name), std::move(done));

@@ -59,6 +59,10 @@ class Client {
   // Gives the topic other settings, all of them: change what describe_topic() tells.
   // Error besides: kInvalidRequest, naming the setting and what it may be.
   Result<TopicDescription> configure_topic(std::string_view name, const TopicConfig& config);
+  // So that the topic has `total`: only more, or as many as it has. Records stay where they are;
+  // keys go to other partitions from then on. A producer that is open uses those it knew. Errors
+  // besides: kInvalidPartitionCount, kLimitReached.
+  Result<TopicDescription> add_partitions(std::string_view name, std::int32_t total);
   // Forgets the records below `before`, or all, for good; the log start, which is higher already
   // where retention was ahead. Errors besides: kUnknownPartition, kOffsetOutOfRange (beyond the
   // high watermark).

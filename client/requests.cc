@@ -85,6 +85,18 @@ void delete_topic(Link& link, std::string name, Completion<> done) {
       expect<DeleteTopicReply>(std::move(done)), Repeat::kOnce);
 }
 
+void add_partitions(Link& link, std::string name, std::int32_t total,
+                    Completion<TopicDescription> done) {
+  call(
+      link,
+      [name = std::move(name), total] {
+        return AddPartitions{name, total};
+      },
+      patience(link), expect<TopicReply>(std::move(done), [](const TopicReply& reply) {
+        return description_of(reply.topic);
+      }));
+}
+
 void configure_topic(Link& link, std::string name, const TopicConfig& config,
                      Completion<TopicDescription> done) {
   call(

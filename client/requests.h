@@ -28,6 +28,8 @@ struct NewTopic {
 };
 void create_topic(Link& link, NewTopic topic, Completion<TopicDescription> done);
 void delete_topic(Link& link, std::string name, Completion<> done);
+void add_partitions(Link& link, std::string name, std::int32_t total,
+                    Completion<TopicDescription> done);
 // Every setting of the topic.
 void configure_topic(Link& link, std::string name, const TopicConfig& config,
                      Completion<TopicDescription> done);

@@ -239,6 +239,14 @@ void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch) {
   store_be(batch.data() + kLeaderEpoch, epoch.value);
 }
 
+void assign_append_time(MutableBytes batch, std::int64_t append_time_ms) {
+  LEAT_ASSERT(batch.size() >= kHeaderBytes);
+  const auto attributes = load_be<std::int16_t>(batch.data() + kAttributes);
+  store_be(batch.data() + kAttributes, static_cast<std::int16_t>(attributes | kLogAppendTimeBit));
+  store_be(batch.data() + kMaxTimestamp, append_time_ms);
+  store_be(batch.data() + kCrc, crc32c(Bytes(batch).subspan(kAttributes)));
+}
+
 void assign_producer(MutableBytes batch, ProducerIdentity producer, std::int32_t base_sequence) {
   LEAT_ASSERT(batch.size() >= kHeaderBytes);
   store_be(batch.data() + kProducerId, producer.id);

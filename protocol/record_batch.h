@@ -125,6 +125,10 @@ class RecordReader {
 // Writes base offset and leader epoch into the batch at `batch`, as the broker does on append.
 void assign_offset(MutableBytes batch, Offset base, LeaderEpoch epoch);
 
+// Writes when the broker took the batch into its header, as the time of all of its records, and
+// its checksum anew. The records stay as they came.
+void assign_append_time(MutableBytes batch, std::int64_t append_time_ms);
+
 // Who sent a batch, for the broker to store it once (KIP-98). Sequences count a producer's records
 // in a partition from 0 and wrap behind 2^31 - 1.
 struct ProducerIdentity {

@@ -63,6 +63,12 @@ Result<> check_config(const TopicConfig& config) {
   if (auto ok = check_limit("retention_bytes", config.retention.bytes); !ok) return ok;
   if (auto ok = check_limit("retention_records", config.retention.records); !ok) return ok;
   if (auto ok = check_limit("ttl_ms", config.ttl.count()); !ok) return ok;
+  if (config.timestamps > TimestampType::kAppendTime)
+    return invalid("timestamps " + number(config.timestamps) +
+                   "; use 0 (as the producer says) or 1 (when it is appended)");
+  if (config.max_batch_bytes < 0)
+    return invalid("max_batch_bytes " + std::to_string(config.max_batch_bytes) +
+                   "; use 1 or more, or 0 (what the broker takes)");
   return check_dedup(config.dedup);
 }
 

@@ -58,6 +58,12 @@ struct DedupWindow {
   friend bool operator==(const DedupWindow&, const DedupWindow&) = default;
 };
 
+// What the timestamp of a stored record says. Kafka's message.timestamp.type, and its numbers.
+enum class TimestampType : std::uint8_t {
+  kCreateTime = 0,  // what its producer says
+  kAppendTime = 1,  // when its batch came: the broker writes that into the batch's header
+};
+
 struct TopicConfig {
   Durability durability = Durability::kSync;
   std::chrono::milliseconds interval{0};  // of kInterval: 1 ms to an hour; else 0
@@ -68,6 +74,8 @@ struct TopicConfig {
   // count as done; -1: however old.
   std::chrono::milliseconds ttl{-1};
   DedupWindow dedup;
+  TimestampType timestamps = TimestampType::kCreateTime;
+  std::int64_t max_batch_bytes = 0;  // larger ones are refused; 0: what the broker takes
   // Not a setting: some record says when it is to be delivered, or until when. The broker writes it
   // down with the first of them.
   bool timed_records = false;

@@ -26,7 +26,7 @@ Error located(Error error, const std::string& path) {
   return error;
 }
 
-Result<> check_text(std::string_view text, const std::string& path) {
+Result<int> version_in(std::string_view text, const std::string& path) {
   int version = 0;
   const bool ours = text.starts_with(kFormatPrefix);
   if (ours) std::from_chars(text.data() + kFormatPrefix.size(), text.data() + text.size(), version);
@@ -34,12 +34,13 @@ Result<> check_text(std::string_view text, const std::string& path) {
     return fail(ErrorCode::kDataDirForeign, "'" + path + "/" + kFormatFile +
                                                 "' was not written by Leat; choose another "
                                                 "directory with --data-dir");
-  if (version != kDataFormatVersion)
+  if (version < kOldestDataFormatVersion || version > kDataFormatVersion)
     return fail(ErrorCode::kFormatUnsupported,
                 "'" + path + "/" + kFormatFile + "' says data format " + std::to_string(version) +
-                    ", this version reads format " + std::to_string(kDataFormatVersion) +
+                    ", this version reads formats " + std::to_string(kOldestDataFormatVersion) +
+                    " to " + std::to_string(kDataFormatVersion) +
                     "; use the version of Leat that wrote it, or another --data-dir");
-  return {};
+  return version;
 }
 
 // A directory that holds nothing but what a start cut short leaves behind is as good as empty.
@@ -66,17 +67,20 @@ Result<> write_format(FileIo& io, const std::string& path) {
   return replace_file(io, path, kFormatFile, as_bytes(format_text()));
 }
 
-Result<> check_format(FileIo& io, const std::string& path) {
+Result<int> read_format(FileIo& io, const std::string& path) {
   auto text = read_file(io, path + "/" + kFormatFile, 4096);
   if (!text) return fail(text.error());
-  return check_text(as_text(*text), path);
+  return version_in(as_text(*text), path);
 }
 
 namespace {
 
 Result<> recognise(FileIo& io, const std::string& path, bool known) {
-  if (known) return check_format(io, path);
-  return write_format(io, path);
+  if (!known) return write_format(io, path);
+  const auto version = read_format(io, path);
+  if (!version) return fail(version.error());
+  // What is written from now on an older version could not read.
+  return *version < kDataFormatVersion ? write_format(io, path) : Result<>();
 }
 
 }  // namespace

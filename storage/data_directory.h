@@ -10,7 +10,9 @@
 
 namespace leat::storage {
 
-inline constexpr int kDataFormatVersion = 6;
+inline constexpr int kDataFormatVersion = 7;
+// Read still: a start makes it the newest, before it writes anything else.
+inline constexpr int kOldestDataFormatVersion = 6;
 
 struct DataDirectory {
   std::string path;
@@ -32,7 +34,8 @@ Result<DataDirectory> open_to_inspect(FileIo& io, const std::string& path);
 
 // Says that what is in the directory is Leat's, in this format.
 Result<> write_format(FileIo& io, const std::string& path);
-// The FORMAT file. Errors: kDataDirForeign, kFormatUnsupported; kNotFound, kIoError.
-Result<> check_format(FileIo& io, const std::string& path);
+// What the FORMAT file says, of what this version reads. Errors: kDataDirForeign,
+// kFormatUnsupported; kNotFound, kIoError.
+Result<int> read_format(FileIo& io, const std::string& path);
 
 }  // namespace leat::storage

@@ -89,17 +89,20 @@ Result<> DiskStorage::apply(const JournalEntry& entry, bool live) {
 
 void DiskStorage::apply_to_logs(const JournalEntry& entry, const Wants& wants) {
   if (!wants(Family::kCatalog)) return;  // logs_ was made of it
+  const auto open = [this](PartitionRun run) {
+    for (PartitionId id = run.first; id != run.first + run.count; id = id + 1)
+      logs_.try_emplace(id, store_->log_at_open(id));
+  };
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicCreated)) {
     const auto created = TopicCreated::decode(entry.body);
-    for (std::uint32_t i = 0; i < created->partitions; ++i) {
-      const PartitionId id = created->first_partition + i;
-      logs_.try_emplace(id, store_->log_at_open(id));
-    }
+    open({created->first_partition, created->partitions});
   }
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kPartitionsAdded))
+    open(PartitionsAdded::decode(entry.body)->partitions);
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicDeleted)) {
     const auto deleted = TopicDeleted::decode(entry.body);
-    for (std::uint32_t i = 0; i < deleted->partitions; ++i) {
-      const auto it = logs_.find(deleted->first_partition + i);
+    for (const PartitionId partition : deleted->partitions) {
+      const auto it = logs_.find(partition);
       if (it == logs_.end()) continue;
       stored_bytes_ -= std::min(stored_bytes_, it->second.extents().bytes());
       logs_.erase(it);
@@ -160,7 +163,8 @@ Result<JournalPosition> DiskStorage::create_topic(const TopicId& id, std::string
                              .first_partition = state_.catalog.next_partition(),
                              .partitions = static_cast<std::uint32_t>(partitions),
                              .name = name,
-                             .config = config};
+                             .config = config,
+                             .added = {}};
   return journal_append(created.encode());
 }
 
@@ -168,10 +172,13 @@ Result<JournalPosition> DiskStorage::delete_topic(const TopicId& id) {
   const Topic* topic = find_topic(id);
   LEAT_ASSERT(topic);
   if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  const TopicDeleted deleted{.id = id,
-                             .first_partition = topic->partitions.front(),
-                             .partitions = static_cast<std::uint32_t>(topic->partitions.size())};
-  return journal_append(deleted.encode());
+  return journal_append(TopicDeleted{id, topic->partitions}.encode());
+}
+
+Result<JournalPosition> DiskStorage::add_partitions(const TopicId& id, std::uint32_t count) {
+  LEAT_ASSERT(find_topic(id) && count > 0);
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  return journal_append(PartitionsAdded{id, {state_.catalog.next_partition(), count}}.encode());
 }
 
 Result<JournalPosition> DiskStorage::configure_topic(const TopicId& id, TopicConfig config) {
@@ -290,6 +297,11 @@ Result<IssuedProducer> DiskStorage::init_producer(std::optional<std::int64_t> id
 }
 
 // ---- reading ----
+
+std::uint64_t DiskStorage::stored_bytes(PartitionId partition) const {
+  const auto it = logs_.find(partition);
+  return it == logs_.end() ? 0 : it->second.extents().bytes();
+}
 
 PartitionBounds DiskStorage::bounds(PartitionId partition) const {
   const auto it = logs_.find(partition);

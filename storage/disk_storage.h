@@ -59,6 +59,7 @@ class DiskStorage final : public Storage {
                                        std::int32_t partitions, TopicConfig config,
                                        WallTime now) override;
   Result<JournalPosition> delete_topic(const TopicId& id) override;
+  Result<JournalPosition> add_partitions(const TopicId& id, std::uint32_t count) override;
   Result<JournalPosition> configure_topic(const TopicId& id, TopicConfig config) override;
   Result<JournalPosition> move_log_start(PartitionId partition, Offset start) override;
   void retain(WallTime now) override;
@@ -70,6 +71,7 @@ class DiskStorage final : public Storage {
   LeaderEpoch leader_epoch() const override { return epoch_; }
   Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const override;
   std::uint64_t stored_bytes() const override { return stored_bytes_; }
+  std::uint64_t stored_bytes(PartitionId partition) const override;
   ReadOutcome read(PartitionId partition, Offset from, std::size_t max_bytes,
                    ReadToken token) override;
   Result<IssuedProducer> init_producer(std::optional<std::int64_t> id, std::int16_t epoch) override;

@@ -32,7 +32,7 @@ struct Topic {
   TopicId id;
   std::string name;
   WallTime created;
-  std::vector<PartitionId> partitions;  // index = PartitionIndex
+  std::vector<PartitionId> partitions;  // index = PartitionIndex; rising
   TopicConfig config;
 };
 
@@ -89,6 +89,9 @@ class Storage {
   // Hides the topic, its records and its committed offsets at once. Errors: kStorageFailed.
   virtual Result<JournalPosition> delete_topic(const TopicId& id) = 0;
 
+  // The topic, which exists, gets so many more, empty, behind those it has. Errors: kStorageFailed.
+  virtual Result<JournalPosition> add_partitions(const TopicId& id, std::uint32_t count) = 0;
+
   // Gives the topic, which exists, another configuration, already checked. Errors: kStorageFailed.
   virtual Result<JournalPosition> configure_topic(const TopicId& id, TopicConfig config) = 0;
 
@@ -120,6 +123,7 @@ class Storage {
   virtual Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const = 0;
   // Bytes of records that can be read, or soon can: what lies below a log start does not count.
   virtual std::uint64_t stored_bytes() const = 0;
+  virtual std::uint64_t stored_bytes(PartitionId partition) const = 0;
   // Whole batches from the one that holds `from` on, below the high watermark, up to `max_bytes`
   // but at least one. From memory now, from disk later: then with kOffsetOutOfRange when the log
   // start has moved beyond `from` meanwhile.

@@ -98,12 +98,10 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
       if (!deleted) return fail(deleted.error());
       return apply_deleted(*deleted, entry.position, batch);
     }
-    case EntryKind::kTopicConfigured: {
-      auto configured = TopicConfigured::decode(entry.body);
-      if (!configured) return fail(configured.error());
-      if (!wants(Family::kCatalog, entry.position)) return {};
-      return apply_configured(*configured, batch);
-    }
+    case EntryKind::kTopicConfigured:
+      return change_topic(TopicConfigured::decode(entry.body), entry.position, batch);
+    case EntryKind::kPartitionsAdded:
+      return change_topic(PartitionsAdded::decode(entry.body), entry.position, batch);
     case EntryKind::kLogStartsMoved: {
       auto moved = LogStartsMoved::decode(entry.body);
       if (!moved) return fail(moved.error());
@@ -194,10 +192,14 @@ Result<> Store::apply_ids(const JournalEntry& entry, rocksdb::WriteBatch& batch)
   return {};
 }
 
-Result<> Store::apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch) {
+template <class Change>
+Result<> Store::change_topic(const Result<Change>& change, JournalPosition at,
+                             rocksdb::WriteBatch& batch) {
+  if (!change) return fail(change.error());
+  if (!wants(Family::kCatalog, at)) return {};
   if (auto ok = write(batch); !ok) return ok;  // the row below must be the newest
   RocksFamilyWriter rows(*rocks_, Family::kCatalog, batch);
-  return CatalogStore::persist(configured, RocksFamilyReader(*rocks_, Family::kCatalog), rows);
+  return CatalogStore::persist(*change, RocksFamilyReader(*rocks_, Family::kCatalog), rows);
 }
 
 void Store::apply_moved(const LogStartsMoved& moved, JournalPosition at,
@@ -226,8 +228,7 @@ Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
     RocksFamilyWriter ids(*rocks_, Family::kIds, batch);
     ids_.persist(deleted, ids);
   }
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i)
-    index_.remove(deleted.first_partition + i, at);
+  for (const PartitionId partition : deleted.partitions) index_.remove(partition, at);
   roll_soon_ = roll_soon_ || index_.waits_to_be_persisted(segment_, persisted());
   if (!wants(Family::kOffsets, at)) return {};
   acks_.apply(deleted);

@@ -114,7 +114,9 @@ class Store {
   Result<> remove_leftovers();
   Result<> apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   Result<> apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch);
-  Result<> apply_configured(const TopicConfigured& configured, rocksdb::WriteBatch& batch);
+  template <class Change>
+  Result<> change_topic(const Result<Change>& change, JournalPosition at,
+                        rocksdb::WriteBatch& batch);
   Result<> apply_acks(const JournalEntry& entry);
   Result<> apply_ids(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   void apply_moved(const LogStartsMoved& moved, JournalPosition at, rocksdb::WriteBatch& batch);

@@ -108,6 +108,18 @@ class FakeStorage final : public storage::Storage {
     std::erase_if(topics_, [&](const auto& topic) { return topic->id == id; });
     return last_ = last_ + 1;
   }
+  Result<JournalPosition> add_partitions(const TopicId& id, std::uint32_t count) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    for (auto& topic : topics_) {
+      if (topic->id != id) continue;
+      for (std::uint32_t i = 0; i < count; ++i) {
+        topic->partitions.push_back(next_partition_);
+        partitions_[next_partition_];
+        next_partition_ = next_partition_ + 1;
+      }
+    }
+    return last_ = last_ + 1;
+  }
   Result<JournalPosition> configure_topic(const TopicId& id, TopicConfig config) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
     for (auto& topic : topics_)
@@ -160,6 +172,11 @@ class FakeStorage final : public storage::Storage {
     return epochs_.end_of(id, asked).value_or(partitions_.at(id).next);
   }
   std::uint64_t stored_bytes() const override { return stored_; }
+  std::uint64_t stored_bytes(PartitionId id) const override {
+    std::uint64_t bytes = 0;
+    for (const auto& batch : partitions_.at(id).batches) bytes += batch->size();
+    return bytes;
+  }
   Result<storage::IssuedProducer> init_producer(std::optional<std::int64_t> id,
                                                 std::int16_t asked) override {
     std::optional<storage::ProducerId> known;

@@ -12,6 +12,7 @@ namespace {
 struct Arguments {
   std::string name;
   std::int32_t partitions = 1;
+  std::optional<std::int32_t> more_partitions;
   GivenSettings settings;
   bool if_not_exists = false, yes = false, json = false;
 };
@@ -100,7 +101,7 @@ int info(const Context& context, const Arguments& arguments) {
 
 // Every setting goes to the broker: those that were not given, as they are.
 int edit(const Context& context, const Arguments& arguments) {
-  if (arguments.settings.empty())
+  if (arguments.settings.empty() && !arguments.more_partitions)
     return usage_failed("topic edit needs a setting to change, such as --retention 7d");
   if (auto good = with_settings({}, arguments.settings); !good)
     return usage_failed(good.error().detail);
@@ -110,12 +111,19 @@ int edit(const Context& context, const Arguments& arguments) {
   if (!before) return failed("topic edit", before.error());
   auto config = with_settings(before->config, arguments.settings);
   if (!config) return usage_failed(config.error().detail);
-  auto after = client->configure_topic(arguments.name, *config);
+  auto after = before;
+  if (!arguments.settings.empty()) after = client->configure_topic(arguments.name, *config);
+  if (after && arguments.more_partitions)
+    after = client->add_partitions(arguments.name, *arguments.more_partitions);
   if (!after) return failed("topic edit", after.error());
   for (const TopicSetting& setting : topic_settings()) {
     const std::string was = setting.text(before->config), is = setting.text(after->config);
     if (was != is) std::printf("%s\t%s -> %s\n", setting.name, was.c_str(), is.c_str());
   }
+  if (after->partitions.size() == before->partitions.size()) return 0;
+  std::printf("partitions\t%zu -> %zu\n", before->partitions.size(), after->partitions.size());
+  std::fprintf(stderr,
+               "Records stay where they are; from now on most keys go to other partitions.\n");
   return 0;
 }
 
@@ -162,8 +170,11 @@ void add_topic(CLI::App& app, Context& context, Run& run) {
   info_verb->add_flag("--json", arguments->json, "for scripts");
   info_verb->callback(
       [&, arguments] { run = [&context, arguments] { return info(context, *arguments); }; });
-  auto* edit_verb = topic->add_subcommand("edit", "change settings of a topic: those given");
+  auto* edit_verb =
+      topic->add_subcommand("edit", "change settings of a topic: those given; add partitions");
   edit_verb->add_option("NAME", arguments->name)->required();
+  edit_verb->add_option("--partitions", arguments->more_partitions,
+                        "how many it is to have: only more; keys go to other partitions then");
   add_settings(*edit_verb, *arguments);
   edit_verb->callback(
       [&, arguments] { run = [&context, arguments] { return edit(context, *arguments); }; });

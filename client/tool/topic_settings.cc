@@ -98,6 +98,20 @@ bool set_dedup_ids(string_view text, TopicConfig& config) {
   return true;
 }
 
+bool set_timestamps(string_view text, TopicConfig& config) {
+  if (text != "create" && text != "append") return false;
+  config.timestamps = text == "create" ? TimestampType::kCreateTime : TimestampType::kAppendTime;
+  return true;
+}
+
+bool set_max_batch_bytes(string_view text, TopicConfig& config) {
+  if (text == "broker") {
+    config.max_batch_bytes = 0;
+    return true;
+  }
+  return set_limit(parse_size(text), config.max_batch_bytes) && config.max_batch_bytes > 0;
+}
+
 // ---- to text; what a newer broker may have is unknown ----
 
 std::string durability_text(const TopicConfig& config) {
@@ -157,6 +171,19 @@ std::string dedup_ids_text(const TopicConfig& config) {
   return std::to_string(config.dedup.ids);
 }
 
+std::string timestamps_text(const TopicConfig& config) {
+  switch (config.timestamps) {
+    case TimestampType::kCreateTime:
+      return "create";
+    case TimestampType::kAppendTime:
+      return "append";
+  }
+  return "unknown";
+}
+std::string max_batch_bytes_text(const TopicConfig& config) {
+  return config.max_batch_bytes == 0 ? "broker" : size_text(config.max_batch_bytes);
+}
+
 std::string or_null(std::int64_t limit) {
   return limit < 0 ? "null" : std::to_string(limit);
 }
@@ -191,7 +218,13 @@ constexpr TopicSetting kSettings[] = {
      set_dedup_window, dedup_window_text},
     {"dedup-ids", "a number from 1 to 12000000",
      "how many ids of each partition are known at most; 1000000 (default)", set_dedup_ids,
-     dedup_ids_text}};
+     dedup_ids_text},
+    {"timestamps", "create or append",
+     "create (default): a record's time is what its producer says; append: when its batch came",
+     set_timestamps, timestamps_text},
+    {"max-batch-bytes", "a size such as 64KiB or 1MiB, or broker",
+     "larger batches are refused: 64KiB, 1MiB; broker (default): what the broker takes",
+     set_max_batch_bytes, max_batch_bytes_text}};
 
 }  // namespace
 
@@ -217,7 +250,9 @@ std::string settings_json(const TopicConfig& config) {
          ",\"retention_records\":" + or_null(retention.records) + ",\"on_full\":\"" +
          on_full_text(config) + "\",\"ttl_ms\":" + or_null(config.ttl.count()) +
          ",\"dedup_window_ms\":" + std::to_string(config.dedup.time.count()) +
-         ",\"dedup_ids\":" + std::to_string(config.dedup.ids);
+         ",\"dedup_ids\":" + std::to_string(config.dedup.ids) + ",\"timestamps\":\"" +
+         timestamps_text(config) + "\",\"max_batch_bytes\":" +
+         (config.max_batch_bytes == 0 ? "null" : std::to_string(config.max_batch_bytes));
 }
 
 }  // namespace leat::tool

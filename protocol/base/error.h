@@ -67,7 +67,8 @@ namespace leat {
   X(kLogTruncated, 50, 1, 1, false, "log was cut below the offset")                               \
   X(kInvalidSnapshotName, 51, 42, 2, false, "invalid snapshot name")                              \
   X(kSnapshotExists, 52, 42, 7, false, "snapshot already exists")                                 \
-  X(kLeaseLost, 53, 22, 7, false, "the record is no longer this member's")
+  X(kLeaseLost, 53, 22, 7, false, "the record is no longer this member's")                        \
+  X(kInvalidConfig, 54, 40, 2, false, "invalid setting")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,

@@ -61,16 +61,17 @@ Result<std::vector<CommittedOffset>> committed_offsets(const CommittedOffsets& i
 // uses them checks (check_config).
 template <class Table>
 TopicConfig topic_config(const Table& in) {
-  return {
-      .durability = static_cast<Durability>(in.durability()),
-      .interval = std::chrono::milliseconds(in.interval_ms()),
-      .cleanup = static_cast<Cleanup>(in.cleanup()),
-      .on_full = static_cast<OnFull>(in.on_full()),
-      .retention = {.time = std::chrono::milliseconds(in.retention_ms()),
-                    .bytes = in.retention_bytes(),
-                    .records = in.retention_records()},
-      .ttl = std::chrono::milliseconds(in.ttl_ms()),
-      .dedup = {.time = std::chrono::milliseconds(in.dedup_window_ms()), .ids = in.dedup_ids()}};
+  return {.durability = static_cast<Durability>(in.durability()),
+          .interval = std::chrono::milliseconds(in.interval_ms()),
+          .cleanup = static_cast<Cleanup>(in.cleanup()),
+          .on_full = static_cast<OnFull>(in.on_full()),
+          .retention = {.time = std::chrono::milliseconds(in.retention_ms()),
+                        .bytes = in.retention_bytes(),
+                        .records = in.retention_records()},
+          .ttl = std::chrono::milliseconds(in.ttl_ms()),
+          .dedup = {.time = std::chrono::milliseconds(in.dedup_window_ms()), .ids = in.dedup_ids()},
+          .timestamps = static_cast<TimestampType>(in.timestamps()),
+          .max_batch_bytes = in.max_batch_bytes()};
 }
 
 Result<TopicState> topic_state(const wire::TopicState& in) {
@@ -110,6 +111,9 @@ Result<Request> read(const wire::CreateTopic& in) {
 }
 Result<Request> read(const wire::DeleteTopic& in) {
   return DeleteTopic{.name = text(in.name())};
+}
+Result<Request> read(const wire::AddPartitions& in) {
+  return AddPartitions{.name = text(in.name()), .partitions = in.partitions()};
 }
 Result<Request> read(const wire::ListTopics&) {
   return ListTopics{};
@@ -284,6 +288,8 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_Grant());
     case Message::Unsubscribe:
       return read(*envelope.body_as_Unsubscribe());
+    case Message::AddPartitions:
+      return read(*envelope.body_as_AddPartitions());
     case Message::ConfigureTopic:
       return read(*envelope.body_as_ConfigureTopic());
     case Message::DeleteRecords:

@@ -57,6 +57,8 @@ void add_config(Builder& table, const TopicConfig& config) {
   table.add_ttl_ms(config.ttl.count());
   table.add_dedup_window_ms(config.dedup.time.count());
   table.add_dedup_ids(config.dedup.ids);
+  table.add_timestamps(static_cast<std::uint8_t>(config.timestamps));
+  table.add_max_batch_bytes(config.max_batch_bytes);
 }
 
 auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {
@@ -100,7 +102,9 @@ Body write(FlatBufferBuilder& to, const DeleteTopic& in) {
 Body write(FlatBufferBuilder& to, const Reset&) {
   return body(wire::CreateReset(to));
 }
-
+Body write(FlatBufferBuilder& to, const AddPartitions& in) {
+  return body(wire::CreateAddPartitions(to, string(to, in.name), in.partitions));
+}
 Body write(FlatBufferBuilder& to, const CreateSnapshot& in) {
   return body(wire::CreateCreateSnapshot(to, string(to, in.name)));
 }

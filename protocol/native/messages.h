@@ -104,6 +104,12 @@ struct ConfigureTopic {
   TopicConfig config;
 };
 
+// So that there are `partitions` of them in all.
+struct AddPartitions {
+  std::string_view name;
+  std::int32_t partitions = 0;
+};
+
 // Forgets the partition's records below an offset.
 struct DeleteRecords {
   static constexpr Offset kAll{-1};  // up to the high watermark
@@ -123,7 +129,8 @@ using Request =
     std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
                  CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
                  LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
-                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle, Reset>;
+                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle, Reset,
+                 AddPartitions>;
 
 // ---- replies ----
 
@@ -155,7 +162,7 @@ struct TopicState {
   TopicConfig config;
 };
 
-// Answers CreateTopic, DescribeTopic and ConfigureTopic.
+// Answers CreateTopic, DescribeTopic, ConfigureTopic and AddPartitions.
 struct TopicReply {
   TopicState topic;
 };

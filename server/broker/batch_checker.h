@@ -25,6 +25,7 @@ struct IdRules {
 
 // What is asked of a batch.
 struct BatchRules {
+  std::size_t max_bytes = SIZE_MAX;  // of the whole, as it came
   std::size_t max_decompressed_bytes;
   bool keys = false;           // of every record, as where a topic compacts
   std::optional<IdRules> ids;  // where they mean something

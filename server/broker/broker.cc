@@ -36,30 +36,43 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& c
 
 // ---- topics ----
 
+Result<> Broker::check_settings(const TopicConfig& config) const {
+  if (auto ok = check_config(config); !ok) return ok;
+  if (static_cast<std::uint64_t>(config.max_batch_bytes) <= options_.batch_bytes) return {};
+  return fail(ErrorCode::kInvalidRequest,
+              "max_batch_bytes " + std::to_string(config.max_batch_bytes) +
+                  "; this broker takes at most " + std::to_string(options_.batch_bytes));
+}
+
+Result<> Broker::check_partition_count(std::int32_t partitions) const {
+  if (partitions >= 1 && partitions <= options_.partitions_per_topic) return {};
+  return fail(ErrorCode::kInvalidPartitionCount, std::to_string(partitions) + "; use 1 to " +
+                                                     std::to_string(options_.partitions_per_topic));
+}
+
+Result<> Broker::check_room_for(std::int32_t more) const {
+  std::size_t all = static_cast<std::size_t>(more);
+  for (const storage::Topic* other : storage_.topics()) all += other->partitions.size();
+  if (all <= options_.partitions) return {};
+  return fail(ErrorCode::kLimitReached, std::to_string(options_.partitions) +
+                                            " partitions in all; delete a topic or ask for fewer");
+}
+
 Result<> Broker::check_new_topic(const CreateTopicRequest& request) const {
   if (auto ok = validate_topic_name(request.name); !ok) return ok;
-  if (request.partitions < 1 || request.partitions > options_.partitions_per_topic)
-    return fail(ErrorCode::kInvalidPartitionCount,
-                std::to_string(request.partitions) + "; use 1 to " +
-                    std::to_string(options_.partitions_per_topic));
-  return check_config(request.config);
+  if (auto ok = check_partition_count(request.partitions); !ok) return ok;
+  if (auto ok = check_settings(request.config); !ok) return ok;
+  if (storage_.find_topic(request.name))
+    return request.if_not_exists ? Result<>() : fail(ErrorCode::kTopicExists, quoted(request.name));
+  if (storage_.topics().size() >= options_.topics)
+    return fail(ErrorCode::kLimitReached,
+                std::to_string(options_.topics) + " topics; delete one first");
+  return check_room_for(request.partitions);
 }
 
 Result<const storage::Topic*> Broker::make_topic(const CreateTopicRequest& request, Now now) {
   if (auto ok = check_new_topic(request); !ok) return fail(ok.error());
-  if (const storage::Topic* topic = storage_.find_topic(request.name)) {
-    if (request.if_not_exists) return topic;
-    return fail(ErrorCode::kTopicExists, quoted(request.name));
-  }
-  if (storage_.topics().size() >= options_.topics)
-    return fail(ErrorCode::kLimitReached,
-                std::to_string(options_.topics) + " topics; delete one first");
-  std::size_t all = static_cast<std::size_t>(request.partitions);
-  for (const storage::Topic* topic : storage_.topics()) all += topic->partitions.size();
-  if (all > options_.partitions)
-    return fail(ErrorCode::kLimitReached,
-                std::to_string(options_.partitions) +
-                    " partitions in all; delete a topic or ask for fewer");
+  if (const storage::Topic* topic = storage_.find_topic(request.name)) return topic;
   auto position = storage_.create_topic(random_.topic_id(), request.name, request.partitions,
                                         request.config, now.wall);
   if (!position) return fail(position.error());
@@ -96,11 +109,39 @@ Result<> Broker::remove_topic(const storage::Topic& topic) {
   return {};
 }
 
+Result<> Broker::check_more_partitions(std::string_view name, std::int32_t total) const {
+  const auto topic = find_topic(storage_, name);
+  if (!topic) return fail(topic.error());
+  const auto there = static_cast<std::int32_t>((*topic)->partitions.size());
+  if (total <= there)
+    return fail(ErrorCode::kInvalidPartitionCount,
+                std::to_string(total) + "; topic " + quoted(name) + " has " +
+                    std::to_string(there) +
+                    " partitions, and can only get more: what lies in one stays there");
+  if (auto ok = check_partition_count(total); !ok) return ok;
+  return check_room_for(total - there);
+}
+
+void Broker::add_partitions(const RequestId& id, std::string_view name, std::int32_t total,
+                            Now now) {
+  const auto topic = find_topic(storage_, name);
+  if (!topic) return reply(id, topic.error());
+  const auto there = static_cast<std::int32_t>((*topic)->partitions.size());
+  if (total != there) {
+    if (auto ok = check_more_partitions(name, total); !ok) return reply(id, ok.error());
+    const auto position =
+        storage_.add_partitions((*topic)->id, static_cast<std::uint32_t>(total - there));
+    if (!position) return reply(id, position.error());
+    tell_topics_changed(now);
+  }
+  reply(id, describe(**topic));
+}
+
 void Broker::configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config,
                              MonotonicTime now) {
   auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
-  if (auto ok = check_config(config); !ok) return reply(id, ok.error());
+  if (auto ok = check_settings(config); !ok) return reply(id, ok.error());
   TopicConfig changed = config;
   changed.timed_records = (*topic)->config.timed_records;
   if (changed != (*topic)->config) {
@@ -159,9 +200,11 @@ void Broker::describe_topic(const RequestId& id, std::string_view name, bool aut
 }
 
 TopicDescription Broker::describe(const storage::Topic& topic) const {
-  TopicDescription description{topic.id, topic.name, topic.created, {}, topic.config};
-  for (const PartitionId partition : topic.partitions)
+  TopicDescription description{topic.id, topic.name, topic.created, {}, topic.config, {}};
+  for (const PartitionId partition : topic.partitions) {
     description.partitions.push_back(storage_.bounds(partition));
+    description.bytes.push_back(storage_.stored_bytes(partition));
+  }
   return description;
 }
 

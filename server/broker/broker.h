@@ -60,6 +60,15 @@ class Broker final : public storage::StorageEvents {
   // ---- requests ----
   void create_topic(const RequestId& id, const CreateTopicRequest& request, Now now);
   void delete_topic(const RequestId& id, std::string_view name, Now now);
+  // So that there are `total`; as many as there are: nothing is written. Records stay where they
+  // are, keys go to other partitions from then on.
+  void add_partitions(const RequestId& id, std::string_view name, std::int32_t total, Now now);
+  // Whether these would be done, without doing them: a new topic, a topic's other settings, more
+  // partitions than there are. Errors: kInvalidTopicName, kTopicExists, kUnknownTopic,
+  // kInvalidPartitionCount, kInvalidRequest (of a setting), kLimitReached.
+  Result<> check_new_topic(const CreateTopicRequest& request) const;
+  Result<> check_settings(const TopicConfig& config) const;
+  Result<> check_more_partitions(std::string_view name, std::int32_t total) const;
   // Every setting of the topic; none changes: nothing is written.
   void configure_topic(const RequestId& id, std::string_view name, const TopicConfig& config,
                        MonotonicTime now);
@@ -116,7 +125,8 @@ class Broker final : public storage::StorageEvents {
   void on_failed(const Error& error) override;
 
  private:
-  Result<> check_new_topic(const CreateTopicRequest& request) const;
+  Result<> check_partition_count(std::int32_t partitions) const;
+  Result<> check_room_for(std::int32_t partitions) const;
   Result<const storage::Topic*> make_topic(const CreateTopicRequest& request, Now now);
   Result<> remove_topic(const storage::Topic& topic);
   void tell_topics_changed(Now now);

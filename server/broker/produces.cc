@@ -67,6 +67,7 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
   if (!found) return answer(id, found.error());
   Batch batch{.topic = topic, .index = partition, .rules = rules_for(*found->topic)};
   batch.came = clock_.look(now);
+  batch.stamp = now.wall;
   batch.checked = check_in_place(bytes, batch.rules);
   if (batch.checked && !*batch.checked) return answer(id, batch.checked->error());
   if (batch.checked && !partitions_.contains(found->id)) {
@@ -80,8 +81,11 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
 }
 
 BatchRules Produces::rules_for(const storage::Topic& topic) const {
-  BatchRules rules{.max_decompressed_bytes = options_.decompressed_bytes,
+  BatchRules rules{.max_bytes = options_.batch_bytes,
+                   .max_decompressed_bytes = options_.decompressed_bytes,
                    .keys = compacts(topic.config.cleanup)};
+  const auto most = static_cast<std::size_t>(topic.config.max_batch_bytes);
+  if (most > 0) rules.max_bytes = std::min(rules.max_bytes, most);
   if (!window_of(topic.config).off()) rules.ids = {topic.id, salt_};
   return rules;
 }
@@ -90,9 +94,11 @@ BatchRules Produces::rules_for(const storage::Topic& topic) const {
 // what comes out is counted.
 std::optional<Result<BatchContents>> Produces::check_in_place(Bytes batch,
                                                               const BatchRules& rules) const {
-  if (batch.size() > options_.batch_bytes)
-    return fail(ErrorCode::kBatchTooLarge, std::to_string(batch.size()) + " bytes; at most " +
-                                               std::to_string(options_.batch_bytes));
+  if (batch.size() > rules.max_bytes)
+    return fail(ErrorCode::kBatchTooLarge,
+                std::to_string(batch.size()) + " bytes; at most " +
+                    std::to_string(rules.max_bytes) +
+                    (rules.max_bytes < options_.batch_bytes ? " in this topic" : ""));
   if (!is_compressed(batch)) return check_records(batch, rules);
   if (batch.size() > kCheckedInPlaceBytes) return std::nullopt;
   BatchRules in_place = rules;
@@ -152,7 +158,7 @@ std::optional<Produces::Outcome> Produces::append(Batch& batch, Bytes bytes) {
   const BatchContents& contents = **batch.checked;
   if (rules.ids && !contents.ids.empty()) return append_known(*found, batch, bytes);
   if (auto reply = check_sequence(*found, bytes)) return Outcome{std::move(*reply)};
-  return store(*found, contents, bytes, {});
+  return store(*found, batch, bytes, {});
 }
 
 std::optional<Produces::Outcome> Produces::append_known(const FoundPartition& found, Batch& batch,
@@ -172,7 +178,7 @@ std::optional<Produces::Outcome> Produces::append_known(const FoundPartition& fo
   const TopicConfig& config = found.topic->config;
   auto without = duplicates(contents, known);
   if (without.empty())
-    return store(found, contents, bytes, {contents.ids, batch.came, window_of(config)});
+    return store(found, batch, bytes, {contents.ids, batch.came, window_of(config)});
   const auto view = RecordBatchView::parse(bytes);
   const bool all = without.size() == static_cast<std::size_t>(view->record_count());
   if (all && view->producer_id() < 0) {
@@ -184,7 +190,7 @@ std::optional<Produces::Outcome> Produces::append_known(const FoundPartition& fo
   if (!*batch.rewritten) return Outcome{batch.rewritten->error()};
   // Where all are known, too: the producer's sequence goes on.
   const auto ids = new_ids(contents, known);
-  Outcome outcome = store(found, contents, **batch.rewritten, {ids, batch.came, window_of(config)});
+  Outcome outcome = store(found, batch, **batch.rewritten, {ids, batch.came, window_of(config)});
   if (auto* stored = std::get_if<Produced>(&outcome.reply))
     stored->known = originals(contents, known, stored->base);
   return outcome;
@@ -228,15 +234,23 @@ std::optional<Reply> Produces::check_sequence(const FoundPartition& found, Bytes
   return Produced{**stored, found.topic->config.durability, true, {}};
 }
 
-Produces::Outcome Produces::store(const FoundPartition& found, const BatchContents& contents,
-                                  Bytes bytes, const storage::NewIds& ids) {
+Produces::Outcome Produces::store(const FoundPartition& found, const Batch& batch, Bytes bytes,
+                                  const storage::NewIds& ids) {
   const TopicConfig& config = found.topic->config;
   if (auto ok = make_room(config, bytes.size()); !ok) return {ok.error()};
-  if (auto ok = note_timed(*found.topic, contents); !ok) return {ok.error()};
+  if (auto ok = note_timed(*found.topic, **batch.checked); !ok) return {ok.error()};
+  Produced produced{.base = {}, .durability = config.durability};
+  OwnedBatch stamped;
+  if (config.timestamps == TimestampType::kAppendTime) {
+    produced.append_time_ms = batch.stamp.time_since_epoch().count();
+    stamped.assign(bytes.begin(), bytes.end());
+    assign_append_time(stamped, produced.append_time_ms);
+    bytes = stamped;
+  }
   const auto appended = storage_.append(found.id, config, bytes, ids);
   if (!appended) return {appended.error()};
-  return {Produced{appended->base, config.durability, false, {}},
-          config.durability != Durability::kSync};
+  produced.base = appended->base;
+  return {std::move(produced), config.durability != Durability::kSync};
 }
 
 // Once in the life of a topic, and in the journal before the record.

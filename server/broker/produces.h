@@ -70,7 +70,8 @@ class Produces {
     TopicId topic;
     PartitionIndex index;
     BatchRules rules;
-    WallTime came{};
+    WallTime came{};                                   // by the clock of windows (rule 11)
+    WallTime stamp{};                                  // by the wall clock
     std::optional<Result<BatchContents>> checked{};    // by the rules
     std::optional<Result<storage::KnownIds>> known{};  // of the ids in `checked`
     std::optional<Result<OwnedBatch>> rewritten{};     // without the records that are known
@@ -104,7 +105,7 @@ class Produces {
   bool find_ids(const FoundPartition& found, Batch& batch);
   bool rewrite(Batch& batch, Bytes bytes, std::vector<std::int32_t> without);
   std::optional<Reply> check_sequence(const FoundPartition& found, Bytes bytes) const;
-  Outcome store(const FoundPartition& found, const BatchContents& contents, Bytes bytes,
+  Outcome store(const FoundPartition& found, const Batch& batch, Bytes bytes,
                 const storage::NewIds& ids);
   Result<> make_room(const TopicConfig& config, std::size_t bytes);
   Result<> note_timed(const storage::Topic& topic, const BatchContents& contents);

@@ -24,6 +24,7 @@ struct TopicDescription {
   WallTime created;
   std::vector<storage::PartitionBounds> partitions;
   TopicConfig config;
+  std::vector<std::uint64_t> bytes;  // that can be read of each partition, or soon can
 };
 
 struct GroupOffset {
@@ -54,6 +55,9 @@ struct Produced {
   Durability durability = Durability::kSync;
   bool duplicate = false;           // nothing of the batch is new
   std::vector<KnownRecords> known;  // these lie elsewhere than behind `base`; rising
+  // What the broker stamped the batch with; -1: its records' own times stand, or it is not known
+  // any more, of a duplicate.
+  std::int64_t append_time_ms = -1;
 };
 struct Fetched {
   storage::PartitionBounds bounds;

@@ -15,6 +15,9 @@ class CarryOut {
     broker_.create_topic(id_, {r.name, r.partitions, r.if_not_exists, r.config}, now());
   }
   void operator()(const native::DeleteTopic& r) { broker_.delete_topic(id_, r.name, now()); }
+  void operator()(const native::AddPartitions& r) {
+    broker_.add_partitions(id_, r.name, r.partitions, now());
+  }
   void operator()(const native::ConfigureTopic& r) {
     broker_.configure_topic(id_, r.name, r.config, clock_.now());
   }

@@ -24,7 +24,7 @@ Result<Inspection> Inspection::run(FileIo& io, const std::string& path, Tell tel
   auto directory = open_to_inspect(io, path);
   if (!directory) return fail(directory.error());
   inspection.directory_ = std::move(*directory);
-  auto format = check_format(io, path);
+  auto format = read_format(io, path);
   if (!format && format.error() == ErrorCode::kFormatUnsupported) return fail(format.error());
   if (!format) inspection.finding(format.error().message());
   inspection.look(inspection.directory_.rocksdb());

@@ -1,7 +1,47 @@
 #include "storage/state/catalog_store.h"
 
+#include <algorithm>
+
 namespace leat::storage {
 namespace {
+
+constexpr std::uint32_t kMostInRun = 1 << 24;  // more nobody wrote
+
+PartitionRun read_run(ByteReader& reader) {
+  PartitionRun run;
+  run.first = PartitionId(reader.le<std::uint32_t>());
+  run.count = reader.le<std::uint32_t>();
+  if (run.count > kMostInRun) reader.fail();
+  return run;
+}
+
+// All that follows.
+std::vector<PartitionRun> read_runs(ByteReader& reader) {
+  std::vector<PartitionRun> runs;
+  while (!reader.failed() && !reader.finished()) runs.push_back(read_run(reader));
+  if (reader.failed()) runs.clear();
+  return runs;
+}
+
+void write_next(PartitionRun newest, FamilyWriter& rows) {
+  std::byte next[4];
+  store_le<std::uint32_t>(next, (newest.first + newest.count).value);
+  rows.put(keys::kNextPartition, as_text(next));
+}
+
+// Changes the row of a topic, which is the newest.
+Result<> change_row(const TopicId& id, const FamilyReader& before, FamilyWriter& rows,
+                    const std::function<void(TopicCreated&)>& change) {
+  const std::string key = keys::topic(id);
+  const auto row = before.get(key);
+  if (!row) return fail(row.error());
+  if (row->empty()) return {};  // deleted later, and that is in the rows already
+  auto created = TopicCreated::decode(as_bytes(*row));
+  if (!created) return fail(created.error());
+  change(*created);
+  rows.put(key, as_text(created->encode().body));
+  return {};
+}
 
 EntryWriter& write_config(EntryWriter& writer, const TopicConfig& config) {
   return writer.le(static_cast<std::uint8_t>(config.durability))
@@ -14,7 +54,9 @@ EntryWriter& write_config(EntryWriter& writer, const TopicConfig& config) {
       .le(static_cast<std::int64_t>(config.ttl.count()))
       .le(static_cast<std::int64_t>(config.dedup.time.count()))
       .le(config.dedup.ids)
-      .le(static_cast<std::uint8_t>(config.timed_records));
+      .le(static_cast<std::uint8_t>(config.timed_records))
+      .le(static_cast<std::uint8_t>(config.timestamps))
+      .le(config.max_batch_bytes);
 }
 
 TopicConfig read_config(ByteReader& reader) {
@@ -30,6 +72,9 @@ TopicConfig read_config(ByteReader& reader) {
   config.dedup.time = std::chrono::milliseconds(reader.le<std::int64_t>());
   config.dedup.ids = reader.le<std::int64_t>();
   config.timed_records = reader.le<std::uint8_t>() != 0;
+  if (reader.finished()) return config;  // format 6 ended here
+  config.timestamps = static_cast<TimestampType>(reader.le<std::uint8_t>());
+  config.max_batch_bytes = reader.le<std::int64_t>();
   return config;
 }
 
@@ -38,7 +83,9 @@ TopicConfig read_config(ByteReader& reader) {
 JournalEntry TopicCreated::encode() const {
   EntryWriter writer;
   writer.id(id).le(created_ms).le(first_partition.value).le(partitions).text(name);
-  return write_config(writer, config).finish(EntryKind::kTopicCreated);
+  write_config(writer, config);
+  for (const PartitionRun& run : added) writer.le(run.first.value).le(run.count);
+  return writer.finish(EntryKind::kTopicCreated);
 }
 
 Result<TopicCreated> TopicCreated::decode(Bytes body) {
@@ -50,6 +97,7 @@ Result<TopicCreated> TopicCreated::decode(Bytes body) {
   created.partitions = reader.le<std::uint32_t>();
   created.name = read_text(reader);
   created.config = read_config(reader);
+  created.added = read_runs(reader);
   if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic created'");
   return created;
 }
@@ -68,20 +116,41 @@ Result<TopicConfigured> TopicConfigured::decode(Bytes body) {
   return configured;
 }
 
-JournalEntry TopicDeleted::encode() const {
+JournalEntry PartitionsAdded::encode() const {
   return EntryWriter()
       .id(id)
-      .le(first_partition.value)
-      .le(partitions)
-      .finish(EntryKind::kTopicDeleted);
+      .le(partitions.first.value)
+      .le(partitions.count)
+      .finish(EntryKind::kPartitionsAdded);
+}
+
+Result<PartitionsAdded> PartitionsAdded::decode(Bytes body) {
+  ByteReader reader(body);
+  PartitionsAdded added;
+  added.id = read_topic_id(reader);
+  added.partitions = read_run(reader);
+  if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'partitions added'");
+  return added;
+}
+
+JournalEntry TopicDeleted::encode() const {
+  EntryWriter writer;
+  writer.id(id);
+  for (auto it = partitions.begin(); it != partitions.end();) {
+    const PartitionId first = *it;
+    std::uint32_t count = 0;
+    while (it != partitions.end() && *it == first + count) ++count, ++it;
+    writer.le(first.value).le(count);
+  }
+  return writer.finish(EntryKind::kTopicDeleted);
 }
 
 Result<TopicDeleted> TopicDeleted::decode(Bytes body) {
   ByteReader reader(body);
   TopicDeleted deleted;
   deleted.id = read_topic_id(reader);
-  deleted.first_partition = PartitionId(reader.le<std::uint32_t>());
-  deleted.partitions = reader.le<std::uint32_t>();
+  for (const PartitionRun& run : read_runs(reader))
+    for (std::uint32_t i = 0; i < run.count; ++i) deleted.partitions.push_back(run.first + i);
   if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'topic deleted'");
   return deleted;
 }
@@ -119,10 +188,12 @@ std::vector<const Topic*> CatalogStore::topics() const {
 }
 
 std::string CatalogStore::name_of(PartitionId partition) const {
-  for (const auto& [name, topic] : by_name_)
-    if (partition >= topic->partitions.front() && partition <= topic->partitions.back())
-      return "topic '" + name + "' partition " +
-             std::to_string(partition.value - topic->partitions.front().value);
+  for (const auto& [name, topic] : by_name_) {
+    const auto& all = topic->partitions;
+    const auto it = std::ranges::lower_bound(all, partition);
+    if (it != all.end() && *it == partition)
+      return "topic '" + name + "' partition " + std::to_string(it - all.begin());
+  }
   return "stored partition " + std::to_string(partition.value) + " of a topic that is gone";
 }
 
@@ -132,11 +203,21 @@ void CatalogStore::apply(const TopicCreated& created) {
   topic->name = created.name;
   topic->config = created.config;
   topic->created = WallTime(std::chrono::milliseconds(created.created_ms));
-  for (std::uint32_t i = 0; i < created.partitions; ++i)
-    topic->partitions.push_back(created.first_partition + i);
+  add(*topic, {created.first_partition, created.partitions});
+  for (const PartitionRun& run : created.added) add(*topic, run);
   by_name_[topic->name] = topic.get();
   by_id_[created.id] = std::move(topic);
-  next_partition_ = std::max(next_partition_, created.first_partition + created.partitions);
+}
+
+void CatalogStore::add(Topic& topic, PartitionRun run) {
+  for (std::uint32_t i = 0; i < run.count; ++i) topic.partitions.push_back(run.first + i);
+  next_partition_ = std::max(next_partition_, run.first + run.count);
+}
+
+void CatalogStore::apply(const PartitionsAdded& added) {
+  const auto it = by_id_.find(added.id);
+  if (it != by_id_.end()) add(*it->second, added.partitions);
+  next_partition_ = std::max(next_partition_, added.partitions.first + added.partitions.count);
 }
 
 void CatalogStore::apply(const TopicConfigured& configured) {
@@ -154,22 +235,20 @@ void CatalogStore::apply(const TopicDeleted& deleted) {
 
 void CatalogStore::persist(const TopicCreated& created, FamilyWriter& rows) {
   rows.put(keys::topic(created.id), as_text(created.encode().body));
-  std::byte next[4];
-  store_le<std::uint32_t>(next, (created.first_partition + created.partitions).value);
-  rows.put(keys::kNextPartition, as_text(next));
+  write_next({created.first_partition, created.partitions}, rows);
 }
 
 Result<> CatalogStore::persist(const TopicConfigured& configured, const FamilyReader& before,
                                FamilyWriter& rows) {
-  const std::string key = keys::topic(configured.id);
-  auto row = before.get(key);
-  if (!row) return fail(row.error());
-  if (row->empty()) return {};  // deleted later, and that is in the rows already
-  auto created = TopicCreated::decode(as_bytes(*row));
-  if (!created) return fail(created.error());
-  created->config = configured.config;
-  rows.put(key, as_text(created->encode().body));
-  return {};
+  return change_row(configured.id, before, rows,
+                    [&](TopicCreated& row) { row.config = configured.config; });
+}
+
+Result<> CatalogStore::persist(const PartitionsAdded& added, const FamilyReader& before,
+                               FamilyWriter& rows) {
+  write_next(added.partitions, rows);
+  return change_row(added.id, before, rows,
+                    [&](TopicCreated& row) { row.added.push_back(added.partitions); });
 }
 
 void CatalogStore::persist(const TopicDeleted& deleted, FamilyWriter& rows) {

@@ -1,5 +1,6 @@
-// The state machine of topics: entries kTopicCreated, kTopicConfigured and kTopicDeleted. In memory
-// on the shard's thread; its rows in the catalog family follow behind the journal.
+// The state machine of topics: entries kTopicCreated, kTopicConfigured, kPartitionsAdded and
+// kTopicDeleted. In memory on the shard's thread; its rows in the catalog family follow behind the
+// journal.
 #pragma once
 
 #include <map>
@@ -15,6 +16,12 @@
 
 namespace leat::storage {
 
+// Ids first, first + 1 …
+struct PartitionRun {
+  PartitionId first;
+  std::uint32_t count = 0;
+};
+
 struct TopicCreated {
   TopicId id;
   std::int64_t created_ms = 0;
@@ -22,9 +29,18 @@ struct TopicCreated {
   std::uint32_t partitions = 0;
   std::string_view name;  // borrows the entry
   TopicConfig config;
+  std::vector<PartitionRun> added;  // later; in rows, not in entries
 
   JournalEntry encode() const;
   static Result<TopicCreated> decode(Bytes body);
+};
+
+struct PartitionsAdded {
+  TopicId id;
+  PartitionRun partitions;
+
+  JournalEntry encode() const;
+  static Result<PartitionsAdded> decode(Bytes body);
 };
 
 struct TopicConfigured {
@@ -37,8 +53,7 @@ struct TopicConfigured {
 
 struct TopicDeleted {
   TopicId id;
-  PartitionId first_partition;
-  std::uint32_t partitions = 0;
+  std::vector<PartitionId> partitions;  // rising
 
   JournalEntry encode() const;
   static Result<TopicDeleted> decode(Bytes body);
@@ -57,15 +72,19 @@ class CatalogStore {
 
   void apply(const TopicCreated& created);
   void apply(const TopicConfigured& configured);
+  void apply(const PartitionsAdded& added);
   void apply(const TopicDeleted& deleted);
 
   // What apply() does to the rows.
   static void persist(const TopicCreated& created, FamilyWriter& rows);
   static Result<> persist(const TopicConfigured& configured, const FamilyReader& before,
                           FamilyWriter& rows);
+  static Result<> persist(const PartitionsAdded& added, const FamilyReader& before,
+                          FamilyWriter& rows);
   static void persist(const TopicDeleted& deleted, FamilyWriter& rows);
 
  private:
+  void add(Topic& topic, PartitionRun run);
   std::unordered_map<TopicId, std::unique_ptr<Topic>> by_id_;
   std::map<std::string, const Topic*, std::less<>> by_name_;
   PartitionId next_partition_{1};

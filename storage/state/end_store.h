@@ -37,9 +37,9 @@ class EndStore {
     rows.put(keys::end(partition), as_text(value));
   }
   void persist(const TopicDeleted& deleted, FamilyWriter& rows) {
-    for (std::uint32_t i = 0; i < deleted.partitions; ++i) {
-      ends_.erase(deleted.first_partition + i);
-      rows.remove(keys::end(deleted.first_partition + i));
+    for (const PartitionId partition : deleted.partitions) {
+      ends_.erase(partition);
+      rows.remove(keys::end(partition));
     }
   }
 

@@ -28,6 +28,7 @@ enum class EntryKind : std::uint16_t {
   kAcksChanged = 10,         // ack_store.h; offset_store.h follows it
   kDeadLettered = 11,        // kRecords and kAcksChanged in one step
   kRecordsWithIds = 12,      // kRecords, and id_store.h's
+  kPartitionsAdded = 13,     // catalog_store.h
 };
 
 // Builds the body of an entry.

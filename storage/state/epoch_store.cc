@@ -35,8 +35,7 @@ bool EpochStore::apply(PartitionId id, LeaderEpoch epoch, Offset base) {
 }
 
 void EpochStore::apply(const TopicDeleted& deleted) {
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i)
-    partitions_.erase(deleted.first_partition + i);
+  for (const PartitionId id : deleted.partitions) partitions_.erase(id);
 }
 
 std::optional<Offset> EpochStore::end_of(PartitionId id, LeaderEpoch epoch) const {
@@ -59,8 +58,7 @@ void EpochStore::persist(PartitionId id, FamilyWriter& rows) {
 }
 
 void EpochStore::persist(const TopicDeleted& deleted, FamilyWriter& rows) const {
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i) {
-    const PartitionId id = deleted.first_partition + i;
+  for (const PartitionId id : deleted.partitions) {
     const auto it = partitions_.find(id);
     if (it == partitions_.end()) continue;
     for (const Start& start : it->second.starts) rows.remove(keys::epoch(id, start.epoch));

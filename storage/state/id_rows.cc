@@ -80,8 +80,7 @@ void IdRows::persist_changes(FamilyWriter& rows) {
 }
 
 void IdRows::persist(const TopicDeleted& deleted, FamilyWriter& rows) {
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i) {
-    const PartitionId id = deleted.first_partition + i;
+  for (const PartitionId id : deleted.partitions) {
     const auto it = partitions_.find(id);
     if (it == partitions_.end()) continue;
     const std::uint64_t last = it->second.open.first / kBlockIds;

@@ -213,8 +213,8 @@ void IdStore::apply(const IdsAdded& added, JournalPosition position) {
 }
 
 void IdStore::apply(const TopicDeleted& deleted) {
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i) {
-    const auto it = partitions_.find(deleted.first_partition + i);
+  for (const PartitionId partition : deleted.partitions) {
+    const auto it = partitions_.find(partition);
     if (it == partitions_.end()) continue;
     size_ -= it->second.next - it->second.floor;
     partitions_.erase(it);

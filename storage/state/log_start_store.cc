@@ -42,7 +42,7 @@ void LogStartStore::apply(const LogStartsMoved& moved, JournalPosition at) {
 }
 
 void LogStartStore::apply(const TopicDeleted& deleted) {
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i) starts_.erase(deleted.first_partition + i);
+  for (const PartitionId id : deleted.partitions) starts_.erase(id);
 }
 
 LogStartStore::Start LogStartStore::find(PartitionId partition) const {
@@ -60,8 +60,7 @@ void LogStartStore::persist(const LogStartsMoved& moved, JournalPosition at, Fam
 }
 
 void LogStartStore::persist(const TopicDeleted& deleted, FamilyWriter& rows) {
-  for (std::uint32_t i = 0; i < deleted.partitions; ++i)
-    rows.remove(keys::log_start(deleted.first_partition + i));
+  for (const PartitionId id : deleted.partitions) rows.remove(keys::log_start(id));
 }
 
 }  // namespace leat::storage

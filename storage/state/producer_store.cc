@@ -217,9 +217,7 @@ void ProducerStore::forget(const Key& key) {
 void ProducerStore::apply(const TopicDeleted& deleted) {
   std::vector<Key> gone;
   for (const auto& [key, state] : states_)
-    if (key.partition >= deleted.first_partition &&
-        key.partition < deleted.first_partition + deleted.partitions)
-      gone.push_back(key);
+    if (std::ranges::binary_search(deleted.partitions, key.partition)) gone.push_back(key);
   for (const Key& key : gone) forget(key);
 }
 

@@ -65,6 +65,10 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
       return decoded<TopicConfigured>(entry, [&](const auto& configured) {
         if (wants(Family::kCatalog)) catalog.apply(configured);
       });
+    case EntryKind::kPartitionsAdded:
+      return decoded<PartitionsAdded>(entry, [&](const auto& added) {
+        if (wants(Family::kCatalog)) catalog.apply(added);
+      });
     case EntryKind::kLogStartsMoved:
       return decoded<LogStartsMoved>(entry, [&](const auto& moved) {
         if (wants(Family::kCatalog)) log_starts.apply(moved, entry.position);

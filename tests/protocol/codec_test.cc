@@ -162,7 +162,9 @@ TEST(Codec, ProducersAndDurabilityComeThrough) {
                            OnFull::kDropOldest,
                            {std::chrono::milliseconds(std::int64_t{1} << 40), 0, 77},
                            std::chrono::hours(3),
-                           {std::chrono::hours(5), 9}};
+                           {std::chrono::hours(5), 9},
+                           TimestampType::kAppendTime,
+                           std::int64_t{1} << 33};
   EXPECT_EQ(only<CreateTopic>(through(Request(CreateTopic{"t", 1, false, config}))).config, config);
   const auto configure = through(Request(ConfigureTopic{"t", config}));
   EXPECT_EQ(only<ConfigureTopic>(configure).name, "t");
@@ -170,6 +172,9 @@ TEST(Codec, ProducersAndDurabilityComeThrough) {
   EXPECT_EQ(only<ConfigureTopic>(through(Request(ConfigureTopic{"t", {}}))).config, TopicConfig());
   const auto topic = through(Reply(TopicReply{{kTopic, "t", 1, {}, config}}));
   EXPECT_EQ(only<TopicReply>(topic).topic.config, config);
+  const auto more = through(Request(AddPartitions{"t", 12}));
+  EXPECT_EQ(only<AddPartitions>(more).name, "t");
+  EXPECT_EQ(only<AddPartitions>(more).partitions, 12);
   const auto ack = through(Reply(ProduceReply{Offset(3), Durability::kMemory, true}));
   EXPECT_EQ(only<ProduceReply>(ack).durability, Durability::kMemory);
   EXPECT_TRUE(only<ProduceReply>(ack).duplicate);

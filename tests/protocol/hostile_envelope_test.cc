@@ -55,7 +55,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               CreateSnapshot{"one"},
                               attach,
                               Settle{1, {settled, settled}, "poison"},
-                              Reset{}};
+                              Reset{},
+                              AddPartitions{"orders", 12}};
   const std::vector<KnownRecords> known{{0, 2, Offset(5)}, {3, 1, Offset(4)}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
                            HelloReply{1, "leatd", 1, 2, 3},

@@ -27,6 +27,7 @@ TEST(TopicConfig, WhatGoesTogetherIsTaken) {
   EXPECT_EQ(refusal({.cleanup = Cleanup::kCompact, .retention = {1h}}), "");
   EXPECT_EQ(refusal({.ttl = 0ms, .dedup = {.time = 0ms, .ids = 1}}), "");
   EXPECT_EQ(refusal({.dedup = {.ids = DedupWindow::kMostIds}}), "");
+  EXPECT_EQ(refusal({.timestamps = TimestampType::kAppendTime, .max_batch_bytes = kMost}), "");
   EXPECT_EQ(refusal({.cleanup = Cleanup::kCompactDelete, .on_full = OnFull::kDropOldest}), "");
 }
 
@@ -51,6 +52,8 @@ TEST(TopicConfig, WhatDoesNotIsRefusedByNameWithWhatIsAllowed) {
   names({.retention = {.records = -7}}, "retention_records -7", "-1 (no limit)");
   names({.ttl = -2ms}, "ttl_ms -2", "-1 (no limit)");
   names({.dedup = {.time = -1ms}}, "dedup_window_ms -1", "0 (off)");
+  names({.timestamps = static_cast<TimestampType>(2)}, "timestamps 2", "1 (when it is appended)");
+  names({.max_batch_bytes = -1}, "max_batch_bytes -1", "0 (what the broker takes)");
   names({.dedup = {.ids = 0}}, "dedup_ids 0", "1 to 12000000");
   names({.dedup = {.ids = DedupWindow::kMostIds + 1}}, "dedup_ids", "1 to 12000000");
 }

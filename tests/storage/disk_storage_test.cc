@@ -88,6 +88,63 @@ TEST_F(DiskStorageTest, ADeletedTopicIsGoneAndItsSuccessorStartsEmpty) {
   EXPECT_EQ(read_all(new_partition), std::vector<std::string>{"new"});
 }
 
+TEST_F(DiskStorageTest, PartitionsAreAddedForGood) {
+  open();
+  const PartitionId first = create("orders", 2), other = create("other");
+  const TopicId id = storage->find_topic("orders")->id;
+  ASSERT_TRUE(storage->add_partitions(id, 2));
+  const auto all = storage->find_topic("orders")->partitions;
+  EXPECT_EQ(all, (std::vector{first, first + 1, other + 1, other + 2}));
+  append(all[3], "new");
+  settle();
+  ASSERT_TRUE(storage->add_partitions(id, 1));
+  settle();
+  for (const bool rolled : {false, true, true}) {
+    open();
+    ASSERT_EQ(storage->find_topic("orders")->partitions.size(), 5u);
+    EXPECT_TRUE(
+        std::ranges::equal(all, std::span(storage->find_topic("orders")->partitions).first(4)));
+    EXPECT_EQ(read_all(all[3]), std::vector<std::string>{"new"});
+    EXPECT_EQ(storage->stored_bytes(all[2]), 0u);
+    EXPECT_GT(storage->stored_bytes(all[3]), 0u);
+    if (!rolled) fill_until_rolled();
+  }
+  const PartitionId newest = storage->find_topic("orders")->partitions.back();
+  const OffsetCommit commit{id, PartitionIndex(3), Offset(1), ""};
+  ASSERT_TRUE(storage->commit_offsets("billing", {&commit, 1}));
+  ASSERT_TRUE(storage->delete_topic(id));
+  settle();
+  open();
+  EXPECT_FALSE(storage->committed("billing", id, PartitionIndex(3)));
+  EXPECT_EQ(storage->bounds(all[3]).high_watermark, Offset(0));
+  EXPECT_GT(create("orders"), newest) << "rule 7: never issued again";
+}
+
+// Written by the version before: configurations end with what was known then.
+TEST_F(DiskStorageTest, ADirectoryOfFormatSixOpensAndBecomesSeven) {
+  open();
+  const PartitionId partition = create("orders");
+  append(partition, "old");
+  settle();
+  storage.reset();
+  const auto format = [&] {
+    std::string text;
+    std::getline(std::ifstream(directory / "data/FORMAT"), text);
+    return text;
+  };
+  ASSERT_EQ(format(), "leat-data 7");
+  std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 6\n";
+  open();
+  EXPECT_EQ(format(), "leat-data 7");
+  EXPECT_EQ(read_all(partition), std::vector<std::string>{"old"});
+  storage.reset();
+  std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 5\n";
+  const auto refused = DiskStorage::open({.data_dir = directory / "data"}, real_file_io(), [] {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), ErrorCode::kFormatUnsupported);
+  EXPECT_NE(refused.error().detail.find("formats 6 to 7"), std::string::npos);
+}
+
 TEST_F(DiskStorageTest, PressureIsToldAndEnds) {
   memory_bytes = 2 << 20;  // half a MiB may be un-applied
   open();

@@ -124,12 +124,14 @@ Result<> DeliveryGroup::write_letter(Queue& queue, const RecordView& record,
   // A rejection's deliveries are not counted, but there was one.
   std::uint32_t attempts = attempts_at(record.offset, record.offset, acks(queue)).second;
   if (attempts == kDeadAttempts) attempts = 1;
-  const auto letter = dead_letter(record, {.reason = reason,
-                                           .group = name_,
-                                           .topic = place.topic,
-                                           .partition = place.partition.partition,
-                                           .attempts = attempts,
-                                           .at = now.wall});
+  auto letter = dead_letter(record, {.reason = reason,
+                                     .group = name_,
+                                     .topic = place.topic,
+                                     .partition = place.partition.partition,
+                                     .attempts = attempts,
+                                     .at = now.wall});
+  if ((*topic)->config.timestamps == TimestampType::kAppendTime)
+    assign_append_time(letter, now.wall.time_since_epoch().count());
   const auto& partitions = (*topic)->partitions;
   const auto to = dead_letter_partition(record, place.partition.partition, partitions.size());
   auto written = house_.storage.dead_letter(partitions[static_cast<std::size_t>(to.value)],

@@ -104,10 +104,10 @@ done
 check "compressed records" "2500 none gzip snappy lz4 zstd" \
   "$(leat consume squeezed | wc -l) $(leat consume squeezed | uniq | xargs)"
 
-check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","cleanup":"delete","retention_ms":null,"retention_bytes":null,"retention_records":null,"on_full":"reject","ttl_ms":null,"dedup_window_ms":600000,"dedup_ids":1000000,"records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
+check "json of a topic" '{"version":1,"topic":{"name":"orders","id":"ID","created_ms":T,"durability":"sync","cleanup":"delete","retention_ms":null,"retention_bytes":null,"retention_records":null,"on_full":"reject","ttl_ms":null,"dedup_window_ms":600000,"dedup_ids":1000000,"timestamps":"create","max_batch_bytes":null,"records":0,"partitions":[{"partition":0,"log_start":0,"high_watermark":0},' \
   "$(leat topic info orders --json | sed -E 's/"id":"[0-9a-f-]*"/"id":"ID"/; s/"created_ms":[0-9]*/"created_ms":T/; s/\{"partition":1.*//')"
 check "json of all topics" '{"version":1,"topics":[{"name":"orders","records":0},{"name":"squeezed","records":2500}]}' \
-  "$(leat topic ls --json | sed -E 's/"id":"[^{]*"dedup_ids":1000000,//g; s/,"partitions":\[[^]]*\]//g')"
+  "$(leat topic ls --json | sed -E 's/"id":"[^{]*"max_batch_bytes":null,//g; s/,"partitions":\[[^]]*\]//g')"
 check "no colour in a pipe" $'orders\t4 partitions\t0 records' "$(leat topic ls | head -n 1)"
 check "colour that is asked for" $'\033[1morders\033[0m\t4 partitions\t0 records' \
   "$(leat topic ls --color always | head -n 1)"
@@ -127,7 +127,16 @@ exits 2 "delete, compact or compact,delete" leat topic create x --cleanup none
 exits 2 "reject or drop-oldest" leat topic create x --on-full block
 exits 2 "1ms to 1h" leat topic create x --durability interval=2h
 exits 1 "use cleanup 1 or 3" leat topic create x --cleanup compact --on-full drop-oldest
+exits 2 "create or append" leat topic create x --timestamps now
+exits 2 "or broker; not '0'" leat topic create x --max-batch-bytes 0
+exits 1 "this broker takes at most" leat topic create x --max-batch-bytes 1TiB
 exits 2 "a setting to change" leat topic edit orders
+leat topic create growing --partitions 2 >/dev/null
+exits 2 "can only get more" leat topic edit growing --partitions 1
+check "more partitions" $'timestamps\tcreate -> append\npartitions\t2 -> 5' \
+  "$(leat topic edit growing --timestamps append --partitions 5 2>/dev/null)"
+check "as many partitions as there are" "" "$(leat topic edit growing --partitions 5)"
+leat topic rm growing --yes >/dev/null
 exits 2 "forever" leat topic edit orders --retention soon
 exits 4 "'nope'" leat topic edit nope --retention 7d
 exits 2 "or forever; not '5'" leat topic create x --ttl 5

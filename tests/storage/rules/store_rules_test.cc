@@ -15,7 +15,7 @@ namespace leat::storage {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr PartitionId kPartition{1}, kGone{2};
+constexpr PartitionId kPartition{1}, kGone{2}, kMore{3}, kStillMore{4};
 
 // ---- each family takes only what it does not hold ----
 
@@ -87,8 +87,8 @@ JournalEntry configured(std::int64_t records) {
 std::vector<JournalEntry> history(std::size_t& half) {
   const ProducerId producer(5);
   std::vector<JournalEntry> entries = {
-      TopicCreated{topic_id(1), 0, kPartition, 1, "t", {}}.encode(),
-      TopicCreated{topic_id(2), 0, kGone, 1, "gone", {}}.encode(),
+      TopicCreated{topic_id(1), 0, kPartition, 1, "t", {}, {}}.encode(),
+      TopicCreated{topic_id(2), 0, kGone, 1, "gone", {}, {}}.encode(),
       ProducerInitialized{producer, 1}.encode(),
       committed(1),
       joined("h", 1, "m1"),
@@ -98,13 +98,15 @@ std::vector<JournalEntry> history(std::size_t& half) {
       LogStartsMoved{{{kPartition, Offset(1)}}}.encode(),
       configured(1),
       GroupDeleted{"again"}.encode(),
+      PartitionsAdded{topic_id(2), {kMore, 1}}.encode(),
   };
   half = entries.size();
   for (JournalEntry& entry :
        std::vector{ProducerInitialized{producer, 2}.encode(), committed(2), joined("h", 2, "m2"),
                    joined("again", 1, "m3"), records(kPartition, 2, 1),
                    LogStartsMoved{{{kPartition, Offset(2)}}}.encode(), configured(2),
-                   TopicDeleted{topic_id(2), kGone, 1}.encode()})
+                   PartitionsAdded{topic_id(1), {kStillMore, 1}}.encode(),
+                   TopicDeleted{topic_id(2), {kGone, kMore}}.encode()})
     entries.push_back(std::move(entry));
   for (std::size_t i = 0; i < entries.size(); ++i) entries[i].position = JournalPosition(i + 1);
   return entries;

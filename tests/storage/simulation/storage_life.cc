@@ -15,7 +15,7 @@ using storage::DiskStorage;
 constexpr auto kHang = std::chrono::seconds(60);
 // What storage that refuses for want of room may wait for a disk that has failed.
 constexpr auto kPatience = std::chrono::milliseconds(50);
-constexpr std::size_t kMostTopics = 6;
+constexpr std::size_t kMostTopics = 6, kMostPartitions = 5;
 constexpr storage::IdWindow kAllIds{std::chrono::hours(1), ModelState::kIds};
 
 std::string text(JournalPosition position) {
@@ -243,7 +243,8 @@ std::string StorageLife::step() {
   if (kind < 55) return retry();
   if (kind < 57) return trim();
   if (kind < 60) return retain();
-  if (kind < 62) return configure_topic();
+  if (kind < 61) return configure_topic();
+  if (kind < 62) return add_partitions();
   if (kind < 67) return commit();
   if (kind < 75) return change_acks();
   if (kind < 82) return change_group();
@@ -388,6 +389,17 @@ std::string StorageLife::delete_topic() {
               [&] { return storage_->delete_topic(at->topic); });
 }
 
+std::string StorageLife::add_partitions() {
+  const auto at = random_partition();
+  if (!at) return {};
+  const auto& state = model_.state();
+  ModelPartitionsAdded added{.name = storage_->find_topic(at->topic)->name, .partitions = {}};
+  if (state.topics.at(added.name).partitions.size() >= kMostPartitions) return {};
+  const auto count = static_cast<std::uint32_t>(random_.below(2) + 1);
+  for (std::uint32_t i = 0; i < count; ++i) added.partitions.push_back(state.next_partition + i);
+  return send(added, [&] { return storage_->add_partitions(at->topic, count); });
+}
+
 TopicConfig StorageLife::random_config() {
   TopicConfig config;
   const std::uint64_t kind = random_.below(6);
@@ -398,6 +410,8 @@ TopicConfig StorageLife::random_config() {
   if (old == 2) config.retention.bytes = static_cast<std::int64_t>(random_.below(100'000));
   if (old == 1 || old == 3) config.retention.records = static_cast<std::int64_t>(random_.below(60));
   if (old == 4) config.on_full = OnFull::kDropOldest;
+  if (random_.below(4) == 0) config.timestamps = TimestampType::kAppendTime;
+  config.max_batch_bytes = static_cast<std::int64_t>(random_.below(3)) << 20;
   return config;
 }
 

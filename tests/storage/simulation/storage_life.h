@@ -51,6 +51,7 @@ class StorageLife final : storage::StorageEvents {
   std::string retry();
   std::string create_topic();
   std::string delete_topic();
+  std::string add_partitions();
   std::string configure_topic();
   std::string trim();
   std::string retain();

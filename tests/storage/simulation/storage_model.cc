@@ -43,6 +43,15 @@ void take(ModelState& state, const ModelTopicConfigured& configured) {
     state.partitions.at(id).compacts |= compacts(topic.config.cleanup);
 }
 
+void take(ModelState& state, const ModelPartitionsAdded& added) {
+  ModelTopic& topic = state.topics.at(added.name);
+  for (const PartitionId id : added.partitions) {
+    topic.partitions.push_back(id);
+    state.partitions[id].compacts = compacts(topic.config.cleanup);
+    state.next_partition = id + 1;
+  }
+}
+
 void take(ModelState& state, const ModelLogStartsMoved& moved) {
   for (const auto& [id, start] : moved.starts) state.partitions.at(id).log_start = start;
 }

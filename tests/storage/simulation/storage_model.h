@@ -35,6 +35,10 @@ struct ModelTopicCreated {
 struct ModelTopicDeleted {
   std::string name;
 };
+struct ModelPartitionsAdded {
+  std::string name;
+  std::vector<PartitionId> partitions;
+};
 struct ModelTopicConfigured {
   std::string name;
   TopicConfig config;
@@ -67,9 +71,10 @@ struct ModelGroupChange {
 struct ModelGroupDeleted {
   std::string group;
 };
-using ModelEntry = std::variant<ModelTopicCreated, ModelTopicDeleted, ModelTopicConfigured,
-                                ModelLogStartsMoved, ModelRecords, ModelCommits, ModelAcks,
-                                ModelProducer, ModelGroupChange, ModelGroupDeleted>;
+using ModelEntry =
+    std::variant<ModelTopicCreated, ModelTopicDeleted, ModelTopicConfigured, ModelPartitionsAdded,
+                 ModelLogStartsMoved, ModelRecords, ModelCommits, ModelAcks, ModelProducer,
+                 ModelGroupChange, ModelGroupDeleted>;
 
 struct ModelState {
   struct Partition {

@@ -58,7 +58,7 @@ class Machine {
     return take(std::move(entry));
   }
   void delete_topic(PartitionId partition) {
-    take(TopicDeleted{.first_partition = partition, .partitions = 1}.encode());
+    take(TopicDeleted{.id = {}, .partitions = {partition}}.encode());
   }
   // The store's next entries.
   void apply(std::size_t entries) {
@@ -159,7 +159,7 @@ struct Model {
 
   void apply(const JournalEntry& entry) {
     if (static_cast<EntryKind>(entry.kind) == EntryKind::kTopicDeleted) {
-      partitions.erase(TopicDeleted::decode(entry.body)->first_partition);
+      partitions.erase(TopicDeleted::decode(entry.body)->partitions.front());
       return;
     }
     const auto added = IdsAdded::of(entry);
