@@ -27,6 +27,16 @@ constexpr ApiHandler kHandlers[] = {
     LEAT_KAFKA_HANDLER(Metadata),
     LEAT_KAFKA_HANDLER(ApiVersions),
     LEAT_KAFKA_HANDLER(InitProducerId),
+    LEAT_KAFKA_HANDLER(CreateTopics),
+    LEAT_KAFKA_HANDLER(DeleteTopics),
+    LEAT_KAFKA_HANDLER(CreatePartitions),
+    LEAT_KAFKA_HANDLER(DeleteRecords),
+    LEAT_KAFKA_HANDLER(DescribeConfigs),
+    LEAT_KAFKA_HANDLER(AlterConfigs),
+    LEAT_KAFKA_HANDLER(IncrementalAlterConfigs),
+    LEAT_KAFKA_HANDLER(DescribeCluster),
+    LEAT_KAFKA_HANDLER(DescribeLogDirs),
+    LEAT_KAFKA_HANDLER(DescribeTopicPartitions),
 };
 
 }  // namespace

@@ -4,8 +4,13 @@
 #pragma once
 
 #include "protocol/kafka/messages/bootstrap.h"
+#include "protocol/kafka/messages/config_changes.h"
+#include "protocol/kafka/messages/config_views.h"
 #include "protocol/kafka/messages/metadata.h"
+#include "protocol/kafka/messages/partition_admin.h"
 #include "protocol/kafka/messages/produce.h"
+#include "protocol/kafka/messages/topic_admin.h"
+#include "protocol/kafka/messages/topic_views.h"
 #include "server/session/kafka/exchange.h"
 
 namespace leat::session {
@@ -17,6 +22,18 @@ void carry_out(const kafka::ApiVersionsRequest&, ExchangeOf<kafka::ApiVersionsRe
 void carry_out(const kafka::MetadataRequest&, ExchangeOf<kafka::MetadataResponse>);
 void carry_out(const kafka::ProduceRequest&, ExchangeOf<kafka::ProduceResponse>);
 void carry_out(const kafka::InitProducerIdRequest&, ExchangeOf<kafka::InitProducerIdResponse>);
+void carry_out(const kafka::CreateTopicsRequest&, ExchangeOf<kafka::CreateTopicsResponse>);
+void carry_out(const kafka::DeleteTopicsRequest&, ExchangeOf<kafka::DeleteTopicsResponse>);
+void carry_out(const kafka::CreatePartitionsRequest&, ExchangeOf<kafka::CreatePartitionsResponse>);
+void carry_out(const kafka::DeleteRecordsRequest&, ExchangeOf<kafka::DeleteRecordsResponse>);
+void carry_out(const kafka::DescribeConfigsRequest&, ExchangeOf<kafka::DescribeConfigsResponse>);
+void carry_out(const kafka::AlterConfigsRequest&, ExchangeOf<kafka::AlterConfigsResponse>);
+void carry_out(const kafka::IncrementalAlterConfigsRequest&,
+               ExchangeOf<kafka::IncrementalAlterConfigsResponse>);
+void carry_out(const kafka::DescribeClusterRequest&, ExchangeOf<kafka::DescribeClusterResponse>);
+void carry_out(const kafka::DescribeLogDirsRequest&, ExchangeOf<kafka::DescribeLogDirsResponse>);
+void carry_out(const kafka::DescribeTopicPartitionsRequest&,
+               ExchangeOf<kafka::DescribeTopicPartitionsResponse>);
 
 // Whether the broker can take a request now; false: later, and what was sent behind it as well.
 template <class Request>

@@ -70,10 +70,13 @@ void produce(const storage::Topic* topic, const kafka::ProduceRequest::Topic::Pa
                                            : KafkaError::kUnknownTopicOrPartition,
                   "no such topic");
   const auto id = exchange.expect([&exchange, &answer](broker::Reply& reply) {
-    if (const auto* error = std::get_if<Error>(&reply))
+    if (const auto* error = std::get_if<Error>(&reply)) {
       refuse(exchange, answer, kafka::kafka_error(error->code), error->message());
-    else
-      answer.base_offset = std::get<broker::Produced>(reply).base.value;
+    } else {
+      const auto& produced = std::get<broker::Produced>(reply);
+      answer.base_offset = produced.base.value;
+      answer.log_append_time_ms = produced.append_time_ms;
+    }
     close_on_error(exchange, answer);
   });
   exchange.broker().produces().produce(id, topic->id, PartitionIndex(partition.index),

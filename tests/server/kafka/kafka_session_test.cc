@@ -49,6 +49,18 @@ TEST_F(KafkaSessionTest, SaysWhatIsServedInEveryVersion) {
             KafkaError::kInvalidRequest);
 }
 
+TEST_F(KafkaSessionTest, WhereTheBrokerStampsTheResponseSaysWhen) {
+  create("orders", 1, {.timestamps = TimestampType::kAppendTime});
+  const auto records = batch();
+  const auto response = ask<kafka::ProduceResponse>(produce(records), 9);
+  ASSERT_TRUE(response);
+  const auto& answer = response->responses.at(0).partition_responses.at(0);
+  EXPECT_EQ(answer.log_append_time_ms, now().wall.time_since_epoch().count());
+  create("plain", 1);
+  const auto plain = ask<kafka::ProduceResponse>(produce(records, -1, "plain"), 9);
+  EXPECT_EQ(plain->responses.at(0).partition_responses.at(0).log_append_time_ms, -1);
+}
+
 TEST_F(KafkaSessionTest, AnApiVersionsOfTheFutureIsAnsweredInVersionZero) {
   std::vector<std::byte> frame;
   const auto open = kafka::begin_request({kafka::ApiKey::kApiVersions, 99, 7, "new"}, frame);
