@@ -267,6 +267,12 @@ Offset DiskStorage::look_from(PartitionId partition, std::int64_t timestamp_ms) 
   return it == logs_.end() ? Offset(0) : it->second.look_from(timestamp_ms);
 }
 
+std::optional<TimedRun> DiskStorage::newest_run(PartitionId partition,
+                                                const std::optional<TimedRun>& behind) const {
+  const auto it = logs_.find(partition);
+  return it == logs_.end() ? std::nullopt : it->second.newest_run(behind);
+}
+
 Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config, Bytes batch,
                                      const NewIds& ids) {
   PartitionLog* log = find_log(partition);

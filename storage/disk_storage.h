@@ -65,6 +65,8 @@ class DiskStorage final : public Storage {
   void retain(WallTime now) override;
   bool drop_oldest(std::uint64_t bytes) override;
   Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const override;
+  std::optional<TimedRun> newest_run(PartitionId partition,
+                                     const std::optional<TimedRun>& behind = {}) const override;
   Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
                           const NewIds& ids = {}) override;
   PartitionBounds bounds(PartitionId partition) const override;

@@ -84,6 +84,21 @@ Offset PartitionLog::look_from(std::int64_t timestamp_ms) const {
   return std::clamp(from, log_start_, std::max(log_start_, high_watermark_));
 }
 
+std::optional<TimedRun> PartitionLog::newest_run(const std::optional<TimedRun>& behind) const {
+  const auto follows = [](const TimedRun& run, const TimedRun& other) {
+    return run.newest_ms < other.newest_ms ||
+           (run.newest_ms == other.newest_ms && run.first > other.first);
+  };
+  std::optional<TimedRun> best;
+  for (const Extent& extent : extents_.all()) {
+    const TimedRun run{std::max(extent.first, log_start_), std::min(extent.next, high_watermark_),
+                       extent.max_timestamp_ms};
+    if (run.first >= run.next || (behind && !follows(run, *behind))) continue;
+    if (!best || follows(*best, run)) best = run;
+  }
+  return best;
+}
+
 void PartitionLog::drop_oldest_cached() {
   LEAT_ASSERT(!tail_.empty());
   tail_.pop_front();

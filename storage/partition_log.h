@@ -60,6 +60,8 @@ class PartitionLog {
   const Extents& extents() const { return extents_; }
   // See Storage::look_from.
   Offset look_from(std::int64_t timestamp_ms) const;
+  // See Storage::newest_run.
+  std::optional<TimedRun> newest_run(const std::optional<TimedRun>& behind) const;
   void raise_high_watermark(Offset next) { high_watermark_ = next; }
   void drop_oldest_cached();
 

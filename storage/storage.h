@@ -65,6 +65,12 @@ struct Committed {
   LeaderEpoch epoch{-1};
 };
 
+// Batches that adjoin, none of whose records is newer than `newest_ms`.
+struct TimedRun {
+  Offset first, next;
+  std::int64_t newest_ms;
+};
+
 class Storage {
  public:
   virtual ~Storage() = default;
@@ -109,6 +115,11 @@ class Storage {
   // No record at or after `timestamp_ms` lies before this offset, within bounds(): where to begin
   // looking for the first.
   virtual Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const = 0;
+  // Where to look for the newest record: of the runs within bounds() the one with the largest
+  // newest_ms, the first of those with the same. `behind` a run: the one that follows it in this
+  // order, so that all come in turn; nullopt: there is no other.
+  virtual std::optional<TimedRun> newest_run(PartitionId partition,
+                                             const std::optional<TimedRun>& behind = {}) const = 0;
 
   // ---- records ----
   // `batch` passed RecordBatchView::validate(), records may have been taken out of it since; it is

@@ -147,6 +147,27 @@ class FakeStorage final : public storage::Storage {
   }
   Offset looked_from{0};
   Offset look_from(PartitionId, std::int64_t) const override { return looked_from; }
+  std::size_t batches_in_run = 2;
+  std::optional<storage::TimedRun> newest_run(
+      PartitionId id, const std::optional<storage::TimedRun>& behind = {}) const override {
+    const Partition& partition = partitions_.at(id);
+    const auto follows = [](const storage::TimedRun& run, const storage::TimedRun& other) {
+      return std::pair(other.newest_ms, run.first) > std::pair(run.newest_ms, other.first);
+    };
+    std::optional<storage::TimedRun> best;
+    for (std::size_t i = 0; i < partition.batches.size(); i += batches_in_run) {
+      storage::TimedRun run{Offset(0), Offset(0), INT64_MIN};
+      for (std::size_t j = i; j < std::min(i + batches_in_run, partition.batches.size()); ++j) {
+        const auto view = *RecordBatchView::parse(*partition.batches[j]);
+        if (j == i) run.first = std::max(view.base_offset(), partition.log_start);
+        run.next = std::min(view.last_offset() + 1, partition.high_watermark);
+        run.newest_ms = std::max(run.newest_ms, view.max_timestamp_ms());
+      }
+      if (run.first >= run.next || (behind && !follows(run, *behind))) continue;
+      if (!best || follows(*best, run)) best = run;
+    }
+    return best;
+  }
   Result<storage::Appended> append(PartitionId id, const TopicConfig& config, Bytes bytes,
                                    const storage::NewIds& ids = {}) override {
     if (failed) return fail(ErrorCode::kStorageFailed);

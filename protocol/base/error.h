@@ -68,7 +68,9 @@ namespace leat {
   X(kInvalidSnapshotName, 51, 42, 2, false, "invalid snapshot name")                              \
   X(kSnapshotExists, 52, 42, 7, false, "snapshot already exists")                                 \
   X(kLeaseLost, 53, 22, 7, false, "the record is no longer this member's")                        \
-  X(kInvalidConfig, 54, 40, 2, false, "invalid setting")
+  X(kInvalidConfig, 54, 40, 2, false, "invalid setting")                                          \
+  X(kFencedLeaderEpoch, 55, 74, 7, false, "leader epoch is an older one")                         \
+  X(kUnknownLeaderEpoch, 56, 75, 1, true, "leader epoch is not known yet")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,

@@ -21,6 +21,7 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& c
       sink_(sink),
       replies_(storage, sink),
       fetches_(options_, storage, replies_),
+      offset_finder_(options_, storage, replies_),
       subscriptions_(options_, storage, replies_, sink),
       produces_(
           options_, storage, replies_, checker, sink,
@@ -105,6 +106,7 @@ Result<> Broker::remove_topic(const storage::Topic& topic) {
   auto position = storage_.delete_topic(topic.id);
   if (!position) return fail(position.error());
   fetches_.on_topic_deleted(partitions, name);
+  offset_finder_.on_topic_deleted(partitions, name);
   subscriptions_.on_topic_deleted(partitions, name);
   return {};
 }
@@ -226,6 +228,7 @@ void Broker::on_high_watermark(PartitionId partition) {
 void Broker::on_read(storage::ReadToken token, Result<storage::ReadResult> result) {
   if (Subscriptions::owns(token)) return subscriptions_.on_read(token, std::move(result));
   if (Deliveries::owns(token)) return deliveries_.on_read(token, std::move(result));
+  if (OffsetFinder::owns(token)) return offset_finder_.on_read(token, std::move(result));
   fetches_.on_read(token, std::move(result));
 }
 
@@ -290,6 +293,7 @@ void Broker::on_time(Now now) {
 
 void Broker::on_connection_closed(ConnectionId connection, Now now) {
   fetches_.on_connection_closed(connection);
+  offset_finder_.on_connection_closed(connection);
   subscriptions_.on_connection_closed(connection);
   produces_.on_connection_closed(connection);
   groups_.on_connection_closed(connection, now.monotonic);

@@ -15,6 +15,7 @@
 #include "server/broker/durable_replies.h"
 #include "server/broker/fetches.h"
 #include "server/broker/groups.h"
+#include "server/broker/offset_finder.h"
 #include "server/broker/produces.h"
 #include "server/broker/retention.h"
 #include "server/broker/subscriptions.h"
@@ -91,6 +92,7 @@ class Broker final : public storage::StorageEvents {
                      std::span<const std::pair<TopicId, PartitionIndex>> partitions);
   Produces& produces() { return produces_; }
   Fetches& fetches() { return fetches_; }
+  OffsetFinder& offset_finder() { return offset_finder_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Groups& groups() { return groups_; }
   Deliveries& deliveries() { return deliveries_; }
@@ -141,6 +143,7 @@ class Broker final : public storage::StorageEvents {
   ReplySink& sink_;
   DurableReplies replies_;
   Fetches fetches_;
+  OffsetFinder offset_finder_;
   Subscriptions subscriptions_;
   Produces produces_;
   Deliveries deliveries_;

@@ -1,5 +1,7 @@
 #include "server/broker/partitions.h"
 
+#include <algorithm>
+
 #include "protocol/names.h"
 
 namespace leat::broker {
@@ -42,16 +44,53 @@ std::string out_of_range(const FoundPartition& found, PartitionIndex partition, 
 
 Result<> check_position(const storage::Storage& storage, const FoundPartition& found,
                         PartitionIndex partition, Offset offset, LeaderEpoch epoch) {
-  if (epoch.value >= 0) {
+  const auto bounds = storage.bounds(found.id);
+  if (epoch.value >= 0 && offset >= bounds.log_start) {
     const Offset end = storage.end_of_epoch(found.id, epoch);
     if (offset > end)
       return fail(ErrorCode::kLogTruncated,
                   std::to_string(offset.value) + "; " + named(found, partition) + " was cut at " +
                       std::to_string(end.value) + " by a crash; go on from there");
   }
-  const auto bounds = storage.bounds(found.id);
   if (offset >= bounds.log_start && offset <= bounds.high_watermark) return {};
   return fail(ErrorCode::kOffsetOutOfRange, out_of_range(found, partition, offset, bounds));
+}
+
+namespace {
+// The first epoch whose records go as far as `end`: ends do not fall from one to the next.
+LeaderEpoch first_to_reach(const storage::Storage& storage, PartitionId partition, Offset end) {
+  LeaderEpoch low(0), high = storage.leader_epoch();
+  while (low < high) {
+    const LeaderEpoch middle = low + (high - low) / 2;
+    if (storage.end_of_epoch(partition, middle) >= end)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+}  // namespace
+
+// What is not durable yet nobody may know of (rule 2), and no reader can have read.
+EpochEnd epoch_end(const storage::Storage& storage, PartitionId partition, LeaderEpoch epoch) {
+  const Offset high_watermark = storage.bounds(partition).high_watermark;
+  if (epoch.value < 0 || epoch > storage.leader_epoch()) return {};
+  if (epoch == storage.leader_epoch()) return {epoch, high_watermark};
+  const Offset end = std::min(storage.end_of_epoch(partition, epoch), high_watermark);
+  const LeaderEpoch newest = first_to_reach(storage, partition, end);
+  return {end > Offset(0) && newest.value > 0 ? newest : epoch, end};
+}
+
+LeaderEpoch epoch_at(const storage::Storage& storage, PartitionId partition, Offset offset) {
+  return first_to_reach(storage, partition, offset + 1);
+}
+
+Result<> check_current_epoch(const storage::Storage& storage, LeaderEpoch current) {
+  const LeaderEpoch ours = storage.leader_epoch();
+  if (current.value < 0 || current == ours) return {};
+  return fail(current < ours ? ErrorCode::kFencedLeaderEpoch : ErrorCode::kUnknownLeaderEpoch,
+              std::to_string(current.value) + "; it is " + std::to_string(ours.value) +
+                  " since the last start: look the topic up again");
 }
 
 }  // namespace leat::broker

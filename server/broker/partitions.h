@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "storage/storage.h"
+#include "server/broker/replies.h"
 
 namespace leat::broker {
 
@@ -25,6 +25,14 @@ Result<FoundPartition> find_partition(const storage::Storage& storage, const Top
 // "40; partition 1 of 'orders' holds 7 to 12"
 std::string out_of_range(const FoundPartition& found, PartitionIndex partition, Offset offset,
                          const storage::PartitionBounds& bounds);
+
+// How far records go that were written under `epoch` or an earlier one, as far as they may be told.
+EpochEnd epoch_end(const storage::Storage& storage, PartitionId partition, LeaderEpoch epoch);
+// The epoch of the record at `offset`, of those that may be read.
+LeaderEpoch epoch_at(const storage::Storage& storage, PartitionId partition, Offset offset);
+// Whether a reader that knows of epoch `current` (-1: of none) knows of ours.
+// Errors: kFencedLeaderEpoch, kUnknownLeaderEpoch.
+Result<> check_current_epoch(const storage::Storage& storage, LeaderEpoch current);
 
 // Whether a reader that has read up to `offset`, the record before it under `epoch` (-1: not
 // known), may go on there. Errors: kLogTruncated, kOffsetOutOfRange.

@@ -59,13 +59,25 @@ struct Produced {
   // any more, of a duplicate.
   std::int64_t append_time_ms = -1;
 };
-struct Fetched {
+// How far records go that were written under an epoch.
+struct EpochEnd {
+  LeaderEpoch epoch{-1};  // the newest that has records there
+  Offset end{-1};         // one past the last; -1: the epoch is not known
+};
+struct FetchedPartition {
   storage::PartitionBounds bounds;
   std::vector<storage::StoredBatches> batches;
+  std::optional<Error> error;  // there are neither bounds nor batches then
+  EpochEnd parted;             // of kLogTruncated: up to where the reader's log is like this one
+};
+// In the order of the request.
+struct Fetched {
+  std::vector<FetchedPartition> partitions;
 };
 struct OffsetFound {
   Offset offset;
-  std::int64_t timestamp_ms = -1;
+  std::int64_t timestamp_ms = -1;  // of the record; -1: there is none
+  LeaderEpoch epoch{-1};           // it was written under; -1: not known
 };
 struct GroupOffsets {
   std::vector<GroupOffset> offsets;
@@ -138,9 +150,10 @@ struct Settled {
 
 using Reply =
     std::variant<Error, TopicDescription, std::vector<TopicDescription>, TopicDeleted, BrokerReset,
-                 RecordsDeleted, SnapshotMade, Produced, Fetched, OffsetFound, OffsetsCommitted,
-                 GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup, GroupList,
-                 GroupDescription, GroupDeleted, Subscribed, Unsubscribed, Attached, Settled>;
+                 RecordsDeleted, SnapshotMade, Produced, Fetched, OffsetFound, EpochEnd,
+                 OffsetsCommitted, GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup,
+                 GroupList, GroupDescription, GroupDeleted, Subscribed, Unsubscribed, Attached,
+                 Settled>;
 
 class ReplySink {
  public:

@@ -49,10 +49,16 @@ struct ToNative {
     return reply;
   }
   native::Reply operator()(const broker::Fetched& fetched) const {
-    return native::FetchReply{fetched.bounds.log_start, fetched.bounds.high_watermark, {}};
+    const broker::FetchedPartition& one = fetched.partitions.front();
+    if (one.error) return (*this)(*one.error);
+    return native::FetchReply{one.bounds.log_start, one.bounds.high_watermark, {}};
   }
   native::Reply operator()(const broker::OffsetFound& found) const {
     return native::FindOffsetReply{found.offset, found.timestamp_ms};
+  }
+  // Nothing in the native protocol asks for it.
+  native::Reply operator()(const broker::EpochEnd&) const {
+    return native::ErrorReply{ErrorCode::kInternal, {}};
   }
   native::Reply operator()(const broker::OffsetsCommitted&) const {
     return native::CommitOffsetsReply{};

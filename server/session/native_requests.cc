@@ -41,17 +41,19 @@ class CarryOut {
     broker_.init_producer(id_, producer, r.epoch);
   }
   void operator()(const native::Fetch& r) {
-    broker_.fetches().fetch(id_,
-                            {.topic = r.topic,
-                             .partition = r.partition,
-                             .offset = r.offset,
-                             .max_bytes = r.max_bytes,
-                             .max_wait = std::chrono::milliseconds(r.max_wait_ms),
-                             .epoch = LeaderEpoch(r.leader_epoch)},
-                            clock_.now());
+    const broker::PartitionFetch one{.topic = r.topic,
+                                     .partition = r.partition,
+                                     .offset = r.offset,
+                                     .max_bytes = r.max_bytes,
+                                     .epoch = LeaderEpoch(r.leader_epoch)};
+    broker_.fetches().fetch(
+        id_, {.partitions = {&one, 1}, .max_wait = std::chrono::milliseconds(r.max_wait_ms)},
+        clock_.now());
   }
   void operator()(const native::FindOffset& r) {
-    broker_.fetches().find_offset(id_, r.partition.topic, r.partition.partition, r.timestamp_ms);
+    broker_.offset_finder().find(id_, {.topic = r.partition.topic,
+                                       .partition = r.partition.partition,
+                                       .timestamp_ms = r.timestamp_ms});
   }
 
   // ---- groups ----

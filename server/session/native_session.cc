@@ -94,8 +94,9 @@ void NativeSession::hello(CorrelationId correlation, const native::Hello& hello)
 
 void NativeSession::on_reply(CorrelationId correlation, broker::Reply reply) {
   if (in_flight_ > 0) --in_flight_;
-  if (auto* fetched = std::get_if<broker::Fetched>(&reply); fetched && !fetched->batches.empty())
-    return send_batches(correlation, to_native(reply), std::move(fetched->batches));
+  if (auto* fetched = std::get_if<broker::Fetched>(&reply))
+    if (auto& batches = fetched->partitions.front().batches; !batches.empty())
+      return send_batches(correlation, to_native(reply), std::move(batches));
   send_reply(correlation, to_native(reply));
 }
 

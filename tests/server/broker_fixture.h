@@ -69,7 +69,19 @@ class BrokerFixture : public ::testing::Test {
   const T* last() const {
     return sink.replies.empty() ? nullptr : std::get_if<T>(&sink.replies.back().second);
   }
-  ErrorCode last_error() const { return last<Error>() ? last<Error>()->code : ErrorCode::kOk; }
+  // Of the partitions that were fetched last.
+  const FetchedPartition* fetched(std::size_t at = 0) const {
+    const auto* all = last<Fetched>();
+    return all && at < all->partitions.size() ? &all->partitions[at] : nullptr;
+  }
+  Error error() const {
+    if (last<Error>()) return *last<Error>();
+    return fetched() && fetched()->error ? *fetched()->error : Error(ErrorCode::kOk);
+  }
+  ErrorCode last_error() const { return error().code; }
+  void fetch(const PartitionFetch& one, std::chrono::milliseconds wait) {
+    broker.fetches().fetch(next(), {.partitions = {&one, 1}, .max_wait = wait}, now);
+  }
 
   test::FakeStorage storage;
   test::FakeChecker checker;

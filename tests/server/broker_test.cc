@@ -12,7 +12,7 @@ class BrokerTest : public BrokerFixture {
  protected:
   void fetch(const TopicId& topic, Offset from, std::chrono::milliseconds wait,
              LeaderEpoch epoch = LeaderEpoch(-1)) {
-    broker.fetches().fetch(next(), {topic, PartitionIndex(0), from, 1 << 20, wait, epoch}, now);
+    BrokerFixture::fetch({topic, PartitionIndex(0), from, 1 << 20, epoch}, wait);
   }
   void commit(std::string_view group, const storage::OffsetCommit& commit) {
     broker.commit_offsets(next(), {.group = group, .offsets = {&commit, 1}});
@@ -64,7 +64,7 @@ TEST_F(BrokerTest, RecordsAreHiddenUntilDurableAndWakeTheFetchThatWaits) {
   EXPECT_TRUE(sink.replies.empty());
   storage.make_durable(broker);
   ASSERT_EQ(sink.replies.size(), 2u);
-  EXPECT_EQ(std::get<Fetched>(sink.replies[0].second).batches.size(), 1u);
+  EXPECT_EQ(std::get<Fetched>(sink.replies[0].second).partitions[0].batches.size(), 1u);
 }
 
 TEST_F(BrokerTest, AFetchComesBackEmptyAtItsDeadline) {
@@ -76,7 +76,7 @@ TEST_F(BrokerTest, AFetchComesBackEmptyAtItsDeadline) {
   EXPECT_TRUE(sink.replies.empty());
   broker.on_time(at(100ms));
   ASSERT_TRUE(last<Fetched>());
-  EXPECT_TRUE(last<Fetched>()->batches.empty());
+  EXPECT_TRUE(fetched()->batches.empty());
   EXPECT_FALSE(broker.next_deadline());
 }
 
@@ -111,7 +111,8 @@ TEST_F(BrokerTest, DeletionWakesWhatWaits) {
   broker.delete_topic(next(), "orders", at());
   storage.make_durable(broker);
   ASSERT_EQ(sink.replies.size(), 2u);
-  EXPECT_EQ(std::get<Error>(sink.replies[0].second).code, ErrorCode::kUnknownTopic);
+  EXPECT_EQ(std::get<Fetched>(sink.replies[0].second).partitions[0].error->code,
+            ErrorCode::kUnknownTopic);
 }
 
 TEST_F(BrokerTest, LimitsHaveTheirError) {
@@ -163,7 +164,7 @@ TEST_F(BrokerTest, BelowSyncTheAckGoesAtOnceAndSaysWhatItIsWorth) {
   produce(topic);
   ASSERT_EQ(sink.replies.size(), 2u);
   EXPECT_EQ(std::get<Produced>(sink.replies[0].second).durability, Durability::kMemory);
-  EXPECT_EQ(std::get<Fetched>(sink.replies[1].second).batches.size(), 1u);
+  EXPECT_EQ(std::get<Fetched>(sink.replies[1].second).partitions[0].batches.size(), 1u);
 }
 
 TEST_F(BrokerTest, AnIntervalMustBeOne) {
@@ -189,10 +190,12 @@ TEST_F(BrokerTest, AReaderBeyondACutLogIsToldWhereItEnds) {
   for (int i = 0; i < 9; ++i) produce(topic);
   fetch(topic, Offset(5), 0ms, before);  // other records are there now
   EXPECT_EQ(last_error(), ErrorCode::kLogTruncated);
+  EXPECT_EQ(fetched()->parted.end, Offset(2));
+  EXPECT_EQ(fetched()->parted.epoch, before);
   fetch(topic, Offset(2), 0ms, before);
-  EXPECT_TRUE(last<Fetched>());
+  EXPECT_EQ(last_error(), ErrorCode::kOk);
   fetch(topic, Offset(5), 0ms, storage.epoch);
-  EXPECT_TRUE(last<Fetched>());
+  EXPECT_EQ(last_error(), ErrorCode::kOk);
 }
 
 // ---- idempotent producers ----
@@ -228,30 +231,6 @@ TEST_F(BrokerTest, ARetriedBatchIsStoredOnceAndWaitsForTheOriginal) {
   EXPECT_EQ(last_error(), ErrorCode::kOutOfSequence);
   send(0, id + 1);
   EXPECT_EQ(last_error(), ErrorCode::kUnknownProducer);
-}
-
-// ---- looking for a time ----
-
-TEST_F(BrokerTest, FindsTheFirstRecordAtOrAfterATime) {
-  const TopicId topic = create();
-  for (int i = 0; i < 4; ++i) produce(topic, 3, 100 * (i + 1));  // 100 101 102, 200 …
-  storage.make_durable(broker);
-  const auto find = [&](std::int64_t ms) {
-    broker.fetches().find_offset(next(), topic, PartitionIndex(0), ms);
-    if (!storage.waiting_reads.empty())
-      broker.on_read(std::exchange(storage.waiting_reads, {}).front(),
-                     storage.result_of(partition_id(topic), storage.last_read.from));
-    return std::pair(last<OffsetFound>()->offset.value, last<OffsetFound>()->timestamp_ms);
-  };
-  for (const bool later : {false, true}) {
-    storage.reads_later = later;
-    EXPECT_EQ(find(0), std::pair(std::int64_t{0}, std::int64_t{100}));
-    EXPECT_EQ(find(102), std::pair(std::int64_t{2}, std::int64_t{102}));
-    EXPECT_EQ(find(103), std::pair(std::int64_t{3}, std::int64_t{200}));
-    EXPECT_EQ(find(403), std::pair(std::int64_t{12}, std::int64_t{-1}));
-  }
-  broker.fetches().find_offset(next(), topic, PartitionIndex(1), 0);
-  EXPECT_EQ(last<OffsetFound>()->timestamp_ms, -1);
 }
 
 TEST_F(BrokerTest, RefusesRecordsWhenItIsFull) {

@@ -388,11 +388,23 @@ TEST_F(RetentionTest, ATimeIsLookedForCloseToWhereItIs) {
       EXPECT_GE(from, Offset(ms - 1'000 - 60));
     }
     EXPECT_EQ(storage->look_from(partition, 2'000), Offset(300));
+    // Run by run from the newest on, and all of them.
+    Offset end(300);
+    for (auto run = storage->newest_run(partition); run;
+         run = storage->newest_run(partition, run)) {
+      EXPECT_EQ(run->next, end);
+      EXPECT_EQ(run->newest_ms, 1'000 + end.value - 1);
+      end = run->first;
+    }
+    EXPECT_EQ(end, Offset(0));
   };
   check();
   fill_until_rolled();
   open();
   check();
+  ASSERT_TRUE(storage->move_log_start(partition, Offset(299)));
+  EXPECT_EQ(storage->newest_run(partition)->first, Offset(299));
+  EXPECT_FALSE(storage->newest_run(partition, storage->newest_run(partition)));
 }
 
 TEST_F(RetentionTest, AChangedConfigurationSurvives) {
