@@ -76,6 +76,11 @@ class Decoder {
     const auto n = length(sizeof(std::int32_t), may_be_null);
     bytes = n < 0 ? std::optional<Bytes>() : take(n);
   }
+  void read(std::optional<Pieces>& pieces, bool may_be_null) {
+    std::optional<Bytes> bytes;
+    read(bytes, may_be_null);
+    pieces = bytes ? std::optional<Pieces>(*bytes) : std::nullopt;
+  }
   template <class T>
   void read(std::optional<std::vector<T>>& all, bool may_be_null) {
     const auto n = length(sizeof(std::int32_t), may_be_null);

@@ -16,9 +16,9 @@
 //     }
 //   };
 //
-// Members: bool, integers and enumerations of any width, double, std::string_view, Bytes, TopicId,
-// Uuid, structures, std::vector of these; std::optional around a string, bytes, a vector or a
-// structure (one that is not nested: clang cannot make an optional of it before its message is
+// Members: bool, integers and enumerations of any width, double, std::string_view, Bytes, Pieces,
+// TopicId, Uuid, structures, std::vector of these; std::optional around a string, bytes, a vector
+// or a structure (one that is not nested: clang cannot make an optional of it before its message is
 // complete). Whether lengths are compact follows from the message's first flexible version. A
 // message also says `static constexpr ApiKey kApi`. Tagged fields are written when they differ from
 // what their structure has by default; arrays when they are not empty.
@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <vector>
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
@@ -35,6 +36,20 @@
 namespace leat::kafka {
 
 using Uuid = std::array<std::uint8_t, 16>;
+
+// Bytes that lie in several pieces, as records do that leave from where they are; those that were
+// read lie in one.
+struct Pieces {
+  std::vector<Bytes> all;
+
+  Pieces() = default;
+  Pieces(Bytes one) { all.push_back(one); }  // NOLINT: bytes are one piece
+  std::size_t size() const {
+    std::size_t bytes = 0;
+    for (const Bytes piece : all) bytes += piece.size();
+    return bytes;
+  }
+};
 
 // The versions of a message that have a field, and of these the first in which it may be null (an
 // optional member only: others never may).

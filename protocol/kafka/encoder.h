@@ -102,6 +102,10 @@ class Encoder {
     length(bytes.size());
     to_.block(bytes);
   }
+  void write(const Pieces& pieces, bool) {
+    length(pieces.size());
+    for (const Bytes piece : pieces.all) to_.block(piece);
+  }
   template <class T>
   void write(const std::vector<T>& all, bool) {
     length(all.size());

@@ -154,7 +154,7 @@ struct FetchResponse {
       SnapshotId snapshot_id;
       std::optional<std::vector<AbortedTransaction>> aborted_transactions;
       std::int32_t preferred_read_replica = -1;
-      std::optional<Bytes> records;  // whole batches; the last may be cut
+      std::optional<Pieces> records;  // whole batches; the last may be cut
 
       static void fields(auto& v, auto& m) {
         v(m.partition_index);

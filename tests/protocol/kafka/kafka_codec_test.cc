@@ -83,22 +83,27 @@ TEST(KafkaCodec, BorrowedBytesBelongWhereTheyAreSaidToBe) {
 }
 
 TEST(KafkaCodec, RecordsAreNotCopied) {
-  const std::string records(1000, 'r');
+  const std::string records(1000, 'r'), more(500, 's');
   FetchResponse::Topic::Partition partition;
-  partition.records = as_bytes(records);
+  partition.records.emplace();
+  partition.records->all = {as_bytes(records), as_bytes(more)};
   FetchResponse response;
   response.responses.push_back({.topic = "orders", .topic_id = {}, .partitions = {partition}});
   std::vector<std::byte> around;
   const auto borrowed = encode_around(response, 11, around);
   ASSERT_TRUE(borrowed);
-  ASSERT_EQ(borrowed->size(), 1u);
+  ASSERT_EQ(borrowed->size(), 2u);
   EXPECT_EQ(borrowed->front().bytes.data(), as_bytes(records).data());
+  EXPECT_EQ(borrowed->back().bytes.data(), as_bytes(more).data());
   EXPECT_LT(around.size(), 100u);
 
   const auto whole = encoded(response, 11);
   const auto back = decode<FetchResponse>(whole, 11, kPlenty);
   ASSERT_TRUE(back);
-  const std::byte* const at = back->responses[0].partitions[0].records->data();
+  const auto& read = back->responses[0].partitions[0].records;
+  ASSERT_EQ(read->all.size(), 1u);
+  EXPECT_EQ(as_text(read->all[0]), records + more);
+  const std::byte* const at = read->all[0].data();
   EXPECT_TRUE(at > whole.data() && at < whole.data() + whole.size());
 }
 

@@ -51,6 +51,10 @@ class RandomFiller {
     fill(text, false);
     bytes = as_bytes(text);
   }
+  void fill(Pieces& pieces, bool) {
+    pieces.all.resize(random_.below(4));
+    for (Bytes& piece : pieces.all) fill(piece, false);
+  }
   template <class T>
   void fill(std::vector<T>& all, bool) {
     all.resize(random_.below(4));
@@ -110,6 +114,11 @@ class Dump {
   void add(const TopicId& id) { add(id.bytes); }
   void add(std::string_view text) { (text_ += '\'').append(text) += '\''; }
   void add(Bytes bytes) { add(as_text(bytes)); }
+  void add(const Pieces& pieces) {
+    std::string text;
+    for (const Bytes piece : pieces.all) text += as_text(piece);
+    add(std::string_view(text));
+  }
   template <class T>
   void add(const std::vector<T>& all) {
     text_ += '[';
