@@ -7,6 +7,7 @@
 
 #include "server/config_file.h"
 #include "server/config_text.h"
+#include "server/config_topics.h"
 
 namespace leat {
 namespace {
@@ -103,12 +104,13 @@ class Parser {
 
   // Defaults, the profile's, the file's, the flags': each lies over what stands before it.
   Result<CommandLine> compose() const {
-    std::vector<Setting> settings;
+    Configuration file;
     if (!config_.empty()) {
-      auto file = read_config(config_);
-      if (!file) return fail(file.error());
-      settings = std::move(*file);
+      auto read = read_config(config_);
+      if (!read) return fail(read.error());
+      file = std::move(*read);
     }
+    std::vector<Setting>& settings = file.settings;
     auto flags = settings_of_flags();
     if (!flags) return fail(flags.error());
     settings.insert(settings.end(), flags->begin(), flags->end());
@@ -118,6 +120,14 @@ class Parser {
     line.options = default_options(line.options.profile);
     for (const Setting& setting : settings) set_value(*setting.option, setting.value, line.options);
     if (auto ok = check_limits(line.options.server.limits); !ok) return fail(ok.error());
+    line.options.server.topics = std::move(file.topics);
+    for (const std::string& text : line.options.topics) {
+      auto topic = parse_topic(text);
+      if (!topic) return fail(topic.error());
+      line.options.server.topics.push_back(std::move(*topic));
+    }
+    if (auto ok = broker::check_declarations(line.options.server.topics); !ok)
+      return fail(ok.error());
     if (print_config_) line.print = config_toml(line.options);
     if (check_) line.task = Task::kCheck;
     if (repair_) line.task = Task::kRepair;

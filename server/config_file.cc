@@ -8,33 +8,11 @@
 
 #include <toml++/toml.h>
 
+#include "server/config_topics.h"
+#include "server/toml_errors.h"
+
 namespace leat {
 namespace {
-
-tl::unexpected<Error> wrong(const std::string& name, const toml::source_position& at,
-                            const std::string& what) {
-  return fail(ErrorCode::kUsage,
-              name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + what);
-}
-
-std::string_view name_of(toml::node_type type) {
-  switch (type) {
-    case toml::node_type::table:
-      return "a table";
-    case toml::node_type::array:
-      return "a list";
-    case toml::node_type::string:
-      return "text";
-    case toml::node_type::integer:
-      return "a whole number";
-    case toml::node_type::floating_point:
-      return "a number with a fraction";
-    case toml::node_type::boolean:
-      return "true or false";
-    default:
-      return "a date or time";
-  }
-}
 
 std::optional<OptionValue> list_of(const toml::array& array) {
   std::vector<std::string> items;
@@ -79,6 +57,7 @@ Result<Setting> setting_of(const Option& option, const toml::node& node, const s
 std::string unknown(const std::string& key) {
   std::vector<std::string> known;
   for (const Option& option : option_table()) known.emplace_back(option.key);
+  known.emplace_back("topics");
   const auto meant = nearest(key, known);
   return "unknown key '" + key + "'; " +
          (meant ? "did you mean '" + *meant + "'?" : "leatd --help-config lists the keys");
@@ -91,15 +70,19 @@ bool is_table(const std::string& key) {
 }
 
 Result<> read_table(const toml::table& table, const std::string& prefix, const std::string& name,
-                    std::vector<Setting>& settings) {
+                    Configuration& read) {
   for (const auto& [key, node] : table) {
     const std::string full = prefix + std::string(key.str());
-    if (const Option* option = find_option(full)) {
+    if (full == "topics") {
+      auto topics = topics_of(node, name);
+      if (!topics) return fail(topics.error());
+      read.topics = std::move(*topics);
+    } else if (const Option* option = find_option(full)) {
       auto setting = setting_of(*option, node, name);
       if (!setting) return fail(setting.error());
-      settings.push_back(std::move(*setting));
+      read.settings.push_back(std::move(*setting));
     } else if (const toml::table* inner = node.as_table(); inner && !inner->empty()) {
-      if (auto ok = read_table(*inner, full + ".", name, settings); !ok) return ok;
+      if (auto ok = read_table(*inner, full + ".", name, read); !ok) return ok;
     } else if (!inner || !is_table(full)) {
       return wrong(name, key.source().begin, unknown(full));
     }
@@ -109,19 +92,19 @@ Result<> read_table(const toml::table& table, const std::string& prefix, const s
 
 }  // namespace
 
-Result<std::vector<Setting>> parse_config(std::string_view text, const std::string& name) {
+Result<Configuration> parse_config(std::string_view text, const std::string& name) {
   toml::table table;
   try {
     table = toml::parse(text, name);
   } catch (const toml::parse_error& error) {
     return wrong(name, error.source().begin, std::string(error.description()));
   }
-  std::vector<Setting> settings;
-  if (auto ok = read_table(table, {}, name, settings); !ok) return fail(ok.error());
-  return settings;
+  Configuration read;
+  if (auto ok = read_table(table, {}, name, read); !ok) return fail(ok.error());
+  return read;
 }
 
-Result<std::vector<Setting>> read_config(const std::string& path) {
+Result<Configuration> read_config(const std::string& path) {
   constexpr std::size_t kMaxBytes = 1 << 20;
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
                                                              &std::fclose);

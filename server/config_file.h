@@ -1,4 +1,4 @@
-// The configuration file: TOML, read by the option table.
+// The configuration file: TOML, read by the option table, and topics.
 #pragma once
 
 #include <string>
@@ -15,11 +15,17 @@ struct Setting {
   OptionValue value;
 };
 
+// What a file says.
+struct Configuration {
+  std::vector<Setting> settings;
+  std::vector<broker::TopicDeclaration> topics;
+};
+
 // `text` is the file's, `name` what messages call it. Errors: kUsage, each with file, line, column,
 // what is wrong and what would be right: syntax, duplicate and unknown keys, types, ranges.
-Result<std::vector<Setting>> parse_config(std::string_view text, const std::string& name);
+Result<Configuration> parse_config(std::string_view text, const std::string& name);
 
 // Errors besides: kNotFound, kNotAllowed, kIoError.
-Result<std::vector<Setting>> read_config(const std::string& path);
+Result<Configuration> read_config(const std::string& path);
 
 }  // namespace leat

@@ -1,5 +1,7 @@
 #include "server/config_text.h"
 
+#include "server/config_topics.h"
+
 namespace leat {
 namespace {
 
@@ -20,7 +22,19 @@ line and column.
 
 Sizes are text with a unit (`"64MiB"`; also KiB, GiB, TiB, and kB, MB, GB in thousands) or a number of
 bytes; durations are text with a unit (`"500ms"`, `"10s"`, `"5m"`, `"1h"`). A flag takes the same
-without quotes; `--insecure` and its like also take `=false`, and `--listen` may be repeated.
+without quotes; `--insecure` and its like also take `=false`; `--listen` and `--topic` may be repeated.
+
+## Topics
+Topics that are there from the start stand in the file, each with the records it begins with:
+```
+[[topics]]
+name = "orders"
+partitions = 3
+config = {"cleanup.policy" = "compact", "leat.durability" = "interval"}
+records = [{key = "42", value = "new", headers = {source = "seed"}}, {value = "to this one", partition = 2}]
+```
+All but the name may be left out. `config` takes what Kafka's clients may set ([kafka_settings.md](kafka_settings.md)). A topic
+that is there already stays as it is, and gets no records.
 
 ## Memory
 `memory` is one budget for what is held on behalf of clients, in sixteenths: 3 for the newest records,
@@ -73,7 +87,9 @@ std::string config_toml(const DaemonOptions& options) {
     text += std::string(option.key.substr(table.empty() ? 0 : table.size() + 1)) + " = " +
             toml_of(option, value_of(option, options)) + "\n";
   }
-  return text;
+  // Those of flags stand in `topic` already.
+  const std::span<const broker::TopicDeclaration> topics(options.server.topics);
+  return text + topics_toml(topics.first(topics.size() - options.topics.size()));
 }
 
 std::string config_markdown() {

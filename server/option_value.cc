@@ -55,23 +55,6 @@ std::string number_text(std::int64_t value, OptionType type) {
   return std::to_string(value);
 }
 
-std::string quoted(std::string_view text) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string toml = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      toml += '\\';
-      toml += c;
-    } else if (byte < 0x20 || byte == 0x7f) {
-      toml += std::string("\\u00") + kDigits[byte >> 4] + kDigits[byte & 15];
-    } else {
-      toml += c;
-    }
-  }
-  return toml + "\"";
-}
-
 std::string listed(std::string_view choices) {
   std::string text(choices);
   for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
@@ -90,16 +73,33 @@ bool is_choice(std::string_view choices, std::string_view word) {
 
 }  // namespace
 
+std::string toml_text(std::string_view text) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string toml = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      toml += '\\';
+      toml += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      toml += std::string("\\u00") + kDigits[byte >> 4] + kDigits[byte & 15];
+    } else {
+      toml += c;
+    }
+  }
+  return toml + "\"";
+}
+
 std::string toml_of(const Option& option, const OptionValue& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
-  if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
+  if (const auto* text = std::get_if<std::string>(&value)) return toml_text(*text);
   if (const auto* number = std::get_if<std::int64_t>(&value)) {
     const std::string text = number_text(*number, option.type);
-    return option.type == OptionType::kCount ? text : quoted(text);
+    return option.type == OptionType::kCount ? text : toml_text(text);
   }
   std::string list;
   for (const std::string& item : std::get<std::vector<std::string>>(value))
-    list += (list.empty() ? "" : ", ") + quoted(item);
+    list += (list.empty() ? "" : ", ") + toml_text(item);
   return "[" + list + "]";
 }
 
@@ -150,7 +150,7 @@ Result<OptionValue> parse_value(const Option& option, std::string_view text) {
       if (const auto number = parse_number(text, option.type)) return OptionValue(*number);
       break;
   }
-  return fail(ErrorCode::kUsage, "expected " + expectation(option) + ", not " + quoted(text));
+  return fail(ErrorCode::kUsage, "expected " + expectation(option) + ", not " + toml_text(text));
 }
 
 Result<> check_value(const Option& option, const OptionValue& value) {
@@ -160,7 +160,7 @@ Result<> check_value(const Option& option, const OptionValue& value) {
                   number_text(*number, option.type) + " is out of range: " + range_of(option));
   if (const auto* text = std::get_if<std::string>(&value))
     if (option.type == OptionType::kChoice && !is_choice(option.choices, *text))
-      return fail(ErrorCode::kUsage, quoted(*text) + " is none of: " + range_of(option));
+      return fail(ErrorCode::kUsage, toml_text(*text) + " is none of: " + range_of(option));
   return {};
 }
 

@@ -32,6 +32,11 @@ constexpr Option kTable[] = {
      .type = OptionType::kFlag,
      .help = "a temporary directory, removed at exit; topics are created on first use",
      .field = LEAT_FIELD(dev)},
+    {.key = "topic",
+     .type = OptionType::kList,
+     .help =
+         "NAME or NAME:PARTITIONS: there from the start, with 1 partition unless told otherwise",
+     .field = LEAT_FIELD(topics)},
     {.key = "allow_reset",
      .type = OptionType::kFlag,
      .help = "let clients empty the broker (leat reset); --dev implies it",

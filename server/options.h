@@ -23,6 +23,7 @@ namespace leat {
 // What leatd is told: the server's options, and the daemon's own.
 struct DaemonOptions {
   ServerOptions server{.listen = {"leat://127.0.0.1:5328", "kafka://127.0.0.1:9092"}};
+  std::vector<std::string> topics;  // NAME or NAME:PARTITIONS, beside those in server.topics
   bool dev = false;
   std::string log_level = "info";
   std::string profile = "default";
@@ -63,6 +64,7 @@ void set_value(const Option& option, const OptionValue& value, DaemonOptions& op
 Result<OptionValue> parse_value(const Option& option, std::string_view text);
 // Range and choices. Error: kUsage.
 Result<> check_value(const Option& option, const OptionValue& value);
+std::string toml_text(std::string_view text);  // in quotes
 // As the configuration file has it: "64MiB" in quotes, 10000, true, ["a", "b"].
 std::string toml_of(const Option& option, const OptionValue& value);
 // "a size such as \"64MiB\""

@@ -98,9 +98,9 @@ TEST(OptionTable, EachRowSetsItsOwnFieldByFileAndByFlag) {
     const auto settings =
         parse_config(std::string(option.key) + " = " + toml_of(option, other), "x");
     ASSERT_TRUE(settings) << option.key << settings.error().message();
-    ASSERT_EQ(settings->size(), 1u);
+    ASSERT_EQ(settings->settings.size(), 1u);
     DaemonOptions changed;
-    set_value(*settings->front().option, settings->front().value, changed);
+    set_value(*settings->settings.front().option, settings->settings.front().value, changed);
     auto expected = values(DaemonOptions{});
     expected[static_cast<std::size_t>(&option - option_table().data())] = other;
     EXPECT_EQ(values(changed), expected) << option.key;
@@ -145,7 +145,7 @@ frame_deadline = "2s"
                                      "leat.toml");
   ASSERT_TRUE(settings) << settings.error().message();
   DaemonOptions options;
-  for (const Setting& setting : *settings) set_value(*setting.option, setting.value, options);
+  for (const Setting& setting : settings->settings) set_value(*setting.option, setting.value, options);
   EXPECT_EQ(options.server.data_dir, "/var/lib/leat");
   EXPECT_EQ(options.server.listen.size(), 2u);
   EXPECT_EQ(options.server.memory_bytes, 32u << 20);
@@ -163,8 +163,8 @@ TEST(ConfigFile, UnknownKeysNameTheNearestOne) {
             "leat.toml:3:3: unknown key 'limits.topcis'; did you mean 'limits.topics'?");
   EXPECT_EQ(config_error("data-dir = 'x'"),
             "leat.toml:1:1: unknown key 'data-dir'; did you mean 'data_dir'?");
-  EXPECT_EQ(config_error("topics = 3"),
-            "leat.toml:1:1: unknown key 'topics'; did you mean 'limits.topics'?");
+  EXPECT_EQ(config_error("topcis = 3"),
+            "leat.toml:1:1: unknown key 'topcis'; did you mean 'topics'?");
   EXPECT_EQ(config_error("[limit]\ntopics = 3"),
             "leat.toml:2:1: unknown key 'limit.topics'; did you mean 'limits.topics'?");
   EXPECT_EQ(config_error("frobnicate = 3"),
