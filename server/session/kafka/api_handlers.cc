@@ -24,6 +24,8 @@ Result<std::unique_ptr<AnyExchange>> begin(const kafka::Request& received,
 
 constexpr ApiHandler kHandlers[] = {
     LEAT_KAFKA_HANDLER(Produce),
+    LEAT_KAFKA_HANDLER(Fetch),
+    LEAT_KAFKA_HANDLER(ListOffsets),
     LEAT_KAFKA_HANDLER(Metadata),
     LEAT_KAFKA_HANDLER(ApiVersions),
     LEAT_KAFKA_HANDLER(InitProducerId),
@@ -37,6 +39,7 @@ constexpr ApiHandler kHandlers[] = {
     LEAT_KAFKA_HANDLER(DescribeCluster),
     LEAT_KAFKA_HANDLER(DescribeLogDirs),
     LEAT_KAFKA_HANDLER(DescribeTopicPartitions),
+    LEAT_KAFKA_HANDLER(OffsetForLeaderEpoch),
 };
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "protocol/kafka/messages/bootstrap.h"
 #include "protocol/kafka/messages/config_changes.h"
 #include "protocol/kafka/messages/config_views.h"
+#include "protocol/kafka/messages/fetch.h"
+#include "protocol/kafka/messages/log_offsets.h"
 #include "protocol/kafka/messages/metadata.h"
 #include "protocol/kafka/messages/partition_admin.h"
 #include "protocol/kafka/messages/produce.h"
@@ -21,6 +23,10 @@ using ExchangeOf = Exchange<Response>&;
 void carry_out(const kafka::ApiVersionsRequest&, ExchangeOf<kafka::ApiVersionsResponse>);
 void carry_out(const kafka::MetadataRequest&, ExchangeOf<kafka::MetadataResponse>);
 void carry_out(const kafka::ProduceRequest&, ExchangeOf<kafka::ProduceResponse>);
+void carry_out(const kafka::FetchRequest&, ExchangeOf<kafka::FetchResponse>);
+void carry_out(const kafka::ListOffsetsRequest&, ExchangeOf<kafka::ListOffsetsResponse>);
+void carry_out(const kafka::OffsetForLeaderEpochRequest&,
+               ExchangeOf<kafka::OffsetForLeaderEpochResponse>);
 void carry_out(const kafka::InitProducerIdRequest&, ExchangeOf<kafka::InitProducerIdResponse>);
 void carry_out(const kafka::CreateTopicsRequest&, ExchangeOf<kafka::CreateTopicsResponse>);
 void carry_out(const kafka::DeleteTopicsRequest&, ExchangeOf<kafka::DeleteTopicsResponse>);

@@ -7,6 +7,7 @@
 
 #include "protocol/base/clock.h"
 #include "server/broker/broker.h"
+#include "server/session/kafka/fetch_sessions.h"
 #include "server/session/kafka/kafka_facts.h"
 
 namespace leat::session {
@@ -15,14 +16,19 @@ class AnyExchange;
 
 class KafkaConnection {
  public:
-  KafkaConnection(ConnectionId connection, broker::Broker& the_broker, const KafkaFacts& the_facts,
-                  const Clock& the_clock)
-      : id(connection), broker(the_broker), facts(the_facts), clock(the_clock) {}
+  KafkaConnection(ConnectionId connection, broker::Broker& the_broker, ConnectionMemory& memory,
+                  const KafkaFacts& the_facts, const Clock& the_clock)
+      : id(connection),
+        broker(the_broker),
+        facts(the_facts),
+        clock(the_clock),
+        fetch_sessions(memory, connection.value) {}
 
   const ConnectionId id;
   broker::Broker& broker;
   const KafkaFacts& facts;
   const Clock& clock;
+  FetchSessions fetch_sessions;
 
   broker::RequestId expect(AnyExchange& exchange, std::function<void(broker::Reply&)> then) {
     const CorrelationId call(++last_call_);
