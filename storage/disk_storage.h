@@ -87,6 +87,8 @@ class DiskStorage final : public Storage {
   std::vector<std::string> groups() const override;
   Result<JournalPosition> change_group(const GroupChange& change) override;
   Result<JournalPosition> delete_group(std::string_view group) override;
+  Result<JournalPosition> remove_offsets(std::string_view group,
+                                         std::span<const TopicPartition> partitions) override;
   Result<JournalPosition> commit_offsets(std::string_view group,
                                          std::span<const OffsetCommit> offsets) override;
   std::size_t group_count() const override;

@@ -47,6 +47,12 @@ Result<JournalPosition> DiskStorage::commit_offsets(std::string_view group,
   return journal_append(OffsetsCommitted::encode(group, offsets));
 }
 
+Result<JournalPosition> DiskStorage::remove_offsets(std::string_view group,
+                                                    std::span<const TopicPartition> partitions) {
+  if (auto ok = check_writable(8); !ok) return fail(ok.error());
+  return journal_append(OffsetsRemoved{group, {partitions.begin(), partitions.end()}}.encode());
+}
+
 std::vector<std::pair<TopicPartition, Committed>> DiskStorage::commits(
     std::string_view group) const {
   return state_.offsets.commits(group);

@@ -168,6 +168,9 @@ class Storage {
   // ---- committed offsets (rule 6) ----
   virtual Result<JournalPosition> commit_offsets(std::string_view group,
                                                  std::span<const OffsetCommit> offsets) = 0;
+  // Of a group, as if it had never committed there; its acks there go, too. Errors: kStorageFailed.
+  virtual Result<JournalPosition> remove_offsets(std::string_view group,
+                                                 std::span<const TopicPartition> partitions) = 0;
   virtual std::size_t group_count() const = 0;
   virtual bool has_group(std::string_view group) const = 0;  // has members or commits
   // What a group has committed, by topic and partition; valid as Committed is.

@@ -117,6 +117,15 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
       acks_.apply(*committed);
       return {};
     }
+    case EntryKind::kOffsetsRemoved: {
+      auto removed = OffsetsRemoved::decode(entry.body);
+      if (!removed) return fail(removed.error());
+      if (!wants(Family::kOffsets, entry.position)) return {};
+      RocksFamilyWriter rows(*rocks_, Family::kOffsets, batch);
+      OffsetStore::persist(*removed, rows);
+      acks_.apply(*removed);
+      return {};
+    }
     case EntryKind::kProducerInitialized: {
       auto initialized = ProducerInitialized::decode(entry.body);
       if (!initialized) return fail(initialized.error());

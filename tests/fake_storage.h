@@ -267,6 +267,14 @@ class FakeStorage final : public storage::Storage {
     acks_.apply(committed);
     return last_ = last_ + 1;
   }
+  Result<JournalPosition> remove_offsets(
+      std::string_view group, std::span<const storage::TopicPartition> partitions) override {
+    if (failed) return fail(ErrorCode::kStorageFailed);
+    const storage::OffsetsRemoved removed{group, {partitions.begin(), partitions.end()}};
+    offsets_.apply(removed);
+    acks_.apply(removed);
+    return last_ = last_ + 1;
+  }
   std::size_t group_count() const override { return groups().size(); }
   bool has_group(std::string_view group) const override {
     return groups_.find(group) || offsets_.has_group(group);

@@ -150,6 +150,18 @@ void AckStore::apply(const OffsetsCommitted& committed) {
   if (group->second.empty()) groups_.erase(group);
 }
 
+void AckStore::apply(const OffsetsRemoved& removed) {
+  const auto group = groups_.find(removed.group);
+  if (group == groups_.end()) return;
+  for (const TopicPartition& at : removed.partitions) {
+    const auto held = group->second.find(at);
+    if (held == group->second.end()) continue;
+    forget(group->first, held);
+    group->second.erase(held);
+  }
+  if (group->second.empty()) groups_.erase(group);
+}
+
 void AckStore::apply(const TopicDeleted& deleted) {
   for (auto group = groups_.begin(); group != groups_.end();) {
     for (auto held = group->second.begin(); held != group->second.end();) {

@@ -45,6 +45,7 @@ class AckStore {
   // Returns what the group has committed by it.
   OffsetsCommitted apply(const AcksChanged& changed);
   void apply(const OffsetsCommitted& committed);
+  void apply(const OffsetsRemoved& removed);
   void apply(const TopicDeleted& deleted);
   void apply(const GroupDeleted& deleted);
 

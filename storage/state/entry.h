@@ -29,6 +29,7 @@ enum class EntryKind : std::uint16_t {
   kDeadLettered = 11,        // kRecords and kAcksChanged in one step
   kRecordsWithIds = 12,      // kRecords, and id_store.h's
   kPartitionsAdded = 13,     // catalog_store.h
+  kOffsetsRemoved = 14,      // offset_store.h; ack_store.h follows it
 };
 
 // Builds the body of an entry.

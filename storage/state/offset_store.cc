@@ -44,6 +44,26 @@ Result<OffsetsCommitted> OffsetsCommitted::decode(Bytes body) {
   return committed;
 }
 
+JournalEntry OffsetsRemoved::encode() const {
+  EntryWriter writer;
+  writer.text(group).le(static_cast<std::uint32_t>(partitions.size()));
+  for (const TopicPartition& at : partitions) writer.id(at.topic).le(at.partition.value);
+  return writer.finish(EntryKind::kOffsetsRemoved);
+}
+
+Result<OffsetsRemoved> OffsetsRemoved::decode(Bytes body) {
+  ByteReader reader(body);
+  OffsetsRemoved removed;
+  removed.group = read_text(reader);
+  const auto count = reader.le<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && !reader.failed(); ++i) {
+    const TopicId topic = read_topic_id(reader);
+    removed.partitions.push_back({topic, PartitionIndex(reader.le<std::int32_t>())});
+  }
+  if (!reader.finished()) return fail(ErrorCode::kCorruptStorage, "malformed 'offsets removed'");
+  return removed;
+}
+
 Result<> OffsetStore::load(const FamilyReader& rows) {
   return rows.each(std::string_view(&keys::kCommitLetter, 1),
                    [this](std::string_view, std::string_view value) -> Result<> {
@@ -89,6 +109,13 @@ void OffsetStore::apply(const OffsetsCommitted& committed) {
   }
 }
 
+void OffsetStore::apply(const OffsetsRemoved& removed) {
+  const auto found = groups_.find(removed.group);
+  if (found == groups_.end()) return;
+  for (const TopicPartition& at : removed.partitions) found->second.erase(at);
+  if (found->second.empty()) groups_.erase(found);
+}
+
 void OffsetStore::apply(const TopicDeleted& deleted) {
   for (auto group = groups_.begin(); group != groups_.end();) {
     std::erase_if(group->second,
@@ -105,6 +132,11 @@ void OffsetStore::persist(const OffsetsCommitted& committed, FamilyWriter& rows)
   for (const OffsetCommit& commit : committed.offsets)
     rows.put(keys::commit(committed.group, commit.topic, commit.partition),
              encode_row(committed.group, commit));
+}
+
+void OffsetStore::persist(const OffsetsRemoved& removed, FamilyWriter& rows) {
+  for (const TopicPartition& at : removed.partitions)
+    rows.remove(keys::commit(removed.group, at.topic, at.partition));
 }
 
 Result<> OffsetStore::persist(const TopicDeleted& deleted, const FamilyReader& reader,

@@ -1,5 +1,6 @@
-// The state machine of committed offsets: entry kOffsetsCommitted. What a client commits is stored
-// unaltered (rule 6). In memory on the shard's thread; its rows follow behind the journal.
+// The state machine of committed offsets: entries kOffsetsCommitted and kOffsetsRemoved. What a
+// client commits is stored unaltered (rule 6). In memory on the shard's thread; its rows follow
+// behind the journal.
 #pragma once
 
 #include <map>
@@ -24,6 +25,15 @@ struct OffsetsCommitted {
   static Result<OffsetsCommitted> decode(Bytes body);
 };
 
+// Entry kOffsetsRemoved: of a group, single ones.
+struct OffsetsRemoved {
+  std::string_view group;  // borrows the entry
+  std::vector<TopicPartition> partitions;
+
+  JournalEntry encode() const;
+  static Result<OffsetsRemoved> decode(Bytes body);
+};
+
 class OffsetStore {
  public:
   Result<> load(const FamilyReader& rows);
@@ -34,6 +44,7 @@ class OffsetStore {
                                 PartitionIndex partition) const;
 
   void apply(const OffsetsCommitted& committed);
+  void apply(const OffsetsRemoved& removed);
   // The topic is gone, and with it what groups committed for it.
   void apply(const TopicDeleted& deleted);
   void apply(const GroupDeleted& deleted);
@@ -44,6 +55,7 @@ class OffsetStore {
 
   // What apply() does to the rows.
   static void persist(const OffsetsCommitted& committed, FamilyWriter& rows);
+  static void persist(const OffsetsRemoved& removed, FamilyWriter& rows);
   static Result<> persist(const TopicDeleted& deleted, const FamilyReader& reader,
                           FamilyWriter& rows);
 

@@ -53,6 +53,12 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
         offsets.apply(committed);
         acks.apply(committed);
       });
+    case EntryKind::kOffsetsRemoved:
+      return decoded<OffsetsRemoved>(entry, [&](const auto& removed) {
+        if (!wants(Family::kOffsets)) return;
+        offsets.apply(removed);
+        acks.apply(removed);
+      });
     case EntryKind::kProducerInitialized:
       return decoded<ProducerInitialized>(entry, [&](const auto& initialized) {
         if (wants(Family::kProducers)) producers.apply(initialized);

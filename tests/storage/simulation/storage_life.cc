@@ -245,7 +245,8 @@ std::string StorageLife::step() {
   if (kind < 60) return retain();
   if (kind < 61) return configure_topic();
   if (kind < 62) return add_partitions();
-  if (kind < 67) return commit();
+  if (kind < 66) return commit();
+  if (kind < 67) return remove_offsets();
   if (kind < 75) return change_acks();
   if (kind < 82) return change_group();
   if (kind < 86) return init_producer();
@@ -566,6 +567,14 @@ std::string StorageLife::delete_group() {
   const std::string name = random_group();
   if (!storage_->has_group(name)) return {};
   return send(ModelGroupDeleted{name}, [&] { return storage_->delete_group(name); });
+}
+
+std::string StorageLife::remove_offsets() {
+  ModelOffsetsRemoved removed{.group = random_group(), .partitions = {}};
+  for (const auto& [partition, committed] : storage_->commits(removed.group))
+    if (random_.below(2) == 0) removed.partitions.push_back(partition);
+  if (removed.partitions.empty()) return {};
+  return send(removed, [&] { return storage_->remove_offsets(removed.group, removed.partitions); });
 }
 
 }  // namespace leat::test

@@ -61,6 +61,7 @@ class StorageLife final : storage::StorageEvents {
   std::string init_producer();
   std::string change_group();
   std::string delete_group();
+  std::string remove_offsets();
   std::string snapshot();
   std::string check_snapshots();
   template <class Call>

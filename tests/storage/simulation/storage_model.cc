@@ -78,6 +78,16 @@ void take(ModelState& state, const ModelCommits& entry) {
   }
 }
 
+void take(ModelState& state, const ModelOffsetsRemoved& entry) {
+  const auto group = state.commits.find(entry.group);
+  if (group == state.commits.end()) return;
+  for (const auto& partition : entry.partitions) {
+    group->second.erase(partition);
+    state.acks[entry.group].erase(partition);
+  }
+  if (group->second.empty()) state.commits.erase(group);
+}
+
 void take(ModelState& state, const ModelAcks& entry) {
   const auto& partition = entry.change.partition;
   ModelCommit& commit = state.commits[entry.group][partition];

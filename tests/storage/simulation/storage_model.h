@@ -56,6 +56,10 @@ struct ModelCommits {
   std::string group;
   std::map<storage::TopicPartition, ModelCommit> commits;
 };
+struct ModelOffsetsRemoved {
+  std::string group;
+  std::vector<storage::TopicPartition> partitions;
+};
 struct ModelAcks {
   std::string group;
   storage::AcksChange change;          // its `group` is not used
@@ -74,7 +78,7 @@ struct ModelGroupDeleted {
 using ModelEntry =
     std::variant<ModelTopicCreated, ModelTopicDeleted, ModelTopicConfigured, ModelPartitionsAdded,
                  ModelLogStartsMoved, ModelRecords, ModelCommits, ModelAcks, ModelProducer,
-                 ModelGroupChange, ModelGroupDeleted>;
+                 ModelGroupChange, ModelGroupDeleted, ModelOffsetsRemoved>;
 
 struct ModelState {
   struct Partition {
