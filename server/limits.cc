@@ -27,6 +27,9 @@ Result<> check_limits(const ServerLimits& limits) {
     return too_small(
         "limits.partitions_per_topic", static_cast<std::uint64_t>(broker.partitions_per_topic),
         "auto_create_partitions", static_cast<std::uint64_t>(broker.auto_create_partitions));
+  if (broker.group_max_session_timeout < broker.group_min_session_timeout)
+    return fail(ErrorCode::kUsage,
+                "groups.max_session_timeout is less than groups.min_session_timeout; raise it");
   if (limits.replay.unpersisted_bytes / 2 < limits.replay.journal_segment_bytes)
     return fail(ErrorCode::kUsage,
                 "limits.unpersisted_bytes (" + std::to_string(limits.replay.unpersisted_bytes) +

@@ -70,7 +70,14 @@ namespace leat {
   X(kLeaseLost, 53, 22, 7, false, "the record is no longer this member's")                        \
   X(kInvalidConfig, 54, 40, 2, false, "invalid setting")                                          \
   X(kFencedLeaderEpoch, 55, 74, 7, false, "leader epoch is an older one")                         \
-  X(kUnknownLeaderEpoch, 56, 75, 1, true, "leader epoch is not known yet")
+  X(kUnknownLeaderEpoch, 56, 75, 1, true, "leader epoch is not known yet")                        \
+  X(kIllegalGeneration, 57, 22, 7, false, "not the group's generation")                           \
+  X(kRebalanceInProgress, 58, 27, 7, false, "the group is rebalancing: join again")               \
+  X(kGroupFull, 59, 81, 1, false, "group has no room for another member")                         \
+  X(kFencedInstance, 60, 82, 7, false, "another member took over the instance id")                \
+  X(kInvalidSessionTimeout, 61, 26, 2, false, "session timeout out of range")                     \
+  X(kGroupSubscribed, 62, 86, 7, false, "group reads the topic")                                  \
+  X(kUnknownTopicId, 63, 100, 4, false, "unknown topic id")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,

@@ -26,13 +26,31 @@ Broker::Broker(BrokerOptions options, storage::Storage& storage, BatchChecker& c
       produces_(
           options_, storage, replies_, checker, sink,
           [this](PartitionId partition) { on_high_watermark(partition); }, now),
-      deliveries_(options_, storage, replies_, sink, Random(random_.next()),
-                  [this](const std::string& name, Now when) {
-                    return make_topic({.name = name, .if_not_exists = true}, when);
-                  }),
-      groups_(options_, storage, replies_, deliveries_),
+      group_ids_(options_, storage, deliveries_, classic_groups_),
+      deliveries_(
+          options_, storage, replies_, sink, group_ids_, Random(random_.next()),
+          [this](const std::string& name, Now when) {
+            return make_topic({.name = name, .if_not_exists = true}, when);
+          },
+          [this](std::string_view group, MonotonicTime when) {
+            offset_expiry_.touch(group, when);
+          }),
+      classic_groups_(options_, storage, replies_, group_ids_, Random(random_.next()),
+                      [this](std::string_view group, MonotonicTime when) {
+                        offset_expiry_.touch(group, when);
+                      }),
+      offset_expiry_(options_, storage, group_ids_, classic_groups_),
+      groups_(options_, storage, replies_, deliveries_, group_ids_, classic_groups_,
+              [this](std::string_view group, MonotonicTime when) {
+                offset_expiry_.touch(group, when);
+              }),
+      commits_(options_, storage, replies_, group_ids_, classic_groups_,
+               [this](std::string_view group, MonotonicTime when) {
+                 offset_expiry_.touch(group, when);
+               }),
       retention_(options_, storage, now) {
   groups_.restore(now.monotonic);
+  offset_expiry_.restore(now.monotonic);
 }
 
 // ---- topics ----
@@ -236,7 +254,7 @@ void Broker::on_read(storage::ReadToken token, Result<storage::ReadResult> resul
 
 Result<> Broker::check_commits(const CommitRequest& request) const {
   if (auto ok = validate_group_name(request.group); !ok) return ok;
-  if (auto ok = groups_.check_room_for(request.group); !ok) return ok;
+  if (auto ok = group_ids_.check_room_for(request.group); !ok) return ok;
   if (request.offsets.empty() || request.offsets.size() > options_.commits_per_request)
     return fail(ErrorCode::kInvalidRequest, std::to_string(request.offsets.size()) +
                                                 " offsets in a commit; use 1 to " +
@@ -252,10 +270,11 @@ Result<> Broker::check_commits(const CommitRequest& request) const {
   return groups_.check_commit(request.group, request.member, request.epoch, request.offsets);
 }
 
-void Broker::commit_offsets(const RequestId& id, const CommitRequest& request) {
+void Broker::commit_offsets(const RequestId& id, const CommitRequest& request, MonotonicTime now) {
   if (auto ok = check_commits(request); !ok) return reply(id, ok.error());
   auto position = storage_.commit_offsets(request.group, request.offsets);
   if (!position) return reply(id, position.error());
+  offset_expiry_.touch(request.group, now);
   reply(id, OffsetsCommitted{});
 }
 
@@ -274,8 +293,9 @@ void Broker::fetch_offsets(const RequestId& id, std::string_view group,
 
 std::optional<MonotonicTime> Broker::next_deadline() const {
   std::optional<MonotonicTime> next;
-  for (const auto& due : {fetches_.next_deadline(), groups_.next_deadline(),
-                          deliveries_.next_deadline(), retention_.next_deadline()})
+  for (const auto& due :
+       {fetches_.next_deadline(), groups_.next_deadline(), classic_groups_.next_deadline(),
+        offset_expiry_.next_deadline(), deliveries_.next_deadline(), retention_.next_deadline()})
     if (due) next = next ? std::min(*next, *due) : due;
   return next;
 }
@@ -283,10 +303,15 @@ std::optional<MonotonicTime> Broker::next_deadline() const {
 void Broker::on_time(Now now) {
   const auto due = groups_.next_deadline();
   if (due && now.monotonic - *due > kStoodStill) groups_.shift(now.monotonic - *due);
+  const auto session = classic_groups_.next_deadline();
+  if (session && now.monotonic - *session > kStoodStill)
+    classic_groups_.shift(now.monotonic - *session, now.monotonic);
   const auto lease = deliveries_.next_deadline();
   if (lease && now.monotonic - *lease > kStoodStill) deliveries_.shift(now.monotonic - *lease);
   fetches_.on_time(now.monotonic);
   groups_.on_time(now.monotonic);
+  classic_groups_.on_time(now.monotonic);
+  offset_expiry_.on_time(now.monotonic);
   deliveries_.on_time(now);
   retention_.on_time(now);
 }

@@ -10,11 +10,15 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/random.h"
 #include "server/broker/broker_options.h"
+#include "server/broker/classic/classic_groups.h"
+#include "server/broker/commits.h"
 #include "server/broker/declared_topics.h"
 #include "server/broker/delivery/deliveries.h"
 #include "server/broker/durable_replies.h"
 #include "server/broker/fetches.h"
+#include "server/broker/group_ids.h"
 #include "server/broker/groups.h"
+#include "server/broker/offset_expiry.h"
 #include "server/broker/offset_finder.h"
 #include "server/broker/produces.h"
 #include "server/broker/retention.h"
@@ -87,7 +91,7 @@ class Broker final : public storage::StorageEvents {
   void list_topics(const RequestId& id);
   void describe_topic(const RequestId& id, std::string_view name, bool auto_create, Now now);
   void init_producer(const RequestId& id, std::optional<std::int64_t> producer, std::int16_t epoch);
-  void commit_offsets(const RequestId& id, const CommitRequest& request);
+  void commit_offsets(const RequestId& id, const CommitRequest& request, MonotonicTime now);
   void fetch_offsets(const RequestId& id, std::string_view group,
                      std::span<const std::pair<TopicId, PartitionIndex>> partitions);
   Produces& produces() { return produces_; }
@@ -95,6 +99,8 @@ class Broker final : public storage::StorageEvents {
   OffsetFinder& offset_finder() { return offset_finder_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Groups& groups() { return groups_; }
+  ClassicGroups& classic_groups() { return classic_groups_; }
+  Commits& commits() { return commits_; }
   Deliveries& deliveries() { return deliveries_; }
 
   // False: hold requests back until ReplySink::on_room().
@@ -146,8 +152,12 @@ class Broker final : public storage::StorageEvents {
   OffsetFinder offset_finder_;
   Subscriptions subscriptions_;
   Produces produces_;
+  GroupIds group_ids_;
   Deliveries deliveries_;
+  ClassicGroups classic_groups_;
+  OffsetExpiry offset_expiry_;
   Groups groups_;
+  Commits commits_;
   RetentionSchedule retention_;
   std::vector<TopicDeclaration> declared_;
   std::optional<RequestId> snapshot_;  // who waits for the one that is being made

@@ -16,6 +16,13 @@ struct BrokerOptions {
   bool allow_reset = false;            // clients may empty the broker
   std::uint64_t max_stored_bytes = 0;  // of records; beyond it they are refused; 0: no limit
   std::chrono::milliseconds retention_interval{10'000};  // between looks for old records
+  // Classic groups.
+  std::chrono::milliseconds group_min_session_timeout{6'000};
+  std::chrono::milliseconds group_max_session_timeout{1'800'000};
+  // For more members to come, when the first joins an empty group.
+  std::chrono::milliseconds group_initial_rebalance_delay{0};
+  // Without members or commits, until what a group has committed is forgotten; 0: never.
+  std::chrono::milliseconds offset_retention{0};
   // Limits.
   std::size_t topics = 10'000;
   std::int32_t partitions_per_topic = 1'024;
@@ -23,6 +30,8 @@ struct BrokerOptions {
   std::size_t groups = 10'000;
   std::size_t members_per_group = 1'000;
   std::size_t topics_per_member = 100;
+  // Of all classic groups: what members say of themselves, and what they are assigned.
+  std::size_t classic_group_bytes = 64 << 20;
   std::size_t batch_bytes = 8 << 20;
   std::size_t decompressed_bytes = kMaxDecompressedBytes;  // of a batch
   std::size_t checking_bytes = 24 << 20;  // of batches that wait for a check off the shard

@@ -24,12 +24,6 @@ Error not_a_member(std::string_view group, std::string_view member) {
 
 // ---- joining, staying, leaving ----
 
-Result<> Groups::check_room_for(std::string_view group) const {
-  if (storage_.has_group(group) || storage_.group_count() < options_.groups) return {};
-  return fail(ErrorCode::kLimitReached,
-              std::to_string(options_.groups) + " groups; delete one first: leat group rm");
-}
-
 Result<> Groups::check_join(const JoinRequest& request) const {
   if (auto ok = validate_group_name(request.group); !ok) return ok;
   const storage::GroupMember& member = request.member;
@@ -52,25 +46,13 @@ Result<> Groups::check_join(const JoinRequest& request) const {
       return fail(ErrorCode::kInvalidRequest, "a member's timeout of " +
                                                   std::to_string(timeout.count()) +
                                                   " ms; use 100 ms to an hour");
-  if (auto ok = check_not_shared(request.group); !ok) return ok;
+  if (auto ok = ids_.check_kind(request.group, request.kind); !ok) return ok;
   const storage::Group* group = storage_.find_group(request.group);
-  if (!group || group->members.empty()) return check_room_for(request.group);
-  if (group->kind != request.kind)
-    return fail(ErrorCode::kInconsistentGroup, quoted(request.group) + " is " +
-                                                   std::string(name_of(group->kind)) +
-                                                   "; stop its members first");
+  if (!group || group->members.empty()) return ids_.check_room_for(request.group);
   if (!group->members.contains(member.id) && group->members.size() >= options_.members_per_group)
     return fail(ErrorCode::kLimitReached,
                 std::to_string(options_.members_per_group) + " members in a group");
   return {};
-}
-
-Result<> Groups::check_not_shared(std::string_view name) const {
-  const DeliveryGroup* shared = deliveries_.find(name);
-  if (!shared) return {};
-  return fail(
-      ErrorCode::kInconsistentGroup,
-      quoted(name) + " is " + std::string(name_of(shared->kind())) + "; stop its members first");
 }
 
 void Groups::join(const RequestId& id, JoinRequest request, MonotonicTime now) {
@@ -151,6 +133,7 @@ void Groups::expel(const std::string& name, const std::string& member, Monotonic
   if (auto ok = step(std::move(change), now); !ok) return;
   if (!storage_.find_group(name)->members.empty()) return;
   live_.erase(name);
+  became_empty_(name, now);
   if (storage_.commits(name).empty()) [[maybe_unused]]
     const auto gone = storage_.delete_group(name);
 }
@@ -264,9 +247,11 @@ void Groups::answer(const storage::Group& group, std::string_view name) {
 
 Result<> Groups::check_commit(std::string_view name, std::string_view member, std::int32_t epoch,
                               std::span<const storage::OffsetCommit> offsets) const {
-  if (const DeliveryGroup* shared = deliveries_.find(name))
-    return fail(ErrorCode::kGroupNotEmpty,
-                quoted(name) + " has " + std::to_string(shared->members()) + "; stop them first");
+  const GroupKind kind = ids_.kind_of(name);
+  if (kind != GroupKind::kNone && kind != GroupKind::kPartitioned)
+    return fail(
+        ErrorCode::kGroupNotEmpty,
+        quoted(name) + " has " + std::to_string(ids_.members_of(name)) + "; stop them first");
   const storage::Group* group = storage_.find_group(name);
   const bool empty = !group || group->members.empty();
   if (empty && member.empty()) return {};

@@ -7,6 +7,7 @@
 // gives it to the next, so that no two members ever hold it. One thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -19,8 +20,10 @@
 #include "protocol/base/clock.h"
 #include "server/broker/assignor.h"
 #include "server/broker/broker_options.h"
+#include "server/broker/classic/classic_groups.h"
 #include "server/broker/delivery/deliveries.h"
 #include "server/broker/durable_replies.h"
+#include "server/broker/group_ids.h"
 
 namespace leat::broker {
 
@@ -42,9 +45,18 @@ class Groups {
   // A member whose connection is gone, as all are after a restart, has so long to come back.
   static constexpr std::chrono::seconds kReconnectTime{2};
 
+  // Told when a group loses its last member.
+  using BecameEmpty = std::function<void(std::string_view group, MonotonicTime now)>;
   Groups(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies,
-         const Deliveries& deliveries)
-      : options_(options), storage_(storage), replies_(replies), deliveries_(deliveries) {}
+         const Deliveries& deliveries, const GroupIds& ids, ClassicGroups& classic,
+         BecameEmpty became_empty)
+      : options_(options),
+        storage_(storage),
+        replies_(replies),
+        deliveries_(deliveries),
+        ids_(ids),
+        classic_(classic),
+        became_empty_(std::move(became_empty)) {}
 
   // Members from before a restart: as if their connections had just been lost.
   void restore(MonotonicTime now);
@@ -63,7 +75,6 @@ class Groups {
   // hold. Errors: kGroupNotEmpty, kUnknownMember, kStaleEpoch.
   Result<> check_commit(std::string_view group, std::string_view member, std::int32_t epoch,
                         std::span<const storage::OffsetCommit> offsets) const;
-  Result<> check_room_for(std::string_view group) const;
 
   void on_topics_changed(MonotonicTime now);
   void on_connection_closed(ConnectionId connection, MonotonicTime now);
@@ -87,7 +98,6 @@ class Groups {
   };
   using Key = std::pair<std::string, std::string>;  // group, member
 
-  Result<> check_not_shared(std::string_view group) const;
   Result<> check_join(const JoinRequest& request) const;
   Result<const storage::Group*> find_member(std::string_view group, std::string_view member) const;
   AssignorInput input(
@@ -106,6 +116,9 @@ class Groups {
   storage::Storage& storage_;
   DurableReplies& replies_;
   const Deliveries& deliveries_;
+  const GroupIds& ids_;
+  ClassicGroups& classic_;
+  BecameEmpty became_empty_;
   std::map<std::string, Live, std::less<>> live_;
   std::set<std::pair<MonotonicTime, Key>> deadlines_;
   std::map<Key, MonotonicTime> scheduled_;

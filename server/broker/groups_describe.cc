@@ -16,6 +16,17 @@ GroupSummary Groups::summary(std::string_view name) const {
     summary.dead = shared->dead();
     return summary;
   }
+  if (const ClassicGroup* classic = classic_.find(name)) {
+    summary.state = classic->state();
+    summary.protocol_type = classic->protocol_type();
+    summary.epoch = classic->generation();
+    summary.members = classic->members().size();
+    if (summary.members > 0) {
+      summary.kind = GroupKind::kClassic;
+      summary.settled = classic->state() == ClassicState::kStable;
+      return summary;
+    }
+  }
   const storage::Group* group = storage_.find_group(name);
   if (!group) return summary;
   summary.kind = group->kind;
@@ -31,16 +42,21 @@ GroupSummary Groups::summary(std::string_view name) const {
 
 void Groups::list(const RequestId& id) {
   GroupList list;
-  for (const std::string& name : storage_.groups()) list.groups.push_back(summary(name));
+  const auto stored = storage_.groups(), classic = classic_.names();
+  std::set<std::string_view> names(stored.begin(), stored.end());
+  names.insert(classic.begin(), classic.end());
+  for (const std::string_view name : names) list.groups.push_back(summary(name));
   replies_.reply(id, std::move(list));
 }
 
 void Groups::describe(const RequestId& id, std::string_view name) {
   if (auto ok = validate_group_name(name); !ok) return replies_.reply(id, ok.error());
   const DeliveryGroup* shared = deliveries_.find(name);
-  if (!storage_.has_group(name) && !shared)
+  const ClassicGroup* classic = classic_.find(name);
+  if (!storage_.has_group(name) && !shared && !classic)
     return replies_.reply(id, Error(ErrorCode::kUnknownGroup, quoted(name)));
-  GroupDescription description{.group = summary(name), .members = {}, .partitions = {}};
+  GroupDescription description{
+      .group = summary(name), .members = {}, .partitions = {}, .classic = {}};
   std::map<TopicPartition, GroupPartition> partitions;
   for (const auto& [partition, committed] : storage_.commits(name))
     partitions[partition].committed = committed.offset;
@@ -50,6 +66,12 @@ void Groups::describe(const RequestId& id, std::string_view name) {
       partitions[partition].member = owner.member;
   }
   if (shared) description.members = shared->describe_members();
+  if (description.group.kind == GroupKind::kNone || description.group.kind == GroupKind::kClassic)
+    description.classic = classic ? classic->view() : ClassicView{};
+  if (description.group.kind == GroupKind::kClassic)
+    for (const auto& [member_id, member] : classic->members())
+      description.members.push_back(
+          {member_id, member.client_id, {}, member.session_timeout, member.rebalance_timeout});
   for (auto& [partition, row] : partitions) {
     auto found = find_partition(storage_, partition.topic, partition.partition);
     if (!found) continue;
@@ -66,17 +88,17 @@ void Groups::describe(const RequestId& id, std::string_view name) {
 
 void Groups::remove(const RequestId& id, std::string_view name) {
   if (auto ok = validate_group_name(name); !ok) return replies_.reply(id, ok.error());
-  const DeliveryGroup* shared = deliveries_.find(name);
-  if (!storage_.has_group(name) && !shared)
+  const std::size_t members = ids_.members_of(name);
+  if (!storage_.has_group(name) && members == 0 && !classic_.find(name))
     return replies_.reply(id, Error(ErrorCode::kUnknownGroup, quoted(name)));
-  const storage::Group* group = storage_.find_group(name);
-  const std::size_t members = shared ? shared->members() : group ? group->members.size() : 0;
   if (members > 0)
     return replies_.reply(
         id, Error(ErrorCode::kGroupNotEmpty,
                   quoted(name) + " has " + std::to_string(members) + "; stop them first"));
-  auto position = storage_.delete_group(name);
-  if (!position) return replies_.reply(id, position.error());
+  if (storage_.has_group(name))
+    if (auto position = storage_.delete_group(name); !position)
+      return replies_.reply(id, position.error());
+  classic_.forget(name);
   replies_.reply(id, GroupDeleted{});
 }
 

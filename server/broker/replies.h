@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "server/broker/classic/classic.h"
 #include "storage/acks.h"
 #include "storage/storage.h"
 
@@ -104,6 +105,9 @@ struct GroupSummary {
   // Of a group with acknowledgements, since it has members: deliveries that were not the first, and
   // dead letters.
   std::uint64_t redelivered = 0, dead = 0;
+  // Of a classic group, or of one that was.
+  ClassicState state = ClassicState::kEmpty;
+  std::string protocol_type;
 };
 struct GroupList {
   std::vector<GroupSummary> groups;
@@ -121,8 +125,30 @@ struct GroupDescription {
   GroupSummary group;
   std::vector<storage::GroupMember> members;
   std::vector<GroupPartition> partitions;
+  std::optional<ClassicView> classic;
 };
 struct GroupDeleted {};
+
+// ---- committed offsets, each by itself ----
+
+struct PartitionResults {
+  std::vector<ErrorCode> partitions;  // kOk: done; in the request's order
+};
+struct NamedOffset {
+  TopicId topic;
+  std::string name;
+  PartitionIndex partition;
+  Offset offset{-1};  // -1: none
+  std::string metadata = {};
+  LeaderEpoch epoch{-1};
+  ErrorCode code = ErrorCode::kOk;
+
+  NamedOffset(TopicId id, std::string topic_name, PartitionIndex index)
+      : topic(id), name(std::move(topic_name)), partition(index) {}
+};
+struct NamedOffsets {
+  std::vector<NamedOffset> offsets;
+};
 
 // ---- push ----
 
@@ -153,7 +179,8 @@ using Reply =
                  RecordsDeleted, SnapshotMade, Produced, Fetched, OffsetFound, EpochEnd,
                  OffsetsCommitted, GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup,
                  GroupList, GroupDescription, GroupDeleted, Subscribed, Unsubscribed, Attached,
-                 Settled>;
+                 Settled, ClassicIdGiven, ClassicJoined, ClassicSynced, ClassicAlive, ClassicLeft,
+                 PartitionResults, NamedOffsets>;
 
 class ReplySink {
  public:

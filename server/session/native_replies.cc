@@ -102,6 +102,15 @@ struct ToNative {
     return all;
   }
   native::Reply operator()(const broker::GroupDeleted&) const { return native::DeleteGroupReply{}; }
+  // What is asked for in other protocols alone.
+  template <class T>
+  requires std::is_same_v<T, broker::ClassicIdGiven> || std::is_same_v<T, broker::ClassicJoined> ||
+      std::is_same_v<T, broker::ClassicSynced> || std::is_same_v<T, broker::ClassicAlive> ||
+      std::is_same_v<T, broker::ClassicLeft> || std::is_same_v<T, broker::PartitionResults> ||
+      std::is_same_v<T, broker::NamedOffsets>
+          native::Reply operator()(const T&) const {
+    return native::ErrorReply{ErrorCode::kInternal, "a reply of another protocol"};
+  }
   native::Reply operator()(const broker::Subscribed& subscribed) const {
     return native::SubscribeReply{subscribed.bounds.log_start, subscribed.bounds.high_watermark};
   }

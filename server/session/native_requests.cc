@@ -62,7 +62,7 @@ class CarryOut {
     offsets.reserve(r.offsets.size());
     for (const auto& o : r.offsets)
       offsets.push_back({o.topic, o.partition, o.offset, o.metadata, LeaderEpoch(o.leader_epoch)});
-    broker_.commit_offsets(id_, {r.group, offsets, r.member, r.epoch});
+    broker_.commit_offsets(id_, {r.group, offsets, r.member, r.epoch}, clock_.now());
   }
   void operator()(const native::FetchOffsets& r) {
     std::vector<std::pair<TopicId, PartitionIndex>> partitions;

@@ -15,7 +15,7 @@ class BrokerTest : public BrokerFixture {
     BrokerFixture::fetch({topic, PartitionIndex(0), from, 1 << 20, epoch}, wait);
   }
   void commit(std::string_view group, const storage::OffsetCommit& commit) {
-    broker.commit_offsets(next(), {.group = group, .offsets = {&commit, 1}});
+    broker.commit_offsets(next(), {.group = group, .offsets = {&commit, 1}}, now);
   }
 };
 

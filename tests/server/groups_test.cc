@@ -198,7 +198,7 @@ TEST_F(GroupsTest, ZombiesCannotCommit) {
   const storage::OffsetCommit one{topic, PartitionIndex(1), Offset(1), ""};
   const auto commit = [&](const storage::OffsetCommit& offset, std::string_view who,
                           std::int32_t epoch) {
-    broker.commit_offsets(next(), {"g", {&offset, 1}, who, epoch});
+    broker.commit_offsets(next(), {"g", {&offset, 1}, who, epoch}, now);
     storage.make_durable(broker);
     return last_error();
   };
@@ -285,7 +285,7 @@ TEST_F(GroupsTest, AGroupIsListedDescribedAndDeletedOnlyWhenEmpty) {
   join("m1");
   const std::int32_t epoch = last<Assignment>()->epoch;
   const storage::OffsetCommit commit{topic, PartitionIndex(0), Offset(2), ""};
-  broker.commit_offsets(next(), {"g", {&commit, 1}, "m1", epoch});
+  broker.commit_offsets(next(), {"g", {&commit, 1}, "m1", epoch}, now);
   broker.groups().describe(next(), "g");
   storage.make_durable(broker);
   ASSERT_TRUE(last<GroupDescription>());

@@ -56,21 +56,12 @@ Result<> Deliveries::check(const AttachRequest& request, const MemberKey& key) c
   if (members_.contains(key))
     return invalid("subscription " + std::to_string(key.subscription) +
                    " is in use on this connection");
-  const storage::Group* partitioned = house_.storage.find_group(request.group);
+  if (auto ok = ids_.check_kind(request.group, request.kind); !ok) return ok;
   const DeliveryGroup* group = find(request.group);
-  const bool other = partitioned && !partitioned->members.empty();
-  if (other || (group && group->kind() != request.kind))
-    return fail(ErrorCode::kInconsistentGroup,
-                quoted(request.group) + " is " +
-                    std::string(name_of(other ? partitioned->kind : group->kind())) +
-                    "; stop its members first");
   if (group && group->members() >= options.members_per_group)
     return fail(ErrorCode::kLimitReached,
                 std::to_string(options.members_per_group) + " members in a group");
-  if (!group && !house_.storage.has_group(request.group) &&
-      house_.storage.group_count() >= options.groups)
-    return fail(ErrorCode::kLimitReached,
-                std::to_string(options.groups) + " groups; delete one first: leat group rm");
+  if (auto ok = ids_.check_room_for(request.group); !group && !ok) return ok;
   const auto turn = turns_.find(key.connection);
   if (turn != turns_.end() && turn->second.size() >= options.subscriptions_per_connection)
     return fail(ErrorCode::kLimitReached, std::to_string(options.subscriptions_per_connection) +
@@ -140,7 +131,10 @@ void Deliveries::remove(const MemberKey& key, bool lost, Now now) {
   const auto turn = turns_.find(key.connection);
   std::erase(turn->second, key.subscription);
   if (turn->second.empty()) turns_.erase(turn);
-  if (group->members() == 0) groups_.erase(group->name());
+  if (group->members() > 0) return;
+  const std::string name = group->name();
+  groups_.erase(name);
+  became_empty_(name, now.monotonic);
 }
 
 void Deliveries::on_connection_closed(ConnectionId connection, Now now) {

@@ -15,6 +15,7 @@
 
 #include "server/broker/delivery/delivery_group.h"
 #include "server/broker/durable_replies.h"
+#include "server/broker/group_ids.h"
 
 namespace leat::broker {
 
@@ -25,9 +26,14 @@ class Deliveries {
 
   using DeadLetterTopic =
       std::function<Result<const storage::Topic*>(const std::string& name, Now now)>;
+  // Told when a group loses its last member.
+  using BecameEmpty = std::function<void(std::string_view group, MonotonicTime now)>;
   Deliveries(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies,
-             ReplySink& sink, Random random, DeadLetterTopic dead_letter_topic)
+             ReplySink& sink, const GroupIds& ids, Random random,
+             DeadLetterTopic dead_letter_topic, BecameEmpty became_empty)
       : replies_(replies),
+        ids_(ids),
+        became_empty_(std::move(became_empty)),
         house_{.options = options,
                .storage = storage,
                .sink = sink,
@@ -67,6 +73,8 @@ class Deliveries {
   void read_ahead(bool busy, Now now);
 
   DurableReplies& replies_;
+  const GroupIds& ids_;
+  BecameEmpty became_empty_;
   DeliveryHouse house_;
   std::optional<MonotonicTime> read_ahead_at_;  // there is more to read
   std::map<std::string, std::unique_ptr<DeliveryGroup>, std::less<>> groups_;
