@@ -104,9 +104,11 @@ void Groups::remove(const RequestId& id, std::string_view name) {
 
 Result<> Groups::remove_empty() {
   for (const std::string& name : storage_.groups()) {
-    if (summary(name).members > 0) continue;
+    if (ids_.members_of(name) > 0) continue;
     if (auto position = storage_.delete_group(name); !position) return fail(position.error());
   }
+  for (const std::string& name : classic_.names())
+    if (ids_.members_of(name) == 0) classic_.forget(name);
   return {};
 }
 

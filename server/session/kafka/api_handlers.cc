@@ -1,5 +1,7 @@
 #include "server/session/kafka/api_handlers.h"
 
+#include <algorithm>
+
 #include "server/session/kafka/handlers.h"
 
 namespace leat::session {
@@ -19,35 +21,17 @@ Result<std::unique_ptr<AnyExchange>> begin(const kafka::Request& received,
   return exchange;
 }
 
-#define LEAT_KAFKA_HANDLER(name) \
-  { kafka::ApiKey::k##name, &begin<kafka::name##Request, kafka::name##Response> }
-
 constexpr ApiHandler kHandlers[] = {
-    LEAT_KAFKA_HANDLER(Produce),
-    LEAT_KAFKA_HANDLER(Fetch),
-    LEAT_KAFKA_HANDLER(ListOffsets),
-    LEAT_KAFKA_HANDLER(Metadata),
-    LEAT_KAFKA_HANDLER(ApiVersions),
-    LEAT_KAFKA_HANDLER(InitProducerId),
-    LEAT_KAFKA_HANDLER(CreateTopics),
-    LEAT_KAFKA_HANDLER(DeleteTopics),
-    LEAT_KAFKA_HANDLER(CreatePartitions),
-    LEAT_KAFKA_HANDLER(DeleteRecords),
-    LEAT_KAFKA_HANDLER(DescribeConfigs),
-    LEAT_KAFKA_HANDLER(AlterConfigs),
-    LEAT_KAFKA_HANDLER(IncrementalAlterConfigs),
-    LEAT_KAFKA_HANDLER(DescribeCluster),
-    LEAT_KAFKA_HANDLER(DescribeLogDirs),
-    LEAT_KAFKA_HANDLER(DescribeTopicPartitions),
-    LEAT_KAFKA_HANDLER(OffsetForLeaderEpoch),
+#define LEAT_KAFKA_HANDLER(name, key, lowest, highest, flexible) \
+  {kafka::ApiKey::k##name, &begin<kafka::name##Request, kafka::name##Response>},
+    LEAT_KAFKA_APIS(LEAT_KAFKA_HANDLER)
+#undef LEAT_KAFKA_HANDLER
 };
 
 }  // namespace
 
-const ApiHandler* find_handler(kafka::ApiKey api) {
-  for (const ApiHandler& handler : kHandlers)
-    if (handler.api == api) return &handler;
-  return nullptr;
+const ApiHandler& handler_of(kafka::ApiKey api) {
+  return *std::ranges::find(kHandlers, api, &ApiHandler::api);
 }
 
 std::unique_ptr<AnyExchange> unsupported_api_versions(const kafka::RequestHeader& header,

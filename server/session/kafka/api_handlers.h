@@ -1,5 +1,5 @@
-// The APIs that are served: a request's bytes to the function that carries it out, by one table
-// (api_handlers.cc). One thread.
+// From a request's bytes to the function that carries it out: every API of the one table
+// (protocol/kafka/api_table.h). One thread.
 #pragma once
 
 #include <memory>
@@ -20,8 +20,7 @@ struct ApiHandler {
                                                 KafkaConnection& connection);
 };
 
-// Null: the API is not served, and not advertised either.
-const ApiHandler* find_handler(kafka::ApiKey api);
+const ApiHandler& handler_of(kafka::ApiKey api);
 
 // The answer to an ApiVersions request of a version that is not known here: in version 0, with
 // which the client tries again.

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <iterator>
 
-#include "server/session/kafka/api_handlers.h"
 #include "server/session/kafka/handlers.h"
 
 namespace leat::session {
@@ -30,8 +29,7 @@ void carry_out(const kafka::ApiVersionsRequest& request,
                                   !is_software_name(request.client_software_version)))
     response.error_code = KafkaError::kInvalidRequest;
   for (const kafka::ApiInfo& api : kafka::kApis)
-    if (find_handler(api.key))
-      response.api_keys.push_back({static_cast<std::int16_t>(api.key), api.lowest, api.highest});
+    response.api_keys.push_back({static_cast<std::int16_t>(api.key), api.lowest, api.highest});
 }
 
 // ---- Metadata ----

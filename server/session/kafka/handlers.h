@@ -6,9 +6,14 @@
 #include "protocol/kafka/messages/bootstrap.h"
 #include "protocol/kafka/messages/config_changes.h"
 #include "protocol/kafka/messages/config_views.h"
+#include "protocol/kafka/messages/coordinators.h"
 #include "protocol/kafka/messages/fetch.h"
+#include "protocol/kafka/messages/group_admin.h"
 #include "protocol/kafka/messages/log_offsets.h"
+#include "protocol/kafka/messages/membership.h"
 #include "protocol/kafka/messages/metadata.h"
+#include "protocol/kafka/messages/offset_commits.h"
+#include "protocol/kafka/messages/offset_fetch.h"
 #include "protocol/kafka/messages/partition_admin.h"
 #include "protocol/kafka/messages/produce.h"
 #include "protocol/kafka/messages/topic_admin.h"
@@ -40,6 +45,17 @@ void carry_out(const kafka::DescribeClusterRequest&, ExchangeOf<kafka::DescribeC
 void carry_out(const kafka::DescribeLogDirsRequest&, ExchangeOf<kafka::DescribeLogDirsResponse>);
 void carry_out(const kafka::DescribeTopicPartitionsRequest&,
                ExchangeOf<kafka::DescribeTopicPartitionsResponse>);
+void carry_out(const kafka::OffsetCommitRequest&, ExchangeOf<kafka::OffsetCommitResponse>);
+void carry_out(const kafka::OffsetFetchRequest&, ExchangeOf<kafka::OffsetFetchResponse>);
+void carry_out(const kafka::FindCoordinatorRequest&, ExchangeOf<kafka::FindCoordinatorResponse>);
+void carry_out(const kafka::JoinGroupRequest&, ExchangeOf<kafka::JoinGroupResponse>);
+void carry_out(const kafka::HeartbeatRequest&, ExchangeOf<kafka::HeartbeatResponse>);
+void carry_out(const kafka::LeaveGroupRequest&, ExchangeOf<kafka::LeaveGroupResponse>);
+void carry_out(const kafka::SyncGroupRequest&, ExchangeOf<kafka::SyncGroupResponse>);
+void carry_out(const kafka::DescribeGroupsRequest&, ExchangeOf<kafka::DescribeGroupsResponse>);
+void carry_out(const kafka::ListGroupsRequest&, ExchangeOf<kafka::ListGroupsResponse>);
+void carry_out(const kafka::DeleteGroupsRequest&, ExchangeOf<kafka::DeleteGroupsResponse>);
+void carry_out(const kafka::OffsetDeleteRequest&, ExchangeOf<kafka::OffsetDeleteResponse>);
 
 // Whether the broker can take a request now; false: later, and what was sent behind it as well.
 template <class Request>

@@ -43,9 +43,8 @@ FramedSession::Taken KafkaSession::take_frame(Bytes received) {
 
 Result<std::unique_ptr<AnyExchange>> KafkaSession::begin(const kafka::Request& request) {
   const kafka::RequestHeader& header = request.header;
-  const ApiHandler* handler = find_handler(header.api);
   const kafka::ApiInfo& api = kafka::api_info(header.api);
-  if (handler && api.supports(header.version)) return handler->begin(request, connection_);
+  if (api.supports(header.version)) return handler_of(header.api).begin(request, connection_);
   if (header.api == kafka::ApiKey::kApiVersions)
     return unsupported_api_versions(header, connection_);
   return fail(ErrorCode::kUnsupportedVersion,
