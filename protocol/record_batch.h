@@ -1,6 +1,7 @@
 // The one batch format, in memory, on the wire and on disk: Kafka's record batch v2
 // (https://kafka.apache.org/documentation/#recordbatch). Batches are never re-encoded on the way
-// through; the broker writes only base offset and leader epoch, which the checksum leaves out.
+// through; the broker writes only base offset and leader epoch, which the checksum leaves out, and
+// where a topic asks for it when the batch came.
 //
 //   RecordBatchBuilder builder;
 //   builder.append({.key = as_bytes("42"), .value = as_bytes("hello")}, timestamp_ms);

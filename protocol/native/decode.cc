@@ -57,41 +57,7 @@ Result<std::vector<CommittedOffset>> committed_offsets(const CommittedOffsets& i
   return out;
 }
 
-// Of TopicState, CreateTopic and ConfigureTopic. Numbers that mean nothing come through: whoever
-// uses them checks (check_config).
-template <class Table>
-TopicConfig topic_config(const Table& in) {
-  return {.durability = static_cast<Durability>(in.durability()),
-          .interval = std::chrono::milliseconds(in.interval_ms()),
-          .cleanup = static_cast<Cleanup>(in.cleanup()),
-          .on_full = static_cast<OnFull>(in.on_full()),
-          .retention = {.time = std::chrono::milliseconds(in.retention_ms()),
-                        .bytes = in.retention_bytes(),
-                        .records = in.retention_records()},
-          .ttl = std::chrono::milliseconds(in.ttl_ms()),
-          .dedup = {.time = std::chrono::milliseconds(in.dedup_window_ms()), .ids = in.dedup_ids()},
-          .timestamps = static_cast<TimestampType>(in.timestamps()),
-          .max_batch_bytes = in.max_batch_bytes()};
-}
-
-Result<TopicState> topic_state(const wire::TopicState& in) {
-  const auto& partitions = *in.partitions();
-  if (auto ok = check_entries(partitions.size()); !ok) return fail(std::move(ok.error()));
-  TopicState out{.id = topic_id(*in.id()),
-                 .name = text(in.name()),
-                 .created_ms = in.created_ms(),
-                 .partitions = {},
-                 .config = topic_config(in)};
-  out.partitions.reserve(partitions.size());
-  for (flatbuffers::uoffset_t i = 0; i < partitions.size(); ++i) {
-    const auto state = element(partitions, i);
-    out.partitions.push_back(
-        {.log_start = Offset(state.log_start()), .high_watermark = Offset(state.high_watermark())});
-  }
-  return out;
-}
-
-using native::read;  // groups and push
+using native::read;  // topics, groups and push
 
 // ---- requests ----
 
@@ -102,24 +68,6 @@ Result<Request> read(const wire::Hello& in) {
 }
 Result<Request> read(const wire::Ping&) {
   return Ping{};
-}
-Result<Request> read(const wire::CreateTopic& in) {
-  return CreateTopic{.name = text(in.name()),
-                     .partitions = in.partitions(),
-                     .if_not_exists = in.if_not_exists(),
-                     .config = topic_config(in)};
-}
-Result<Request> read(const wire::DeleteTopic& in) {
-  return DeleteTopic{.name = text(in.name())};
-}
-Result<Request> read(const wire::AddPartitions& in) {
-  return AddPartitions{.name = text(in.name()), .partitions = in.partitions()};
-}
-Result<Request> read(const wire::ListTopics&) {
-  return ListTopics{};
-}
-Result<Request> read(const wire::DescribeTopic& in) {
-  return DescribeTopic{.name = text(in.name()), .auto_create = in.auto_create()};
 }
 Result<Request> read(const wire::Produce& in) {
   const PartitionRef ref = partition_ref(*in.partition());
@@ -154,12 +102,6 @@ Result<Request> read(const wire::FetchOffsets& in) {
   return FetchOffsets{.group = text(in.group()), .partitions = std::move(*partitions)};
 }
 
-Result<Request> read(const wire::ConfigureTopic& in) {
-  return ConfigureTopic{.name = text(in.name()), .config = topic_config(in)};
-}
-Result<Request> read(const wire::DeleteRecords& in) {
-  return DeleteRecords{.partition = partition_ref(*in.partition()), .before = Offset(in.before())};
-}
 Result<Request> read(const wire::CreateSnapshot& in) {
   return CreateSnapshot{.name = text(in.name())};
 }
@@ -179,14 +121,6 @@ Result<Reply> read(const wire::HelloReply& in) {
 }
 Result<Reply> read(const wire::Pong&) {
   return Pong{};
-}
-Result<Reply> read(const wire::TopicReply& in) {
-  auto topic = topic_state(*in.topic());
-  if (!topic) return fail(std::move(topic.error()));
-  return TopicReply{.topic = std::move(*topic)};
-}
-Result<Reply> read(const wire::DeleteTopicReply&) {
-  return DeleteTopicReply{};
 }
 Result<Reply> read(const wire::FetchReply& in) {
   return FetchReply{.log_start = Offset(in.log_start()),
@@ -209,30 +143,8 @@ Result<Reply> read(const wire::FindOffsetReply& in) {
   return FindOffsetReply{.offset = Offset(in.offset()), .timestamp_ms = in.timestamp_ms()};
 }
 
-Result<Reply> read(const wire::DeleteRecordsReply& in) {
-  return DeleteRecordsReply{.log_start = Offset(in.log_start())};
-}
 Result<Reply> read(const wire::SnapshotReply& in) {
   return SnapshotReply{.path = text(in.path())};
-}
-
-// Offsets in a FlatBuffer may point at the same list again and again; what the copies add up to is
-// held to what an honest envelope of this size can carry.
-Result<Reply> read_topics(const wire::TopicsReply& in, std::size_t envelope_bytes) {
-  const auto& topics = *in.topics();
-  if (auto ok = check_entries(topics.size()); !ok) return fail(std::move(ok.error()));
-  TopicsReply out;
-  out.topics.reserve(topics.size());
-  std::size_t partitions = 0;
-  for (const wire::TopicState* entry : topics) {
-    partitions += entry->partitions()->size();
-    if (partitions > envelope_bytes / sizeof(wire::PartitionState))
-      return malformed("more partitions than the envelope can hold");
-    auto topic = topic_state(*entry);
-    if (!topic) return fail(std::move(topic.error()));
-    out.topics.push_back(std::move(*topic));
-  }
-  return out;
 }
 
 // ---- dispatch ----
@@ -321,7 +233,7 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
     case Message::DeleteTopicReply:
       return read(*envelope.body_as_DeleteTopicReply());
     case Message::TopicsReply:
-      return read_topics(*envelope.body_as_TopicsReply(), envelope_bytes);
+      return read(*envelope.body_as_TopicsReply(), envelope_bytes);
     case Message::ProduceReply:
       return read(*envelope.body_as_ProduceReply());
     case Message::FetchReply:

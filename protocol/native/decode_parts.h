@@ -66,6 +66,19 @@ inline Result<std::vector<std::string_view>> strings(
 // What became of a batch: decode_produce.cc.
 Result<Reply> read(const wire::ProduceReply& in);
 
+// Topics: decode_topics.cc. `envelope_bytes` as below.
+Result<Request> read(const wire::CreateTopic& in);
+Result<Request> read(const wire::DeleteTopic& in);
+Result<Request> read(const wire::AddPartitions& in);
+Result<Request> read(const wire::ListTopics& in);
+Result<Request> read(const wire::DescribeTopic& in);
+Result<Request> read(const wire::ConfigureTopic& in);
+Result<Request> read(const wire::DeleteRecords& in);
+Result<Reply> read(const wire::TopicReply& in);
+Result<Reply> read(const wire::DeleteTopicReply& in);
+Result<Reply> read(const wire::DeleteRecordsReply& in);
+Result<Reply> read(const wire::TopicsReply& in, std::size_t envelope_bytes);
+
 // Groups and push: decode_groups.cc. `envelope_bytes` bounds what lists inside lists may add up to.
 Result<Request> read(const wire::JoinGroup& in);
 Result<Request> read(const wire::SyncGroup& in);
