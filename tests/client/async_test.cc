@@ -170,6 +170,11 @@ TEST_F(AsyncTest, TopicsAreConfiguredAndTrimmedWithAnyToken) {
     const TopicConfig wrong{.retention = {.bytes = -2}};
     auto [refused, none] = co_await topics.configure_topic(Topic{"orders"}, wrong, kTuple);
     EXPECT_EQ(refused, ErrorCode::kInvalidRequest);
+    const TopicDescription grown = co_await topics.add_partitions(
+        Topic{"orders"}, static_cast<int>(same.partitions.size()) + 1);
+    EXPECT_EQ(grown.partitions.size(), same.partitions.size() + 1);
+    auto [fewer, no] = co_await topics.add_partitions(Topic{"orders"}, 0, kTuple);
+    EXPECT_EQ(fewer, ErrorCode::kInvalidPartitionCount);
   }(admin, first));
   EXPECT_EQ(get(admin.delete_records(first, asio::use_future)), Offset(0));
 }
