@@ -73,7 +73,7 @@ void OffsetFinder::find(const RequestId& id, const FindOffsetRequest& request) {
   const OffsetFound end{.offset = bounds.high_watermark, .epoch = storage_.leader_epoch()};
   const bool empty = bounds.log_start >= bounds.high_watermark;
   if (request.what == OffsetOf::kEnd || (empty && request.what != OffsetOf::kStart))
-    return replies_.reply(id, end);
+    return replies_.reply_now(id, end);  // which is durable
   if (request.what == OffsetOf::kStart)
     return replies_.reply(
         id,

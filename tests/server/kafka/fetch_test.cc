@@ -453,5 +453,109 @@ TEST_F(KafkaFetchTest, RotIsADiskErrorWhereClientsKnowOne) {
   }
 }
 
+// ---- against a model ----
+
+// A client that believes what it is told and says only what changes, as real ones do.
+class RandomSessions : public KafkaFetchTest, public ::testing::WithParamInterface<int> {
+ protected:
+  static constexpr std::int32_t kPartitions = 4;
+  struct Known {
+    std::int64_t next = 0, said = -1;  // said: where the broker believes it reads
+    std::int64_t high_watermark = -1, log_start = -1;
+  };
+
+  storage::PartitionBounds bounds(std::int32_t partition) const {
+    return storage.bounds(
+        storage.find_topic("orders")->partitions[static_cast<std::size_t>(partition)]);
+  }
+  FetchRequest next_request() {
+    FetchRequest all = in_session(session, epoch);
+    std::vector<Asked> changed;
+    for (auto& [partition, known] : reads) {
+      if (epoch > 0 && known.said == known.next) continue;
+      known.said = known.next;
+      changed.push_back(of(partition, known.next));
+    }
+    if (!changed.empty())
+      all.topics.push_back({.topic = "orders", .topic_id = id, .partitions = changed});
+    if (epoch > 0 && !forgotten.empty())
+      all.forgotten_topics_data.push_back(
+          {.topic = "orders", .topic_id = id, .partitions = forgotten});
+    forgotten.clear();
+    all.max_bytes = static_cast<std::int32_t>(random.below(600));
+    return all;
+  }
+  void fetch() {
+    const auto response = ask(next_request(), version);
+    if (response.error_code != KafkaError::kNone) {
+      EXPECT_EQ(response.error_code, KafkaError::kFetchSessionIdNotFound);
+      session = epoch = 0;
+      return;
+    }
+    epoch = response.session_id == 0 ? 0 : epoch + 1;
+    session = response.session_id;
+    for (const Told& told : all_of(response)) {
+      ASSERT_TRUE(reads.contains(told.partition_index));
+      Known& known = reads.at(told.partition_index);
+      if (told.error_code == KafkaError::kOffsetOutOfRange) {
+        known.next = bounds(told.partition_index).log_start.value;
+        continue;
+      }
+      ASSERT_EQ(told.error_code, KafkaError::kNone);
+      known.high_watermark = told.high_watermark;
+      known.log_start = told.log_start_offset;
+      for (const std::string& value : values(told)) ASSERT_EQ(value, std::to_string(known.next++));
+    }
+  }
+  void step() {
+    const auto partition = static_cast<std::int32_t>(random.below(kPartitions));
+    switch (random.below(6)) {
+      case 0:
+      case 1:
+        return put(partition, std::to_string(bounds(partition).high_watermark.value));
+      case 2:
+        if (std::ranges::count(forgotten, partition) == 0) reads.emplace(partition, Known());
+        return;
+      case 3:
+        if (random.below(3) == 0 && reads.erase(partition)) forgotten.push_back(partition);
+        return;
+      case 4: {
+        if (random.below(4) > 0) return;
+        const auto [start, end] = bounds(partition);
+        const auto more = random.below(static_cast<std::uint64_t>(end - start) + 1);
+        broker.delete_records(
+            {ConnectionId(1'000), CorrelationId(3)},
+            {id, PartitionIndex(partition), start + static_cast<std::int64_t>(more)});
+        return storage.make_durable(broker);
+      }
+      default:
+        return fetch();
+    }
+  }
+
+  Random random{static_cast<std::uint64_t>(GetParam())};
+  std::int16_t version = static_cast<std::int16_t>(7 + GetParam() % 12);
+  std::map<std::int32_t, Known> reads;
+  std::vector<std::int32_t> forgotten;
+  std::int32_t session = 0, epoch = 0;
+};
+
+TEST_P(RandomSessions, NothingNewIsMissed) {
+  for (int i = 0; i < 300; ++i) {
+    step();
+    if (HasFatalFailure()) return;
+  }
+  for (int i = 0; i < 500; ++i) {
+    fetch();
+    if (HasFatalFailure()) return;
+  }
+  for (const auto& [partition, known] : reads) {
+    EXPECT_EQ(known.next, bounds(partition).high_watermark.value);
+    EXPECT_EQ(known.high_watermark, bounds(partition).high_watermark.value);
+    EXPECT_EQ(known.log_start, bounds(partition).log_start.value);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomSessions, ::testing::Range(1, 40));
+
 }  // namespace
 }  // namespace leat::session
