@@ -15,6 +15,15 @@ namespace {
 constexpr auto kDrainTime = std::chrono::seconds(5);
 constexpr auto kComplaintInterval = std::chrono::seconds(1);
 
+// Kafka's protocol has no words for who was not asked.
+std::vector<std::byte> refusal_for(Protocol protocol, std::size_t connections) {
+  if (protocol == Protocol::kKafka) return {};
+  return session::refusal_frame(
+      {ErrorCode::kLimitReached, "this broker takes " + std::to_string(connections) +
+                                     " connections (limits.connections) and has them; try again "
+                                     "later, or raise the limit"});
+}
+
 }  // namespace
 
 // ---- coming up and going down ----
@@ -89,11 +98,6 @@ void Shard::stop() {
 Result<> Shard::open_reactor() {
   const auto kind = reactor::parse_reactor_kind(options_.reactor);
   if (!kind) return fail(kind.error());
-  options_.limits.reactor.refusal = session::refusal_frame(
-      {ErrorCode::kLimitReached, "this broker takes " +
-                                     std::to_string(options_.limits.reactor.connections) +
-                                     " connections (limits.connections) and has them; try again "
-                                     "later, or raise the limit"});
   auto opened = reactor::open_reactor(*kind, options_.limits.reactor, clock_);
   if (!opened) return fail(opened.error());
   reactor_ = std::move(opened->reactor);
@@ -119,7 +123,8 @@ Result<> Shard::check_addresses() {
 
 Result<> Shard::listen() {
   for (const ListenUrl& url : listeners_) {
-    auto bound = reactor_->listen(url.address);
+    auto bound = reactor_->listen(url.address,
+                                  refusal_for(url.protocol, options_.limits.reactor.connections));
     if (!bound) return fail(bound.error());
     urls_.push_back(listen_url(url.protocol, *bound));
     facts_.push_back(facts_of(url, *bound));

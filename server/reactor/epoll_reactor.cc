@@ -115,7 +115,7 @@ void EpollReactor::accept(std::size_t listener) {
     const int fd = ::accept4(from, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE)) return listeners_.shed();
     if (fd < 0) return;
-    const auto id = admit(fd);
+    const auto id = admit(fd, listener);
     if (!id) continue;
     watch(*id, *find(*id), EPOLL_CTL_ADD);
     handler_->on_accept(*id, listener);

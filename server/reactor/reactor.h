@@ -46,7 +46,6 @@ class ReactorHandler {
 
 struct ReactorLimits {
   std::size_t connections = 10'000;
-  std::vector<std::byte> refusal;       // what one beyond these is told before it is closed
   std::size_t receive_bytes = 4 << 20;  // of the buffers that sockets are read into, in all
   Duration write_deadline = std::chrono::seconds(30);  // without progress on queued output
 };
@@ -58,9 +57,10 @@ class Reactor {
   virtual const char* name() const = 0;  // "uring" or "epoll"
   // Made by run() so far, for benchmarks. Any thread.
   virtual std::uint64_t system_calls() const = 0;
-  // Binds and listens; returns the address with the port that was bound.
+  // Binds and listens; returns the address with the port that was bound. A connection beyond the
+  // limit is told `refusal` before it is closed.
   // Errors: kAddressInUse, kInvalidAddress, kNotAllowed.
-  virtual Result<Address> listen(const Address& address) = 0;
+  virtual Result<Address> listen(const Address& address, std::vector<std::byte> refusal = {}) = 0;
 
   // Queues output; it leaves, gathered, at the end of the event batch. Ignored on a dead id.
   virtual void send(ConnectionId connection, Slice slice) = 0;

@@ -21,9 +21,11 @@ SocketReactor::~SocketReactor() {
   if (event_ >= 0) ::close(event_);
 }
 
-Result<Address> SocketReactor::listen(const Address& address) {
+Result<Address> SocketReactor::listen(const Address& address, std::vector<std::byte> refusal) {
   auto bound = listeners_.open(address);
-  if (bound) watch_listener(listeners_.size() - 1);
+  if (!bound) return bound;
+  refusals_.push_back(std::move(refusal));
+  watch_listener(listeners_.size() - 1);
   return bound;
 }
 
@@ -32,9 +34,9 @@ SocketReactor::Connection* SocketReactor::find(ConnectionId id) {
   return it == connections_.end() ? nullptr : it->second.get();
 }
 
-std::optional<ConnectionId> SocketReactor::admit(int fd) {
+std::optional<ConnectionId> SocketReactor::admit(int fd, std::size_t listener) {
   if (connections_.size() >= limits_.connections) {
-    refused_.refuse(fd, limits_.refusal, clock_.now());
+    refused_.refuse(fd, refusals_[listener], clock_.now());
     return std::nullopt;
   }
   prepare_connection(fd);

@@ -16,7 +16,7 @@ namespace leat::reactor {
 class SocketReactor : public Reactor {
  public:
   std::uint64_t system_calls() const final { return calls_.load(std::memory_order_relaxed); }
-  Result<Address> listen(const Address& address) final;
+  Result<Address> listen(const Address& address, std::vector<std::byte> refusal) final;
   void send(ConnectionId id, Slice slice) final;
   std::size_t queued_bytes(ConnectionId id) const final;
   void pause(ConnectionId id) final;
@@ -56,7 +56,7 @@ class SocketReactor : public Reactor {
   // ---- what it builds on ----
   Connection* find(ConnectionId id);
   // The new connection's id; none beyond the limit, where it is told so and closed.
-  std::optional<ConnectionId> admit(int fd);
+  std::optional<ConnectionId> admit(int fd, std::size_t listener);
   void erase(ConnectionId id, Connection& connection);
   // The kernel took of the output what it could; told, or closed, when that was all.
   void written(ConnectionId id, Connection& connection, bool progress);
@@ -90,6 +90,7 @@ class SocketReactor : public Reactor {
 
   std::atomic<std::uint64_t> calls_{0};
   ReactorLimits limits_;
+  std::vector<std::vector<std::byte>> refusals_;  // by listener
   RefusedConnections refused_;
   std::vector<ConnectionId> dirty_;
   std::uint64_t next_id_ = 1;

@@ -332,7 +332,7 @@ void UringReactor::on_accepted(std::size_t listener, int result, std::uint32_t f
   if (result >= 0 && (finishing_ || listeners_.fd(listener) < 0)) {
     ::close(result);
   } else if (result >= 0) {
-    if (const auto id = admit(result)) {
+    if (const auto id = admit(result, listener)) {
       handler_->on_accept(*id, listener);
       if (Connection* connection = find(*id)) update_reading(*id, *connection);
     }

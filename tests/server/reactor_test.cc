@@ -28,12 +28,13 @@ using namespace std::chrono_literals;
 // Runs a reactor on a thread of its own with the callbacks a test sets.
 class Harness : public ReactorHandler {
  public:
-  explicit Harness(ReactorKind kind, ReactorLimits limits = {}) {
+  explicit Harness(ReactorKind kind, ReactorLimits limits = {}, std::string_view refusal = {}) {
     auto opened = open_reactor(kind, limits, clock);
     EXPECT_TRUE(opened) << opened.error().message();
     reactor = std::move(opened->reactor);
     fallback = opened->fallback;
-    address = *reactor->listen({.host = "127.0.0.1"});
+    address = *reactor->listen({.host = "127.0.0.1"},
+                               {as_bytes(refusal).begin(), as_bytes(refusal).end()});
   }
   ~Harness() override { stop(); }
   void start() {
@@ -196,8 +197,7 @@ std::size_t open_descriptors() {
 // Also those that speak first: their unread words must not turn the close into a reset.
 TEST_P(ReactorTest, TellsThoseItRefusesWhyHoweverManyTheyAre) {
   const std::string why = "full";
-  Harness harness(GetParam(),
-                  {.connections = 1, .refusal = {as_bytes(why).begin(), as_bytes(why).end()}});
+  Harness harness(GetParam(), {.connections = 1}, why);
   harness.start();
   const int first = harness.connect();
   harness.accepted.wait(0);

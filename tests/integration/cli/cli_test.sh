@@ -357,11 +357,18 @@ broker=""
 [ ! -e "$temporary" ] || check "--dev directory" removed "$temporary is left"
 
 # ---- the README, as it is written ----
-start --dev
+start --dev --listen kafka://127.0.0.1:0
 sed -n '/<!-- run: shell -->/,/^```$/p' "$readme" | sed '1,2d;$d' >"$directory/readme.sh"
 [ -s "$directory/readme.sh" ] || check "README snippet" found none
 output="$(cd "$directory" && bash -e -o pipefail "$directory/readme.sh" 2>&1)" || check "README snippet" 0 "$output"
 case "$output" in *1000*) ;; *) check "README output" "*1000*" "$output" ;; esac
+
+kafka="${ready#*kafka://}" kafka="${kafka%%\"*}"
+sed -n '/<!-- run: kcat -->/,/^```$/p' "$readme" | sed '1,2d;$d' | sed "s/127.0.0.1:9092/$kafka/" >"$directory/kcat.sh"
+[ -s "$directory/kcat.sh" ] || check "README snippet for kcat" found none
+output="$(cd "$directory" && bash -e "$directory/kcat.sh" 2>/dev/null)" || check "README snippet for kcat" 0 "$output"
+case "$output" in *" 43 third order"*) ;; *) check "README output of kcat" "* 43 third order*" "$output" ;; esac
+check "lines of the README's kcat" 4 "$(wc -l <<<"$output")"
 
 kill -9 "$broker"; wait "$broker" 2>/dev/null
 start --dev
