@@ -93,6 +93,7 @@ struct PageOf {
 };
 
 // Partitions of `found` from `begin` on, as many as there is room for; the first that is left out.
+// The lists of eligible leaders may be null, but the Java client fails on that: they are empty.
 std::size_t add(const broker::TopicDescription& found, std::size_t begin, std::size_t room,
                 Page& page) {
   auto& topic = page.response.topics.emplace_back();
@@ -105,8 +106,8 @@ std::size_t add(const broker::TopicDescription& found, std::size_t begin, std::s
                                 .leader_epoch = page.broker().leader_epoch().value,
                                 .replica_nodes = {KafkaFacts::kNodeId},
                                 .isr_nodes = {KafkaFacts::kNodeId},
-                                .eligible_leader_replicas = {},
-                                .last_known_elr = {},
+                                .eligible_leader_replicas = std::vector<std::int32_t>(),
+                                .last_known_elr = std::vector<std::int32_t>(),
                                 .offline_replicas = {}});
   return end;
 }

@@ -116,6 +116,9 @@ TEST_F(KafkaClusterTest, APageSaysWhatThereIsToKnow) {
   EXPECT_EQ(partition.leader_id, 1);
   EXPECT_EQ(partition.replica_nodes, std::vector<std::int32_t>{1});
   EXPECT_EQ(partition.isr_nodes, std::vector<std::int32_t>{1});
+  // Null is allowed, and the Java client (4.2) fails on it.
+  EXPECT_EQ(partition.eligible_leader_replicas, std::vector<std::int32_t>());
+  EXPECT_EQ(partition.last_known_elr, std::vector<std::int32_t>());
   // A page may begin behind what is there: a topic that has gone meanwhile, or its end.
   for (const auto& [name, index] : std::initializer_list<std::pair<const char*, int>>{
            {"orders", 2}, {"orders", INT32_MAX}, {"zzz", 0}, {"orders0", 1}}) {
