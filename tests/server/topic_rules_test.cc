@@ -1,5 +1,5 @@
 // What a topic's settings ask of the batches that come, and topics that grow.
-#include "tests/server/deliveries_fixture.h"
+#include "tests/server/delivery/deliveries_fixture.h"
 
 namespace leat::broker {
 namespace {

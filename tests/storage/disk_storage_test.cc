@@ -396,6 +396,31 @@ TEST_F(DiskStorageTest, GroupsSurviveEveryKindOfRestart) {
   }
 }
 
+TEST_F(DiskStorageTest, SingleOffsetsAreRemovedForGood) {
+  open();
+  create("t", 2);
+  const TopicId topic = storage->find_topic("t")->id;
+  const OffsetCommit commits[] = {{topic, PartitionIndex(0), Offset(7), "meta", LeaderEpoch(3)},
+                                  {topic, PartitionIndex(1), Offset(8), "", LeaderEpoch(3)}};
+  for (const char* group : {"g", "h"}) ASSERT_TRUE(storage->commit_offsets(group, commits));
+  AcksChange acked{.group = "g", .partition = {topic, PartitionIndex(0)}};
+  acked.done = {{Offset(9), Offset(9)}};
+  ASSERT_TRUE(storage->change_acks(acked));
+  fill_until_rolled();
+  const TopicPartition both[] = {{topic, PartitionIndex(0)}, {topic, PartitionIndex(1)}};
+  ASSERT_TRUE(storage->remove_offsets("g", {both, 1}));
+  ASSERT_TRUE(storage->remove_offsets("h", both));
+  settle();
+  for (int life = 0; life < 3; ++life) {
+    EXPECT_FALSE(storage->committed("g", topic, PartitionIndex(0)));
+    EXPECT_FALSE(storage->acks("g", topic, PartitionIndex(0)));
+    EXPECT_EQ(storage->committed("g", topic, PartitionIndex(1))->offset, Offset(8));
+    EXPECT_FALSE(storage->has_group("h"));
+    if (life == 1) fill_until_rolled();
+    open();
+  }
+}
+
 // With next to nothing free records are refused, with what to do; all else goes on, and so do
 // records when there is room again.
 TEST_F(DiskStorageTest, WithTooLittleSpaceRecordsAreRefusedAndNothingElse) {

@@ -182,8 +182,8 @@ TEST_F(KafkaGroupsTest, TwoConnectionsMakeAGroup) {
   EXPECT_EQ(as_text(take<kafka::SyncGroupResponse>(2)->assignment), "for two");
   // The second is gone without a word: its session ends, and the first is told.
   disconnect(2);
-  for (int i = 0; i < 3; ++i) {
-    pass(4s);
+  for (int i = 0; i < 15; ++i) {
+    pass(900ms);
     ask<kafka::HeartbeatResponse>(kafka::HeartbeatRequest{"g", 2, first, {}}, 4);
   }
   EXPECT_EQ(ask<kafka::JoinGroupResponse>(joins(first), 5)->members.size(), 1u);

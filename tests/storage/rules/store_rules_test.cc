@@ -65,9 +65,9 @@ JournalEntry records(PartitionId partition, std::int64_t offset, std::int32_t se
   return RecordsAppended::encode(partition, Offset(offset), LeaderEpoch(1), batch);
 }
 
-JournalEntry committed(std::int64_t offset) {
+JournalEntry committed(std::int64_t offset, const char* group = "commits") {
   const OffsetCommit commit{topic_id(1), PartitionIndex(0), Offset(offset), "", {}};
-  return OffsetsCommitted::encode("commits", {&commit, 1});
+  return OffsetsCommitted::encode(group, {&commit, 1});
 }
 
 JournalEntry joined(const char* group, std::int32_t epoch, const char* member) {
@@ -91,6 +91,7 @@ std::vector<JournalEntry> history(std::size_t& half) {
       TopicCreated{topic_id(2), 0, kGone, 1, "gone", {}, {}}.encode(),
       ProducerInitialized{producer, 1}.encode(),
       committed(1),
+      committed(1, "removed"),
       joined("h", 1, "m1"),
       joined("again", 1, "m1"),
       records(kPartition, 0, 0),
@@ -102,8 +103,9 @@ std::vector<JournalEntry> history(std::size_t& half) {
   };
   half = entries.size();
   for (JournalEntry& entry :
-       std::vector{ProducerInitialized{producer, 2}.encode(), committed(2), joined("h", 2, "m2"),
-                   joined("again", 1, "m3"), records(kPartition, 2, 1),
+       std::vector{ProducerInitialized{producer, 2}.encode(), committed(2),
+                   OffsetsRemoved{"removed", {{topic_id(1), PartitionIndex(0)}}}.encode(),
+                   joined("h", 2, "m2"), joined("again", 1, "m3"), records(kPartition, 2, 1),
                    LogStartsMoved{{{kPartition, Offset(2)}}}.encode(), configured(2),
                    PartitionsAdded{topic_id(1), {kStillMore, 1}}.encode(),
                    TopicDeleted{topic_id(2), {kGone, kMore}}.encode()})

@@ -1,7 +1,7 @@
 // Random members, acks, time-outs, restarts, standstills, slow reads and moves of the log start
 // against a model of what a delivery promises: one holder of a lease, nothing acked again, nothing
 // lost, attempts counted, each key in order.
-#include "tests/server/deliveries_fixture.h"
+#include "tests/server/delivery/deliveries_fixture.h"
 
 namespace leat::broker {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "protocol/reserved_headers.h"
-#include "tests/server/deliveries_fixture.h"
+#include "tests/server/delivery/deliveries_fixture.h"
 
 namespace leat::broker {
 namespace {

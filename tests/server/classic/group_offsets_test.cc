@@ -1,6 +1,6 @@
 // Committed offsets by Kafka's rules, one group id for several kinds of member (rule 8), and when
 // offsets are forgotten.
-#include "tests/server/classic_fixture.h"
+#include "tests/server/classic/classic_fixture.h"
 
 namespace leat::broker {
 namespace {

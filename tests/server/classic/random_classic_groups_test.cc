@@ -7,7 +7,7 @@
 // - nobody waits for ever.
 #include <cstdlib>
 
-#include "tests/server/classic_fixture.h"
+#include "tests/server/classic/classic_fixture.h"
 
 namespace leat::broker {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "protocol/record_extras.h"
 #include "protocol/reserved_headers.h"
-#include "tests/server/deliveries_fixture.h"
+#include "tests/server/delivery/deliveries_fixture.h"
 
 namespace leat::broker {
 namespace {

@@ -1,5 +1,5 @@
 // The rules of classic groups, one by one.
-#include "tests/server/classic_fixture.h"
+#include "tests/server/classic/classic_fixture.h"
 
 namespace leat::broker {
 namespace {
