@@ -19,7 +19,7 @@ std::string address_in(const std::string& line) {
   const auto at = line.find(kScheme);
   if (at == std::string::npos) return {};
   const auto begin = at + std::string(kScheme).size();
-  return line.substr(begin, line.find_first_of(" ,\t", begin) - begin);
+  return line.substr(begin, line.find_first_of(" \",\t", begin) - begin);
 }
 
 std::string content(const std::string& path) {
