@@ -1,0 +1,202 @@
+"""The clients of the matrix: what each needs, how it is installed into the build directory, how it is run."""
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+KAFKA_VERSIONS = ("4.2.0", "3.9.1")
+CONFLUENT_KAFKA = "2.16.1"
+KAFKA_PYTHON = "3.0.12"
+# kafka-python told that the broker is of such a version, so that old versions of APIs are asked for.
+OLD_BROKERS = ("0.11", "1.0", "2.0", "2.3")
+PYTHON_PACKAGES = (f"confluent-kafka=={CONFLUENT_KAFKA}", f"kafka-python=={KAFKA_PYTHON}",
+                   "lz4", "zstandard", "python-snappy", "crc32c")
+
+
+def quietly(command, directory=None, **environment):
+    """Raises CalledProcessError, with what it said on our standard error."""
+    done = subprocess.run(command, cwd=directory, env={**os.environ, **environment}, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        print(done.stdout, file=sys.stderr)
+        done.check_returncode()
+
+
+def once(marker, content, make):
+    """Makes what the marker tells of, unless it is there and says the same."""
+    if os.path.exists(marker):
+        with open(marker) as file:
+            if file.read() == content:
+                return
+    make()
+    with open(marker, "w") as file:
+        file.write(content)
+
+
+class Client:
+    tools = ()
+    version = ""
+
+    def slug(self):
+        return f"{self.name}-{self.version}".lower().replace(" ", "-").replace("/", "-")
+
+    def missing_tools(self):
+        return [tool for tool in self.tools if not shutil.which(tool)]
+
+    def install(self, build):
+        pass
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        """(arguments, environment) of its program, which prints RESULT lines."""
+        raise NotImplementedError
+
+
+class Kcat(Client):
+    name = "kcat"
+    tools = ("kcat",)
+
+    def __init__(self, leatd):
+        self.leatd = leatd
+        self.version = "1.7.1"
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return ([f"{HERE}/kcat_test.sh", self.leatd], {"LEAT_KAFKA_BOOTSTRAP": bootstrap})
+
+
+class Librdkafka(Client):
+    """The test programs of ./dev test, told where the broker is."""
+    name = "librdkafka"
+    version = "2.0.2"
+
+    def __init__(self, tests):
+        self.tests = tests
+
+    def missing_tools(self):
+        return [] if glob.glob(f"{self.tests}/rdkafka_*_test") else ["built rdkafka_*_test"]
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return ([sys.executable, f"{HERE}/googletest_results.py",
+                 *sorted(glob.glob(f"{self.tests}/rdkafka_*_test"))],
+                {"LEAT_KAFKA_BOOTSTRAP": bootstrap, "LEAT_KAFKA_BOOTSTRAP_NO_AUTO": no_auto})
+
+
+class Jars:
+    """Everything of one version of Kafka, from Maven."""
+
+    def __init__(self, version):
+        self.version = version
+
+    def directory(self, build):
+        return f"{build}/java-{self.version}"
+
+    def install(self, build):
+        directory = self.directory(build)
+        with open(f"{HERE}/java/pom.xml") as file:
+            wanted = file.read()
+        os.makedirs(directory, exist_ok=True)
+        once(f"{directory}/installed", wanted, lambda: quietly(
+            ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", f"{HERE}/java/pom.xml",
+             "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
+             f"-Dkafka.version={self.version}", f"-DoutputDirectory={directory}",
+             "-DincludeScope=runtime"]))
+        return directory
+
+    def java(self, build, *arguments):
+        return ["java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                "-cp", f"{self.directory(build)}/*", *arguments]
+
+
+class Java(Client):
+    name = "java"
+    tools = ("mvn", "java", "javac")
+
+    def __init__(self, version):
+        self.version, self.jars = version, Jars(version)
+
+    def install(self, build):
+        self.jars.install(build)
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return (self.jars.java(build, f"{HERE}/java/Scenarios.java", bootstrap, no_auto), {})
+
+
+class ConsoleTools(Java):
+    name = "console-tools"
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return ([sys.executable, f"{HERE}/java/console_tools.py", self.version,
+                 self.jars.directory(build), scratch, bootstrap], {})
+
+
+class Connect(Java):
+    name = "connect"
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return ([sys.executable, f"{HERE}/java/connect.py", self.version,
+                 self.jars.directory(build), scratch, bootstrap], {})
+
+
+class Python(Client):
+    tools = ("python3",)
+
+    def __init__(self, name, version, program, **environment):
+        self.name, self.version, self.program = name, version, program
+        self.environment = environment
+
+    def install(self, build):
+        def make():
+            quietly([sys.executable, "-m", "venv", "--clear", f"{build}/python"])
+            quietly([f"{build}/python/bin/pip", "install", "-q", *PYTHON_PACKAGES])
+        once(f"{build}/python.installed", " ".join(PYTHON_PACKAGES), make)
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return ([f"{build}/python/bin/python", f"{HERE}/python/{self.program}", bootstrap, no_auto],
+                self.environment)
+
+
+class Kafkajs(Client):
+    name, version = "kafkajs", "2.2.4"
+    tools = ("node", "npm")
+
+    def install(self, build):
+        directory = f"{build}/node"
+        os.makedirs(directory, exist_ok=True)
+        with open(f"{HERE}/node/package.json") as file:
+            wanted = file.read()
+
+        def make():
+            shutil.copy(f"{HERE}/node/package.json", directory)
+            quietly(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], directory)
+        once(f"{directory}/installed", wanted, make)
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return (["node", f"{HERE}/node/scenarios.js", bootstrap, no_auto],
+                {"KAFKA_COMPAT_NODE": f"{build}/node"})
+
+
+class FranzGo(Client):
+    name, version = "franz-go", "1.22.3"
+    tools = ("go",)
+
+    def install(self, build):
+        quietly(["go", "build", "-o", f"{build}/franz-go", "."], f"{HERE}/go",
+                GOFLAGS="-mod=readonly -modcacherw", GOMODCACHE=f"{build}/go-modules")
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return ([f"{build}/franz-go", bootstrap, no_auto], {})
+
+
+def every(leatd, tests):
+    return [
+        Kcat(leatd), Librdkafka(tests),
+        *(Java(version) for version in KAFKA_VERSIONS),
+        *(ConsoleTools(version) for version in KAFKA_VERSIONS),
+        Python("confluent-kafka", CONFLUENT_KAFKA, "confluent_client.py"),
+        Python("kafka-python", KAFKA_PYTHON, "kafka_python_client.py"),
+        *(Python("kafka-python", f"{KAFKA_PYTHON} as {old}", "kafka_python_client.py",
+                 KAFKA_PYTHON_API_VERSION=old) for old in OLD_BROKERS),
+        Kafkajs(), FranzGo(),
+        *(Connect(version) for version in KAFKA_VERSIONS),
+    ]
