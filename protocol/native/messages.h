@@ -125,12 +125,11 @@ struct CreateSnapshot {
   std::string_view name;  // validate_snapshot_name()
 };
 
-using Request =
-    std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
-                 CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
-                 LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
-                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle, Reset,
-                 AddPartitions>;
+using Request = std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic,
+                             Produce, Fetch, CommitOffsets, FetchOffsets, InitProducer, FindOffset,
+                             JoinGroup, SyncGroup, LeaveGroup, ListGroups, DescribeGroup,
+                             DeleteGroup, Subscribe, Grant, Unsubscribe, ConfigureTopic,
+                             DeleteRecords, CreateSnapshot, Attach, Settle, Reset, AddPartitions>;
 
 // ---- replies ----
 
