@@ -1,6 +1,8 @@
 #include "tests/kafka_compat/librdkafka/admin.h"
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 namespace leat::compat {
 namespace {
@@ -139,6 +141,17 @@ std::map<std::string, int> Admin::topics() {
     found[metadata->topics[i].topic] = metadata->topics[i].partition_cnt;
   rd_kafka_metadata_destroy(metadata);
   return found;
+}
+
+bool Admin::becomes(const std::string& topic, int partitions) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kHangMs);
+  do {
+    const auto now = topics();
+    const auto found = now.find(topic);
+    if ((found == now.end() ? 0 : found->second) == partitions) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  } while (std::chrono::steady_clock::now() < deadline);
+  return false;
 }
 
 std::map<std::string, std::string> Admin::describe_configs(rd_kafka_ResourceType_t type,

@@ -35,6 +35,9 @@ class Admin {
 
   // Topics by name with their number of partitions.
   std::map<std::string, int> topics();
+  // Waits until the topic has so many partitions, or with 0 is gone: a Kafka broker answers from a
+  // view of the cluster that is a moment behind. False after a minute.
+  [[nodiscard]] bool becomes(const std::string& topic, int partitions);
   // All configs of a topic or broker; empty with an error.
   std::map<std::string, std::string> describe_configs(rd_kafka_ResourceType_t type,
                                                       const std::string& name);

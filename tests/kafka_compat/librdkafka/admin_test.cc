@@ -19,10 +19,10 @@ class AdminTest : public ::testing::Test {
 
 TEST_F(AdminTest, TopicsAreCreatedListedAndDeleted) {
   EXPECT_EQ(admin_.create_topic(topic_, 3), "");
-  EXPECT_EQ(admin_.topics().at(topic_), 3);
+  EXPECT_TRUE(admin_.becomes(topic_, 3));
   EXPECT_EQ(admin_.create_topic(topic_, 3), "TOPIC_ALREADY_EXISTS");
   EXPECT_EQ(admin_.delete_topic(topic_), "");
-  EXPECT_FALSE(admin_.topics().contains(topic_));
+  EXPECT_TRUE(admin_.becomes(topic_, 0));
   EXPECT_EQ(admin_.delete_topic(topic_), "UNKNOWN_TOPIC_OR_PART");
 }
 
@@ -45,6 +45,7 @@ TEST_F(AdminTest, ATopicThatIsCreatedAgainIsAnotherTopic) {
   ASSERT_EQ(admin_.create_topic(topic_, 1), "");
   ASSERT_EQ(send(broker_.bootstrap(), topic_, plain_records(3)).delivered, 3);
   ASSERT_EQ(admin_.delete_topic(topic_), "");
+  ASSERT_TRUE(admin_.becomes(topic_, 0));
   ASSERT_EQ(admin_.create_topic(topic_, 1), "");
   const auto sent = plain_records(1, "new");
   const Reports reports = send(broker_.bootstrap(), topic_, sent);
@@ -55,8 +56,9 @@ TEST_F(AdminTest, ATopicThatIsCreatedAgainIsAnotherTopic) {
 
 TEST_F(AdminTest, PartitionsAreAddedAndNeverTaken) {
   ASSERT_EQ(admin_.create_topic(topic_, 2), "");
+  ASSERT_TRUE(admin_.becomes(topic_, 2));
   EXPECT_EQ(admin_.create_partitions(topic_, 5), "");
-  EXPECT_EQ(admin_.topics().at(topic_), 5);
+  EXPECT_TRUE(admin_.becomes(topic_, 5));
   EXPECT_EQ(admin_.create_partitions(topic_, 3), "INVALID_PARTITIONS");
   EXPECT_EQ(admin_.create_partitions(topic_, 5), "INVALID_PARTITIONS");
   EXPECT_EQ(admin_.create_partitions(fresh_name("none"), 5), "UNKNOWN_TOPIC_OR_PART");
@@ -64,6 +66,7 @@ TEST_F(AdminTest, PartitionsAreAddedAndNeverTaken) {
 
 TEST_F(AdminTest, ConfigsOfATopicAreDescribedAndAltered) {
   ASSERT_EQ(admin_.create_topic(topic_, 1, {{"retention.ms", "60000"}}), "");
+  ASSERT_TRUE(admin_.becomes(topic_, 1));
   auto configs = admin_.describe_configs(RD_KAFKA_RESOURCE_TOPIC, topic_);
   EXPECT_EQ(configs["retention.ms"], "60000");
   EXPECT_EQ(configs["cleanup.policy"], "delete");
