@@ -1,15 +1,11 @@
 #include "protocol/kafka/decoder.h"
 
-#include <string>
-
 namespace leat::kafka {
 
 Result<> Decoder::finish() const {
   if (code_ != ErrorCode::kOk) return leat::fail(code_, why_);
   if (in_.failed()) return leat::fail(ErrorCode::kMalformedFrame, kCutOff);
-  if (in_.remaining() == 0) return {};
-  return leat::fail(ErrorCode::kMalformedFrame,
-                    std::to_string(in_.remaining()) + " bytes are left over");
+  return {};
 }
 
 void Decoder::fail(const char* why, ErrorCode code) {

@@ -39,7 +39,7 @@ class Decoder {
 
   bool failed() const { return in_.failed(); }
   std::size_t remaining() const { return in_.remaining(); }
-  // What was wrong, bytes that are left over included.
+  // What was wrong; not bytes that are left over.
   Result<> finish() const;
 
  private:

@@ -128,9 +128,9 @@ member_dies() {
 too_large() {
   local topic
   topic="$(fresh large)"
-  head -c 2000000 /dev/zero | tr '\0' x >"$directory/too-large"
-  if K -P -t "$topic" -p 0 -X message.max.bytes=8000000 "$directory/too-large" 2>"$directory/said"; then
-    fail "a record of 2 MB was taken"
+  head -c 9000000 /dev/zero | tr '\0' x >"$directory/too-large"
+  if K -P -t "$topic" -p 0 -X message.max.bytes=20000000 "$directory/too-large" 2>"$directory/said"; then
+    fail "a record of 9 MB was taken"
   fi
   grep -qi 'message size too large' "$directory/said" || fail "kcat says: $(cat "$directory/said")"
 }

@@ -228,9 +228,9 @@ public class Scenarios {
   }
   static void tooLarge() throws Exception {
     String topic = create(1);
-    var large = List.of(record(topic, 0, null, new byte[2_000_000]));
+    var large = List.of(record(topic, 0, null, new byte[9_000_000]));
     refused(RecordTooLargeException.class, () -> send(large));
-    refused(RecordTooLargeException.class, () -> send(large, "max.request.size", 8_000_000));
+    refused(RecordTooLargeException.class, () -> send(large, "max.request.size", 20_000_000));
     same(0L, send(plain(topic, 1)).get(0).offset(), "offset");
   }
   // What is too large as a batch, but no record of it alone, the client splits and sends again.

@@ -131,7 +131,7 @@ def too_large():
     topic = create()
     same(["MSG_SIZE_TOO_LARGE"], send(topic, [(None, b"x" * 5000, [], 1)], message_max_bytes=2000))
     same(["MSG_SIZE_TOO_LARGE"],
-         send(topic, [(None, b"x" * 2_000_000, [], 1)], message_max_bytes=8_000_000))
+         send(topic, [(None, b"x" * 9_000_000, [], 1)], message_max_bytes=20_000_000))
     same([0], send(topic, [(None, b"small", [], 1)]))
 
 

@@ -45,14 +45,16 @@ TEST(HostileMessage, EveryTruncationIsRefused) {
   });
 }
 
-TEST(HostileMessage, BytesLeftOverAreRefused) {
+// librdkafka 2.16 asks for all topics with three bytes too many (Metadata 13), and Kafka answers.
+TEST(HostileMessage, BytesLeftOverAreIgnored) {
   Random random(2);
   for_each_version([&]<class Message>(std::int16_t version) {
-    auto bytes = encoded(random_message<Message>(random, version), version);
-    bytes.push_back(std::byte{0});
-    const auto decoded = decode<Message>(bytes, version, kPlenty);
-    ASSERT_FALSE(decoded);
-    EXPECT_THAT(decoded.error().message(), HasSubstr("1 bytes are left over"));
+    const auto bytes = encoded(random_message<Message>(random, version), version);
+    auto longer = bytes;
+    longer.insert(longer.end(), 3, std::byte{1});
+    const auto decoded = decode<Message>(longer, version, kPlenty);
+    ASSERT_TRUE(decoded) << decoded.error().message();
+    EXPECT_EQ(encoded(*decoded, version), bytes);
   });
 }
 
