@@ -16,7 +16,8 @@ namespace leat::kafka {
 // into it. `memory_bytes` bounds what the structs of its arrays may come to, whatever they claim;
 // a message of one-byte elements is worth tens of times its bytes.
 // Errors: kUnsupportedVersion; kMalformedFrame (cut off, a length or count that cannot be, null
-// where none may be); kFrameTooLarge beyond `memory_bytes`. Kafka ignores bytes behind it; so do we.
+// where none may be); kFrameTooLarge beyond `memory_bytes`. Kafka ignores bytes behind it; so do
+// we.
 template <class Message>
 Result<Message> decode(Bytes body, std::int16_t version, std::size_t memory_bytes);
 

@@ -145,7 +145,8 @@ frame_deadline = "2s"
                                      "leat.toml");
   ASSERT_TRUE(settings) << settings.error().message();
   DaemonOptions options;
-  for (const Setting& setting : settings->settings) set_value(*setting.option, setting.value, options);
+  for (const Setting& setting : settings->settings)
+    set_value(*setting.option, setting.value, options);
   EXPECT_EQ(options.server.data_dir, "/var/lib/leat");
   EXPECT_EQ(options.server.listen.size(), 2u);
   EXPECT_EQ(options.server.memory_bytes, 32u << 20);

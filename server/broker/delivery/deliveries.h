@@ -29,8 +29,8 @@ class Deliveries {
   // Told when a group loses its last member.
   using BecameEmpty = std::function<void(std::string_view group, MonotonicTime now)>;
   Deliveries(const BrokerOptions& options, storage::Storage& storage, DurableReplies& replies,
-             ReplySink& sink, const GroupIds& ids, Random random,
-             DeadLetterTopic dead_letter_topic, BecameEmpty became_empty)
+             ReplySink& sink, const GroupIds& ids, Random random, DeadLetterTopic dead_letter_topic,
+             BecameEmpty became_empty)
       : replies_(replies),
         ids_(ids),
         became_empty_(std::move(became_empty)),

@@ -1,5 +1,6 @@
 // ListOffsets and OffsetForLeaderEpoch in all their versions.
 #include "protocol/kafka/messages/log_offsets.h"
+
 #include "tests/server/kafka/kafka_fixture.h"
 
 namespace leat::session {
