@@ -44,6 +44,7 @@ journal's writes under way; 4 for connections together: frames that have begun t
 back, output that waits. One more each are `limits.checking_bytes` and, at the most, `limits.receive_bytes`. A frame is given room, whole,
 before it is read; until there is room its socket is not read. The connections' share is never less than
 two of the largest frames (`limits.frame_bytes`): lower that with the budget, as the edge profile does.
+A request of a Kafka client, which may carry batches for many partitions, has half of that share.
 
 Outside the budget lie the program itself, the threads' stacks, the one batch that is being decompressed
 (`limits.decompressed_bytes`), and what grows with the number of topics, partitions, groups, producers

@@ -63,9 +63,11 @@ Result<> Shard::start() {
   // Whatever the budget, the largest frame must get through, beside what others have begun.
   const auto& limits = options_.limits.session.limits;
   const std::size_t frame = limits.payload_bytes + limits.envelope_bytes;
-  memory_ = std::make_shared<session::ConnectionMemory>(
-      std::max(storage::shares_of(options_.memory_bytes).connections, 2 * frame), frame,
-      [this] { reactor_->wake(); });
+  const std::size_t held =
+      std::max(storage::shares_of(options_.memory_bytes).connections, 2 * frame);
+  options_.limits.session.kafka_frame_bytes = held / 2;
+  memory_ =
+      std::make_shared<session::ConnectionMemory>(held, held / 2, [this] { reactor_->wake(); });
   if (auto ok = listen(); !ok) return ok;
   checks_ = std::make_unique<CheckThread>([this] { reactor_->wake(); });
   broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,

@@ -62,7 +62,7 @@ TEST_F(DeclaredTopicsTest, ResetBringsBackWhatWasDeclaredAndNothingElse) {
   const TopicId other = create("other");
   produce(before);
   const storage::OffsetCommit commit{other, PartitionIndex(0), Offset(0), ""};
-  broker.commit_offsets(next(), {.group = "g", .offsets = {&commit, 1}});
+  broker.commit_offsets(next(), {.group = "g", .offsets = {&commit, 1}}, now);
   broker.reset(next(), at());
   storage.make_durable(broker);
   EXPECT_TRUE(last<BrokerReset>());

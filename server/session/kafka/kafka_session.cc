@@ -12,12 +12,8 @@ void KafkaConnection::on_reply(CorrelationId call, broker::Reply& reply) {
 
 // ---- in ----
 
-std::size_t KafkaSession::frame_limit() const {
-  return options_.limits.payload_bytes + options_.limits.envelope_bytes;
-}
-
 FramedSession::Taken KafkaSession::take_frame(Bytes received) {
-  const auto frame = kafka::parse_frame(received, frame_limit());
+  const auto frame = kafka::parse_frame(received, options_.kafka_frame_bytes);
   if (!frame) {
     refuse(frame.error());
     return {};
@@ -69,7 +65,7 @@ bool KafkaSession::must_wait(kafka::ApiKey api) const {
 std::size_t KafkaSession::begun_frame(Bytes received) const {
   if (received.size() < kafka::kLengthBytes) return 0;
   const auto length = load_be<std::int32_t>(received.data());
-  if (length < 0 || static_cast<std::size_t>(length) > frame_limit()) return 0;
+  if (length < 0 || static_cast<std::size_t>(length) > options_.kafka_frame_bytes) return 0;
   return kafka::kLengthBytes + static_cast<std::size_t>(length);
 }
 

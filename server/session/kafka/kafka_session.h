@@ -30,7 +30,6 @@ class KafkaSession final : public FramedSession {
   bool blocked() const override;
   void refuse(const Error& error) override;
 
-  std::size_t frame_limit() const;
   bool must_wait(kafka::ApiKey api) const;
   Result<std::unique_ptr<AnyExchange>> begin(const kafka::Request& request);
   void note(const kafka::RequestHeader& header);

@@ -221,7 +221,8 @@ TEST(AckStore, WhatIsForgottenTakesItsRowsAlong) {
   const std::vector<std::function<void(AckStore&)>> ways = {
       [](AckStore& store) { store.apply(GroupDeleted{kGroup}); },
       [](AckStore& store) {
-        store.apply(TopicDeleted{kPartition.topic, PartitionId(1), 4});
+        store.apply(TopicDeleted{kPartition.topic,
+                                 {PartitionId(1), PartitionId(2), PartitionId(3), PartitionId(4)}});
       },
       [&](AckStore& store) {
         store.apply(OffsetsCommitted{kGroup, {commit}});

@@ -99,7 +99,7 @@ TEST_F(ProducerStoreTest, TheOneIdleLongestIsForgottenBeyondTheLimit) {
 TEST_F(ProducerStoreTest, ADeletedTopicTakesItsPartitionsAlong) {
   append(0, 0);
   append(0, 0, 1, 0, PartitionId(9));
-  store.apply(TopicDeleted{TopicId{}, kPartition, 1});
+  store.apply(TopicDeleted{TopicId{}, {kPartition}});
   EXPECT_EQ(store.size(), 1u);
   EXPECT_FALSE(*check(0, 0));
   EXPECT_EQ(check(0, 5).error(), ErrorCode::kOutOfSequence);  // unknown here
