@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/kafka_client.h"
-#include "bench/kafka_start.h"
+#include "bench/kafka/kafka_client.h"
+#include "bench/kafka/kafka_start.h"
 #include "bench/measure.h"
 #include "client/blocking.h"
 #include "server/server.h"

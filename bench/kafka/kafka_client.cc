@@ -1,4 +1,4 @@
-#include "bench/kafka_client.h"
+#include "bench/kafka/kafka_client.h"
 
 #include <array>
 #include <memory>

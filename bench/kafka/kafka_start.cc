@@ -1,4 +1,4 @@
-#include "bench/kafka_start.h"
+#include "bench/kafka/kafka_start.h"
 
 #include <array>
 #include <fstream>
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/kafka_client.h"
+#include "bench/kafka/kafka_client.h"
 #include "bench/measure.h"
 #include "examples/demo/process.h"
 
