@@ -309,12 +309,10 @@ void ClassicGroup::sync(const RequestId& id, const ClassicSyncRequest& request, 
 
 void ClassicGroup::propagate(const ClassicSyncRequest& request, MonotonicTime now) {
   std::map<std::string_view, std::string_view> assignments;
-  std::size_t bytes = 0;
   for (const auto& [who, assignment] : request.assignments)
-    if (members_.contains(who)) {
-      assignments[who] = assignment;
-      bytes += assignment.size();
-    }
+    if (members_.contains(who)) assignments[who] = assignment;
+  std::size_t bytes = 0;
+  for (const auto& [who, assignment] : assignments) bytes += assignment.size();
   ClassicMember& leader = members_.find(leader_)->second;
   if (house_.bytes + bytes > house_.options.classic_group_bytes) {
     leader.owes_sync = true;
