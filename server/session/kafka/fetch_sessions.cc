@@ -26,7 +26,7 @@ std::string FetchSession::key_of(std::string_view name, const TopicId& id) const
 }
 
 std::size_t FetchSession::bytes() const {
-  return partitions_.size() * kPartitionBytes + topics_.size() * kTopicBytes;
+  return partitions_.size() * kPartitionBytes + topics_.size() * kTopicBytes + name_bytes_;
 }
 
 void FetchSession::update(const FetchRequest& request) {
@@ -36,6 +36,7 @@ void FetchSession::update(const FetchRequest& request) {
     if (topic.partitions.empty()) {
       topic.name = by_id_ ? std::string() : std::string(asked.topic);
       topic.id = asked.topic_id;
+      name_bytes_ += 2 * topic.name.size();
     }
     for (const auto& partition : asked.partitions) {
       const auto known = topic.partitions.find(partition.partition);
@@ -60,7 +61,9 @@ void FetchSession::forget(const FetchRequest::ForgottenTopic& forgotten) {
     partitions_.erase(it->second);
     partitions.erase(it);
   }
-  if (partitions.empty()) topics_.erase(topic);
+  if (!partitions.empty()) return;
+  name_bytes_ -= 2 * topic->second.name.size();
+  topics_.erase(topic);
 }
 
 // ---- those of a connection ----

@@ -54,6 +54,7 @@ class FetchSession {
   const bool by_id_;
   Partitions partitions_;
   std::map<std::string, Topic> topics_;  // by name or id; those with partitions
+  std::size_t name_bytes_ = 0;           // nobody has looked at the names yet
 };
 
 // Those of one connection.

@@ -384,6 +384,15 @@ TEST_F(KafkaFetchTest, SessionsAreCountedAsMemoryAndGivenBack) {
   ask(in_session(0, 0, many));
   disconnect(1);
   EXPECT_EQ(memory.used(), before);
+  const std::string name(30'000, 'n');  // long as no topic's is
+  FetchRequest long_name = request({of(0)}, name);
+  long_name.session_epoch = 0;
+  const auto kept_name = ask(long_name, 12);
+  EXPECT_GT(memory.used(), before + 2 * name.size());
+  FetchRequest forgets = in_session(kept_name.session_id, 1);
+  forgets.forgotten_topics_data.push_back({.topic = name, .topic_id = {}, .partitions = {0}});
+  ask(forgets, 12);
+  EXPECT_EQ(memory.used(), before);
   // Without room there is no session, and everything is read all the same.
   ASSERT_TRUE(memory.hold((48 << 20) - memory.used() - 10'000));
   const auto without = ask(in_session(0, 0, many));
