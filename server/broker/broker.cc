@@ -161,7 +161,10 @@ void Broker::configure_topic(const RequestId& id, std::string_view name, const T
                              MonotonicTime now) {
   auto topic = find_topic(storage_, name);
   if (!topic) return reply(id, topic.error());
-  if (auto ok = check_settings(config); !ok) return reply(id, ok.error());
+  // The broker may have taken larger batches when the topic got its limit.
+  const bool same_limit = config.max_batch_bytes == (*topic)->config.max_batch_bytes;
+  if (auto ok = same_limit ? check_config(config) : check_settings(config); !ok)
+    return reply(id, ok.error());
   TopicConfig changed = config;
   changed.timed_records = (*topic)->config.timed_records;
   if (changed != (*topic)->config) {

@@ -152,6 +152,13 @@ TEST_F(TopicRulesTest, NoTopicPromisesMoreThanTheBrokerTakes) {
   broker.configure_topic(next(), "t", {.max_batch_bytes = most + 1}, now);
   storage.make_durable(broker);
   EXPECT_EQ(last_error(), ErrorCode::kInvalidRequest);
+  // From a start with a higher limit: it holds up no other change.
+  const TopicId topic = storage.find_topic("t")->id;
+  ASSERT_TRUE(storage.configure_topic(topic, {.max_batch_bytes = most + 1}));
+  broker.configure_topic(next(), "t", {.ttl = 1s, .max_batch_bytes = most + 1}, now);
+  storage.make_durable(broker);
+  EXPECT_TRUE(last<TopicDescription>());
+  EXPECT_EQ(storage.find_topic(topic)->config.ttl, 1s);
 }
 
 // ---- more partitions ----

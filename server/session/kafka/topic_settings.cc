@@ -385,13 +385,15 @@ std::vector<ShownSetting> shown_settings(const TopicConfig& config, std::size_t 
 Result<TopicConfig> with_settings(TopicConfig config, std::span<const GivenSetting> given,
                                   std::size_t batch_bytes) {
   if (auto ok = check_given(given); !ok) return fail(ok.error());
+  const std::int64_t limit_before = config.max_batch_bytes;
   for (const Row& row : kRows)
     for (const GivenSetting& setting : given)
       if (setting.name == row.name)
         if (auto ok = change(row, setting, config); !ok) return fail(ok.error());
   if (auto ok = check_config(config); !ok)
     return fail(ErrorCode::kInvalidConfig, ok.error().detail);
-  if (static_cast<std::uint64_t>(config.max_batch_bytes) > batch_bytes)
+  if (config.max_batch_bytes != limit_before &&
+      static_cast<std::uint64_t>(config.max_batch_bytes) > batch_bytes)
     return fail(ErrorCode::kInvalidConfig,
                 "max.message.bytes '" + std::to_string(config.max_batch_bytes) +
                     "'; this broker takes at most " + std::to_string(batch_bytes));

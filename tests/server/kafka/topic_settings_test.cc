@@ -210,6 +210,14 @@ TEST(KafkaTopicSettings, ChangesAreSetDeletedAppendedAndSubtracted) {
   EXPECT_EQ(with({{"leat.durability", {}, SettingChange::kDelete}}, interval), TopicConfig());
 }
 
+// It was within the broker's limit when the topic got it.
+TEST(KafkaTopicSettings, AnOldLimitHoldsUpNoOtherChange) {
+  TopicConfig before{.max_batch_bytes = kBatchBytes + 1};
+  const auto changed = with({{"retention.ms", "5"}}, before);
+  before.retention.time = 5ms;
+  EXPECT_EQ(changed, before);
+}
+
 TEST(KafkaTopicSettings, ANameIsGivenOnce) {
   EXPECT_EQ(refusal({{"retention.ms", "1"}, {"retention.ms", "2"}}, ErrorCode::kInvalidRequest),
             "'retention.ms' is given twice");
