@@ -62,7 +62,8 @@ void list(Exchange<kafka::MetadataResponse>& exchange) {
 void describe(const kafka::MetadataRequest::Topic& wanted, bool auto_create,
               Exchange<kafka::MetadataResponse>& exchange, Topic& topic) {
   std::string_view name = wanted.name.value_or("");
-  if (!wanted.name) {
+  // The Java client says the id and an empty name, others the id and none.
+  if (!wanted.name || wanted.topic_id != TopicId{}) {
     topic.topic_id = wanted.topic_id;
     const storage::Topic* found = exchange.broker().topic(wanted.topic_id);
     if (!found) {

@@ -11,15 +11,16 @@
 
 namespace leat::session {
 
-// Says in a part of the response what is wrong with it: by Kafka's number for the error, unless the
-// protocol has one for this very case.
+// Says in a part of the response what is wrong with it: by Kafka's number for the error and its
+// message, unless the protocol has a number for this very case, of which the detail tells enough.
 template <class Part>
 void refuse(Part& part, AnyExchange& exchange, const Error& error,
             kafka::KafkaError instead = kafka::KafkaError::kNone) {
-  part.error_code = instead == kafka::KafkaError::kNone ? kafka::kafka_error(error.code) : instead;
+  const bool special = instead != kafka::KafkaError::kNone;
+  part.error_code = special ? instead : kafka::kafka_error(error.code);
   if constexpr (requires { part.error_message; })
-    part.error_message =
-        exchange.keep(error.detail.empty() ? error.message() : std::string(error.detail));
+    part.error_message = exchange.keep(special && !error.detail.empty() ? std::string(error.detail)
+                                                                        : error.message());
 }
 
 // Rule 2: what the response says was read from state that may not be durable yet. It waits until a

@@ -110,12 +110,15 @@ TEST_F(KafkaSessionTest, MetadataFindsTopicsByIdAndRefusesBadNames) {
   request.topics.emplace();
   request.topics->push_back({.topic_id = id, .name = std::nullopt});
   request.topics->push_back({.topic_id = TopicId{{1}}, .name = std::nullopt});
+  request.topics->push_back({.topic_id = id, .name = ""});  // as the Java client asks
   request.topics->push_back({.topic_id = {}, .name = "no/slash"});
   const auto response = ask<kafka::MetadataResponse>(request, 12);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->topics[0].name, "orders");
   EXPECT_EQ(response->topics[1].error_code, KafkaError::kUnknownTopicId);
-  EXPECT_EQ(response->topics[2].error_code, KafkaError::kInvalidTopicException);
+  EXPECT_EQ(response->topics[2].name, "orders");
+  EXPECT_EQ(response->topics[2].topic_id, id);
+  EXPECT_EQ(response->topics[3].error_code, KafkaError::kInvalidTopicException);
 }
 
 class CreatingTest : public KafkaFixture {
