@@ -57,6 +57,9 @@ class Leatd:
     def alive(self):
         return self.process.poll() is None
 
+    def last_words(self):
+        return _last_words(self)
+
     def apis_seen(self):
         """{api: [versions]} of what clients asked."""
         seen = {}
@@ -122,12 +125,20 @@ auto.create.topics.enable={"true" if auto_create else "false"}
     def alive(self):
         return self.process.poll() is None
 
+    def last_words(self):
+        return _last_words(self)
+
     def apis_seen(self):
         return {}
 
     def close(self):
         _stop(self.process)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _last_words(broker):
+    with open(broker.log, errors="replace") as log:
+        return f"status {broker.process.poll()}, {' '.join(log.read()[-600:].split())}"
 
 
 def _free_port():

@@ -4,9 +4,11 @@ scenarios, and says what became of them. ./dev test-clients calls it."""
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 import brokers
 import clients
@@ -26,28 +28,40 @@ def scenarios_of(line):
     return []
 
 
-def run_client(client, command, environment, log):
+def end(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # it has ended, and so have its children
+
+
+def run_client(command, environment, log):
     """[{scenario, outcome, why}] of what the program printed."""
-    found = []
+    found, timed_out = [], threading.Event()
     with open(log, "w") as errors:
+        # A group of its own, so that what it started ends with it.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True,
                                    env={**os.environ, **environment}, start_new_session=True)
-        timed_out = False
+        hang = threading.Timer(CLIENT_SECONDS, lambda: (timed_out.set(), end(process)))
+        hang.start()
         try:
-            output, _ = process.communicate(timeout=CLIENT_SECONDS)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-            os.killpg(process.pid, 9)
-            output, _ = process.communicate()
-    for line in output.splitlines():
-        found += scenarios_of(line)
-    if timed_out:
-        found.append({"scenario": "ends", "outcome": "failed",
-                      "why": f"not within {CLIENT_SECONDS} s; its output: {log}"})
-    elif not found or (process.returncode != 0 and
-                       not any(f["outcome"] == "failed" for f in found)):
-        found.append({"scenario": "ends", "outcome": "failed",
-                      "why": f"exit status {process.returncode}; its output: {log}"})
+            for line in process.stdout:
+                for scenario in scenarios_of(line):
+                    found.append(scenario)
+                    if scenario["outcome"] != "ok":
+                        say(f"    {scenario['outcome']} {scenario['scenario']}: {scenario['why']}")
+            process.wait()
+        finally:
+            hang.cancel()
+            end(process)
+    why = None
+    if timed_out.is_set():
+        why = f"not within {CLIENT_SECONDS} s"
+    elif not found or (process.returncode != 0 and all(f["outcome"] != "failed" for f in found)):
+        why = f"exit status {process.returncode}"
+    if why:
+        found.append({"scenario": "ends", "outcome": "failed", "why": f"{why}; its output: {log}"})
+        say(f"    failed: {found[-1]['why']}")
     return found
 
 
@@ -118,17 +132,14 @@ def measure(client, source, build, only):
         os.makedirs(os.path.dirname(log), exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="leat-client-") as scratch:
             command, environment = client.command(build, usual.bootstrap, strict.bootstrap, scratch)
-            result["scenarios"] = run_client(client, [*command, *only], environment, log)
+            result["scenarios"] = run_client([*command, *only], environment, log)
         for broker in (usual, strict):
             if not broker.alive():
                 result["scenarios"].append({"scenario": "the broker lives", "outcome": "failed",
-                                            "why": f"{broker.name} has ended"})
+                                            "why": f"{broker.name} has ended: {broker.last_words()}"})
         result["apis"] = merged(usual.apis_seen(), strict.apis_seen())
     finally:
         source.close()
-    for scenario in result["scenarios"]:
-        if scenario["outcome"] != "ok":
-            say(f"    {scenario['outcome']} {scenario['scenario']}: {scenario['why']}")
     return result
 
 
@@ -149,7 +160,12 @@ def summary(results):
     return good
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt  # so that brokers and clients are ended on the way out
+
+
 def main():
+    signal.signal(signal.SIGTERM, interrupted)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clients", nargs="*", help="which, by the beginning of their names; all if none")
     parser.add_argument("--leatd", required=True, help="the broker's program")

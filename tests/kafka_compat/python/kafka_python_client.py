@@ -140,7 +140,7 @@ def too_large():
     topic = create()
     large = [(None, b"x" * 9_000_000, [], 1)]
     refused(MessageSizeTooLargeError, send, topic, large, max_request_size=1_000_000)
-    refused(MessageSizeTooLargeError, send, topic, large, max_request_size=20_000_000, buffer_memory=40_000_000)
+    refused(MessageSizeTooLargeError, send, topic, large, max_request_size=20_000_000)
     same([0], send(topic, [(None, b"small", [], 1)]))
 
 
