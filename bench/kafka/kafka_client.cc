@@ -1,5 +1,6 @@
 #include "bench/kafka/kafka_client.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <stdexcept>
@@ -108,20 +109,24 @@ Rate kafka_consume(const Settings& settings, const std::string& topic, int parti
   for (int i = 0; i < partitions; ++i)
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), i)->offset =
         RD_KAFKA_OFFSET_BEGINNING;
-  const Rate rate = measured(records, [&] {
-    rd_kafka_assign(consumer.get(), list.get());
+  rd_kafka_assign(consumer.get(), list.get());
+  const auto take = [&] {
     std::array<rd_kafka_message_t*, 1'000> messages{};
-    for (std::uint64_t seen = 0; seen < records;) {
-      const ssize_t count =
-          rd_kafka_consume_batch_queue(queue.get(), kHangMs, messages.data(), messages.size());
-      if (count <= 0) give_up("no records within two minutes");
-      for (ssize_t i = 0; i < count; ++i) {
-        rd_kafka_message_t* message = messages[static_cast<std::size_t>(i)];
-        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) give_up(rd_kafka_message_errstr(message));
-        rd_kafka_message_destroy(message);
-        ++seen;
-      }
+    const ssize_t count =
+        rd_kafka_consume_batch_queue(queue.get(), kHangMs, messages.data(), messages.size());
+    if (count <= 0) give_up("no records within two minutes");
+    for (ssize_t i = 0; i < count; ++i) {
+      rd_kafka_message_t* message = messages[static_cast<std::size_t>(i)];
+      if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) give_up(rd_kafka_message_errstr(message));
+      rd_kafka_message_destroy(message);
     }
+    return static_cast<std::uint64_t>(count);
+  };
+  // Until the first come it connects, and mostly waits for half a second of its own
+  // (librdkafka asks for offsets again then, having had no connection when it was assigned).
+  std::uint64_t seen = take();
+  const Rate rate = measured(records - std::min(records, seen), [&] {
+    while (seen < records) seen += take();
   });
   rd_kafka_consumer_close(consumer.get());
   return rate;
