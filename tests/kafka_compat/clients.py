@@ -10,7 +10,7 @@ KAFKA_VERSIONS = ("4.2.0", "3.9.1")
 CONFLUENT_KAFKA = "2.16.1"
 KAFKA_PYTHON = "3.0.12"
 # kafka-python told that the broker is of such a version, so that old versions of APIs are asked for.
-OLD_BROKERS = ("0.11", "1.0", "2.0", "2.3")
+OLD_BROKERS = ("0.11", "1.0", "1.1", "2.0", "2.1", "2.3", "2.4", "2.6", "2.8", "3.3")
 PYTHON_PACKAGES = (f"confluent-kafka=={CONFLUENT_KAFKA}", f"kafka-python=={KAFKA_PYTHON}",
                    "lz4", "zstandard", "python-snappy", "crc32c")
 

@@ -84,6 +84,8 @@ def read(topic, count, offset=0):
 
 
 def metadata():
+    if VERSION and (2, 8) <= VERSION < (3, 7):
+        raise Skip("this client looks for a field that version 0 of DescribeCluster does not have")
     described = admin.describe_cluster()
     same([BOOTSTRAP], [f"{b['host']}:{b['port']}" for b in described["brokers"]])
     holds(described["cluster_id"], "a cluster id")
