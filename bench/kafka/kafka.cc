@@ -68,7 +68,8 @@ class Broker {
 Turn turn(Broker& broker, const Wanted& wanted, int number) {
   Turn result;
   const std::string suffix = std::to_string(number);
-  result.mock = kafka_produce({{"test.mock.num.brokers", "1"}}, "mock", kBytes, wanted.records)
+  result.mock = kafka_produce({{"test.mock.num.brokers", "1"}, {"log_level", "4"}}, "mock", kBytes,
+                              wanted.records)
                     .records_per_second;
   broker.create("sync" + suffix, {});
   result.sync =
