@@ -30,7 +30,7 @@ Topics that are there from the start stand in the file, each with the records it
 [[topics]]
 name = "orders"
 partitions = 3
-config = {"cleanup.policy" = "compact", "leat.durability" = "interval"}
+config = {"retention.ms" = 3600000, "leat.durability" = "interval", "leat.durability.interval.ms" = 100}
 records = [{key = "42", value = "new", headers = {source = "seed"}}, {value = "to this one", partition = 2}]
 ```
 All but the name may be left out. `config` takes what Kafka's clients may set ([kafka_settings.md](kafka_settings.md)). A topic

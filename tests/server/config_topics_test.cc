@@ -1,6 +1,9 @@
 // Topics that a configuration file or a flag declares.
 #include "server/config_topics.h"
 
+#include <fstream>
+#include <sstream>
+
 #include <gtest/gtest.h>
 
 #include "server/config_file.h"
@@ -81,6 +84,24 @@ TEST(ConfigTopics, MistakesAreNamedWithTheirPlace) {
       {"[[topics]]\nname = 'a'\nrecords = [{headers = {x = 1}}]", "x: expected text"}};
   for (const auto& [text, what] : mistakes)
     EXPECT_NE(error_of(text).find(what), std::string::npos) << error_of(text) << "\n" << text;
+}
+
+// What the documents show can be started with.
+TEST(ConfigTopics, TheDocumentsExamplesAreTaken) {
+  for (const std::string name : {"docs/configuration.md", "docs/kafka.md"}) {
+    std::ifstream file(LEAT_SOURCE_DIR "/" + name);
+    std::stringstream whole;
+    whole << file.rdbuf();
+    const std::string text = whole.str();
+    const std::size_t topics = text.find("[[topics]]\n");
+    ASSERT_NE(topics, std::string::npos) << name;
+    const std::size_t begin = text.find('\n', text.rfind("```", topics));
+    const std::size_t end = text.find("```", topics);
+    const auto read = parse_config(text.substr(begin, end - begin), name);
+    ASSERT_TRUE(read) << read.error().message();
+    ASSERT_EQ(read->topics.size(), 1u);
+    EXPECT_EQ(read->topics[0].records.size(), 2u);
+  }
 }
 
 TEST(ConfigTopics, AFlagNamesATopicAndItsPartitions) {

@@ -35,7 +35,6 @@ class AnyExchange {
   broker::Broker& broker() const { return connection_.broker; }
   const KafkaFacts& facts() const { return connection_.facts; }
   Now now() const { return {connection_.clock.now(), connection_.clock.wall_now()}; }
-  ConnectionId connection() const { return connection_.id; }
   // What lives as long as the connection.
   KafkaConnection& of_connection() const { return connection_; }
 
