@@ -356,6 +356,25 @@ kill -TERM "$broker"; wait "$broker"
 broker=""
 [ ! -e "$temporary" ] || check "--dev directory" removed "$temporary is left"
 
+# ---- a broker for tests: declared topics, and back to them ----
+start --dev --topic declared:3 --listen 'kafka://127.0.0.1:0?advertised=leat.example:29092'
+check "declared topic" "declared	3 partitions	0 records" "$(leat topic ls)"
+kafka="${ready#*kafka://}" kafka="${kafka%%\"*}"
+case "$(kcat -L -b "$kafka" 2>/dev/null)" in
+  *"broker 1 at leat.example:29092"*"topic \"declared\" with 3 partitions"*) ;;
+  *) check "what Kafka clients are told" leat.example:29092 "$(kcat -L -b "$kafka" 2>&1)" ;;
+esac
+leat produce declared one && leat produce other two
+leat reset --yes || check "leat reset" 0 $?
+check "after leat reset" "declared	3 partitions	0 records" "$(leat topic ls)"
+kill -9 "$broker"; wait "$broker" 2>/dev/null
+start --data-dir "$directory/kept"
+leat topic create kept
+exits 5 "--dev or allow_reset" leat reset --yes
+check "after a reset that is refused" "kept	1 partitions	0 records" "$(leat topic ls)"
+kill -9 "$broker"; wait "$broker" 2>/dev/null
+exits 2 "NAME:PARTITIONS" leatd --dev --topic a:b
+
 # ---- the README, as it is written ----
 start --dev --listen kafka://127.0.0.1:0
 sed -n '/<!-- run: shell -->/,/^```$/p' "$readme" | sed '1,2d;$d' >"$directory/readme.sh"

@@ -225,6 +225,16 @@ TEST_F(KafkaSessionTest, AnIdempotentProducerIsKnownByItsNumbers) {
   ASSERT_TRUE(id);
   EXPECT_EQ(id->error_code, KafkaError::kNone);
   EXPECT_GE(id->producer_id, 0);
+  const auto numbered = [&](std::int32_t sequence) {
+    auto records = batch(2);
+    assign_producer(records, {id->producer_id, id->producer_epoch}, sequence);
+    return ask<kafka::ProduceResponse>(produce(records), 9)->responses[0].partition_responses[0];
+  };
+  EXPECT_EQ(numbered(0).base_offset, 0);
+  EXPECT_EQ(numbered(2).base_offset, 2);
+  EXPECT_EQ(numbered(0).base_offset, 0);  // sent again: where it is
+  EXPECT_EQ(numbered(6).error_code, KafkaError::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(storage.bounds(storage.find_topic("orders")->partitions[0]).high_watermark.value, 4);
   kafka::InitProducerIdRequest transactional;
   transactional.transactional_id = "t";
   EXPECT_EQ(ask<kafka::InitProducerIdResponse>(transactional, 4)->error_code,
