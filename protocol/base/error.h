@@ -77,7 +77,12 @@ namespace leat {
   X(kFencedInstance, 60, 82, 7, false, "another member took over the instance id")                \
   X(kInvalidSessionTimeout, 61, 26, 2, false, "session timeout out of range")                     \
   X(kGroupSubscribed, 62, 86, 7, false, "group reads the topic")                                  \
-  X(kUnknownTopicId, 63, 100, 4, false, "unknown topic id")
+  X(kUnknownTopicId, 63, 100, 4, false, "unknown topic id")                                       \
+  X(kSourceConflict, 64, 47, 7, false, "the source's position is another one")                    \
+  X(kDatabaseUnreachable, 65, -1, 3, true, "database unreachable")                                \
+  X(kDatabaseConflict, 66, -1, 7, true, "the transaction met another one and is to be run again") \
+  X(kDatabaseFailed, 67, -1, 1, false, "the database refused")                                    \
+  X(kDatabaseSchema, 68, -1, 7, false, "a table is missing or has another version")
 
 enum class ErrorCode : std::uint16_t {
   kOk = 0,
