@@ -160,6 +160,7 @@ class ConsumerLogic {
   struct Decoded {
     Held from;
     TopicName topic;
+    TopicId topic_id;
     std::vector<RecordReader> readers;
   };
   struct Current {

@@ -63,6 +63,7 @@ Result<> ConsumerLogic::decode(const PartitionKey& key, Partition& partition) {
   Current current{key, std::make_shared<Decoded>(), {}, 0, partition.position};
   current.owner->from = held;
   current.owner->topic = partition.topic;
+  current.owner->topic_id = key.topic;
   const Offset first = held.first;
   std::size_t decompressed = 0;
   do {
@@ -75,7 +76,8 @@ Result<> ConsumerLogic::decode(const PartitionKey& key, Partition& partition) {
       // The batch began before it.
       if (record.offset < std::max(partition.position.offset, first)) continue;
       current.records.push_back({key.partition, record.offset, record.timestamp_ms, record.key,
-                                 record.value, record.headers, *partition.topic});
+                                 record.value, record.headers, *partition.topic, 1,
+                                 batch->leader_epoch().value, &current.owner->topic_id});
     }
     current.owner->readers.push_back(std::move(*reader));
     current.end = {batch->last_offset() + 1, batch->leader_epoch().value};

@@ -98,6 +98,10 @@ struct ConsumedRecord {
   RecordHeaders headers;
   std::string_view topic;
   std::uint32_t attempts = 1;  // deliveries to a shared group so far, with this one
+  // Of the broker's log when the record was appended: raised where a crash cut the log, so that an
+  // offset with another epoch is another record. -1: not known.
+  std::int32_t leader_epoch = -1;
+  const TopicId* topic_id = nullptr;  // a topic created again has another; lives as the bytes do
 
   std::uint32_t attempt() const { return attempts; }
 };

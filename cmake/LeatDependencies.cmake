@@ -56,6 +56,12 @@ find_path(LEAT_CLI11_INCLUDE CLI/CLI.hpp REQUIRED)
 find_path(LEAT_TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)
 find_path(LEAT_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)
 
+# What the patterns stand on, each only where it is there: databases are the applications'.
+find_library(LEAT_SQLITE sqlite3)
+find_path(LEAT_SQLITE_INCLUDE sqlite3.h)
+find_library(LEAT_PQ pq)
+find_path(LEAT_PQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql)
+
 if(LEAT_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()

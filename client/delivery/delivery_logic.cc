@@ -251,7 +251,7 @@ Result<std::size_t> DeliveryLogic::decode_batch(Held& held, Current& current) {
       ack_gaps(held, record.offset);
       if (held.ranges.empty() || held.ranges.front().first != record.offset) continue;
     }
-    add_record(held, record, current);
+    add_record(held, record, batch->leader_epoch().value, current);
   }
   if (!by_key()) ack_gaps(held, batch->last_offset() + 1);
   const std::size_t memory = reader->decompressed_bytes();
@@ -261,10 +261,12 @@ Result<std::size_t> DeliveryLogic::decode_batch(Held& held, Current& current) {
   return memory;
 }
 
-void DeliveryLogic::add_record(Held& held, const RecordView& record, Current& current) {
+void DeliveryLogic::add_record(Held& held, const RecordView& record, std::int32_t leader_epoch,
+                               Current& current) {
   native::DeliveredRange& range = held.ranges.front();
   current.records.push_back({held.partition.partition, record.offset, record.timestamp_ms,
-                             record.key, record.value, record.headers, *held.topic, range.attempt});
+                             record.key, record.value, record.headers, *held.topic, range.attempt,
+                             leader_epoch, &current.owner->lease.topic});
   current.owner->lease.records.push_back({record.offset});
   held.records -= std::min<std::uint64_t>(held.records, 1);
   if (by_key()) return;

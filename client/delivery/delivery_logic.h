@@ -107,7 +107,8 @@ class DeliveryLogic {
   bool refill();
   bool by_key() const { return options_.kind == GroupKind::kKeyShared; }
   Result<> decode(Held& held);
-  void add_record(Held& held, const RecordView& record, Current& current);
+  void add_record(Held& held, const RecordView& record, std::int32_t leader_epoch,
+                  Current& current);
   Result<std::size_t> decode_batch(Held& held, Current& current);
   void ack_gaps(Held& held, Offset end);
   void report(const Held& held, const Error& why);

@@ -36,7 +36,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
       "protocol", "protocol/base"}},
     {"server/c", {"server/c", "server"}},
     {"client", {"client", "protocol", "protocol/base"}},
-    {"client/tool", {"client/tool", "client", "protocol", "protocol/base"}},
+    {"client/patterns", {"client/patterns", "client", "protocol", "protocol/base"}},
+    {"client/tool", {"client/tool", "client/patterns", "client", "protocol", "protocol/base"}},
     {"examples/demo", {"examples/demo", "client", "protocol", "protocol/base"}},
 };
 

@@ -1,0 +1,140 @@
+// A database as the patterns see it: one connection, on which transactions run one after another.
+// SQLite (sqlite.h) inside the process, PostgreSQL (postgres.h) through libpq. The handle is yours
+// to use beside it: whatever runs on it inside a transaction commits or vanishes together.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "protocol/base/bytes.h"
+#include "protocol/base/result.h"
+
+namespace leat::patterns {
+
+// Null, integer, text or bytes. Borrows.
+using SqlValue = std::variant<std::monostate, std::int64_t, std::string_view, Bytes>;
+// Of bytes that may not be there.
+inline SqlValue sql_bytes(const std::optional<Bytes>& bytes) {
+  return bytes ? SqlValue(*bytes) : SqlValue();
+}
+
+// What a statement gave. Copies share it; views live as long as one of them.
+class SqlRows {
+ public:
+  SqlRows() = default;
+  SqlRows(std::shared_ptr<const void> owner, std::vector<SqlValue> cells, std::size_t columns,
+          std::int64_t affected)
+      : owner_(std::move(owner)),
+        cells_(std::move(cells)),
+        columns_(columns),
+        affected_(affected) {}
+
+  std::size_t size() const { return columns_ == 0 ? 0 : cells_.size() / columns_; }
+  bool empty() const { return cells_.empty(); }
+  // How many rows a statement inserted, changed or deleted.
+  std::int64_t affected() const { return affected_; }
+
+  const SqlValue& at(std::size_t row, std::size_t column) const {
+    return cells_[row * columns_ + column];
+  }
+  bool is_null(std::size_t row, std::size_t column) const { return at(row, column).index() == 0; }
+  // Of another kind: 0, or empty.
+  std::int64_t integer(std::size_t row, std::size_t column) const {
+    const auto* value = std::get_if<std::int64_t>(&at(row, column));
+    return value ? *value : 0;
+  }
+  std::string_view text(std::size_t row, std::size_t column) const {
+    const SqlValue& value = at(row, column);
+    if (const auto* text = std::get_if<std::string_view>(&value)) return *text;
+    const auto* raw = std::get_if<Bytes>(&value);
+    return raw ? as_text(*raw) : std::string_view();
+  }
+  Bytes bytes(std::size_t row, std::size_t column) const { return as_bytes(text(row, column)); }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  std::vector<SqlValue> cells_;
+  std::size_t columns_ = 0;
+  std::int64_t affected_ = 0;
+};
+
+enum class SqlDialect { kSqlite, kPostgres };
+
+// One thread at a time. Statements are prepared once per connection and text; parameters are $1,
+// $2 … in both dialects.
+// Errors of all: kDatabaseUnreachable (no connection, or the database cannot serve it now; whatever
+// ran is rolled back, or, of commit(), not known), kDatabaseConflict (deadlock, serialization,
+// locked: roll back and run the transaction again), kDatabaseSchema (no such table or column),
+// kNoSpace, kDatabaseFailed (anything else), each with what the database said.
+class Database {
+ public:
+  virtual ~Database() = default;
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  virtual SqlDialect dialect() const = 0;
+  virtual Result<SqlRows> execute(std::string_view sql, std::span<const SqlValue> parameters) = 0;
+  Result<SqlRows> execute(std::string_view sql, std::initializer_list<SqlValue> parameters = {}) {
+    return execute(sql, std::span(parameters.begin(), parameters.size()));
+  }
+  // Several statements without parameters or results, for tables.
+  virtual Result<> run_script(const std::string& sql) = 0;
+
+  // Connects anew where the connection was lost. SQLite takes the write lock, so that nothing
+  // inside fails because somebody else wrote meanwhile.
+  virtual Result<> begin() = 0;
+  // The same, and a first statement in the same round trip.
+  virtual Result<SqlRows> begin_with(std::string_view sql, std::span<const SqlValue> parameters) {
+    if (auto ok = begin(); !ok) return fail(ok.error());
+    auto rows = execute(sql, parameters);
+    if (!rows) rollback();
+    return rows;
+  }
+  virtual Result<> commit() = 0;
+  // Also what is left of a transaction that failed; does nothing outside of one.
+  virtual void rollback() = 0;
+  virtual bool in_transaction() const = 0;
+
+ protected:
+  Database() = default;
+};
+
+// Rolls back unless committed.
+//
+//   auto tx = Transaction::begin(database);
+//   if (!tx) return fail(tx.error());
+//   if (auto ok = pay(database); !ok) return ok;
+//   return tx->commit();
+class Transaction {
+ public:
+  static Result<Transaction> begin(Database& database) {
+    if (auto ok = database.begin(); !ok) return fail(ok.error());
+    return Transaction(database);
+  }
+  // One that has begun.
+  explicit Transaction(Database& database) : database_(&database) {}
+  Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+  Transaction& operator=(Transaction&&) = delete;
+  ~Transaction() {
+    if (database_) database_->rollback();
+  }
+  // Error kDatabaseUnreachable: whether it was committed is not known.
+  Result<> commit() {
+    auto committed = database_->commit();
+    if (committed) database_ = nullptr;
+    return committed;
+  }
+
+ private:
+  Database* database_;
+};
+
+}  // namespace leat::patterns
