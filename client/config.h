@@ -36,6 +36,16 @@ struct ProducerOptions {
   std::size_t max_in_flight = 5;        // unacknowledged batches of a partition; idempotent: <= 5
   std::size_t buffer_bytes = 32 << 20;  // unacknowledged records; beyond it sending waits or fails
   std::chrono::milliseconds delivery_timeout{120'000};  // from send() to giving up
+  // The name, 1 to 255 bytes of UTF-8, of what the records are read from: a database's log, a file.
+  // Each then has its `source_position`. The broker keeps, for the name and each partition, the
+  // position of the last record it stored, and stores nothing twice and nothing out of order: a
+  // producer that begins anew, in another process, may send from any earlier position; what is
+  // there already is acked as a duplicate. So that there is no gap, a record that fails takes with
+  // it everything behind it in its partition, and whatever is sent there later: begin anew with
+  // another producer. One producer of a name at a time; with two, one gets kSourceConflict. Takes
+  // the place of `idempotent`. Adding partitions to the topic moves keys, so do it while everything
+  // that was read is acknowledged.
+  std::optional<std::string> source;
 };
 
 // Where a consumer begins in a partition its group has not committed (or that has no group).

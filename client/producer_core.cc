@@ -110,6 +110,7 @@ std::uint32_t ProducerCore::topic(const TopicDescription& description) {
   const std::uint32_t number = topic(description.name);
   const std::lock_guard lock(mutex_);
   TopicSlot& slot = slots_[number];
+  if (options_.source) return number;  // there is more to know
   slot.known = true;
   slot.id = description.id;
   slot.partitions = static_cast<std::int32_t>(description.partitions.size());
@@ -128,6 +129,13 @@ Result<PartitionIndex> ProducerCore::partition_of(std::uint32_t topic,
   }
   if (record.key) return partition_for_key(*record.key, slot.partitions);
   if (record.id) return partition_for_key(*record.id, slot.partitions);
+  // Where it went the last time, whoever sent it.
+  if (record.source_position) {
+    std::byte position[16];
+    store_be(position, record.source_position->high);
+    store_be(position + 8, record.source_position->low);
+    return partition_for_key(position, slot.partitions);
+  }
   return logic_.sticky_partition(topic, slot.partitions);
 }
 
@@ -162,7 +170,10 @@ Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record,
   if (closed_) return fail(*closed_);
   if (logic_.fenced()) return fail(*logic_.fenced());
   TopicSlot& slot = slots_[topic];
+  if (slot.broken) return fail(*slot.broken);
   if (!slot.known) {
+    if (record.source_position.has_value() != options_.source.has_value())
+      return logic_.admit({topic, PartitionIndex(0)}, record.source_position);
     park(slot, with_headers(record, own), timestamp, std::move(handler));
     if (!std::exchange(slot.looking, true))
       link_.post([self = shared_from_this(), topic] { self->look_up(topic); });
@@ -170,12 +181,15 @@ Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record,
   }
   auto partition = partition_of(topic, record);
   if (!partition) return fail(partition.error());
+  const ProducerLogic::Target target{topic, *partition};
+  if (auto ok = logic_.admit(target, record.source_position); !ok) return ok;
   const MonotonicTime now = clock_.now();
-  const bool changed = logic_.append({topic, *partition}, data, timestamp, std::move(handler), now);
+  const bool changed = logic_.append(target, data, timestamp, std::move(handler), now,
+                                     logic_.reserve(), record.source_position);
   // One wake for many records: when a batch is full, or due before the pump looks again.
   const bool soon = !timer_at_ || *timer_at_ > now + options_.linger;
   const bool full = logic_.buffered_bytes() >= options_.batch_bytes;
-  if (changed && (soon || full)) post_pump();
+  if (changed && (soon || full || logic_.any_stored())) post_pump();
   return {};
 }
 
@@ -215,8 +229,27 @@ void ProducerCore::look_up(std::uint32_t topic) {
   requests::describe_topic(
       link_, std::move(name), true, options_.delivery_timeout,
       [self = shared_from_this(), topic](Result<TopicDescription> description) {
-        self->found(topic, description);
+        self->described(topic, description);
       });
+}
+
+void ProducerCore::described(std::uint32_t topic, const Result<TopicDescription>& description) {
+  if (!options_.source || !description) return found(topic, description);
+  requests::source_positions(link_, description->id, *options_.source, options_.delivery_timeout,
+                             [self = shared_from_this(), topic,
+                              description = *description](Result<requests::StoredSource> stored) {
+                               self->learned(topic, description, std::move(stored));
+                             });
+}
+
+void ProducerCore::learned(std::uint32_t topic, const TopicDescription& description,
+                           Result<requests::StoredSource> stored) {
+  if (!stored) return found(topic, fail(stored.error()));
+  {
+    const std::lock_guard lock(mutex_);
+    logic_.learned(topic, std::move(stored->positions), stored->durability);
+  }
+  found(topic, description);
 }
 
 void ProducerCore::found(std::uint32_t topic, const Result<TopicDescription>& description) {
@@ -232,18 +265,22 @@ void ProducerCore::found(std::uint32_t topic, const Result<TopicDescription>& de
       slot.partitions = static_cast<std::int32_t>(description->partitions.size());
       logic_.release(topic);
     } else {
+      if (options_.source) slot.broken = description.error();
       logic_.fail_topic(topic, description.error(), outcomes);
     }
     for (Parked& parked : slot.parked) {
       const OutgoingRecord& record = parked.record.borrow();
       parked_bytes_ -= parked.record.size();
       auto partition = description ? partition_of(topic, record) : fail(description.error());
-      if (!partition) {
-        outcomes.push_back({std::move(parked.handler), fail(partition.error())});
+      auto admitted = partition ? logic_.admit({topic, *partition}, record.source_position)
+                                : Result<>(fail(partition.error()));
+      if (!admitted) {
+        outcomes.push_back({std::move(parked.handler), fail(admitted.error())});
         continue;
       }
       logic_.append({topic, *partition}, {record.key, record.value, record.headers, {}},
-                    parked.timestamp_ms, std::move(parked.handler), clock_.now(), parked.number);
+                    parked.timestamp_ms, std::move(parked.handler), clock_.now(), parked.number,
+                    record.source_position);
     }
     slot.parked.clear();
   }
@@ -267,6 +304,7 @@ void ProducerCore::pump() {
     const std::lock_guard lock(mutex_);
     pump_posted_ = false;
     if (closed_) return;
+    logic_.take_stored(outcomes);
     logic_.expire(clock_.now(), outcomes);
     if (link_.up()) {
       outgoing = logic_.ready(clock_.now());
@@ -277,7 +315,8 @@ void ProducerCore::pump() {
   }
   if (ask) ask_identity();
   for (std::size_t i = 0; i < outgoing.size(); ++i)
-    link_.request(native::Produce{ids[i], outgoing[i].name.target.partition, outgoing[i].bytes},
+    link_.request(native::Produce{ids[i], outgoing[i].name.target.partition, outgoing[i].bytes,
+                                  outgoing[i].source},
                   link_.options().request_timeout,
                   [self = shared_from_this(), name = outgoing[i].name](const auto& reply) {
                     self->on_reply(name, reply);

@@ -15,6 +15,7 @@
 #include "client/link.h"
 #include "client/owned_record.h"
 #include "client/producer_logic.h"
+#include "client/requests.h"
 
 namespace leat {
 
@@ -32,8 +33,8 @@ class ProducerCore final : public Link::Listener,
 
   // Copies the record; waits for room, unless on the link's thread, at most `patience`. Takes, and
   // calls once, `handler`, unless an error is returned.
-  // Errors: kInvalidRequest, kUnknownPartition, kBatchTooLarge, kQueueFull, kProducerFenced,
-  // kClosed.
+  // Errors, and with a source that of what failed before: kInvalidRequest, kUnknownPartition,
+  // kBatchTooLarge, kQueueFull, kProducerFenced, kClosed.
   Result<> send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
                 std::chrono::milliseconds patience);
   // Completes when every record sent so far is acknowledged or has failed, behind its handler.
@@ -57,6 +58,8 @@ class ProducerCore final : public Link::Listener,
     TopicId id;
     std::int32_t partitions = 0;
     std::deque<Parked> parked;
+    // With a source: why nothing is sent to the topic any more, since something was not.
+    std::optional<Error> broken;
   };
   struct Flush {
     ProducerLogic::Number through;
@@ -77,6 +80,9 @@ class ProducerCore final : public Link::Listener,
   void park(TopicSlot& slot, OutgoingRecord record, std::int64_t timestamp_ms, AckHandler handler);
   void unpark(std::uint32_t topic, Outcomes& outcomes);
   void look_up(std::uint32_t topic);
+  void described(std::uint32_t topic, const Result<TopicDescription>& description);
+  void learned(std::uint32_t topic, const TopicDescription& description,
+               Result<requests::StoredSource> stored);
   void found(std::uint32_t topic, const Result<TopicDescription>& description);
   void pump();
   void post_pump();

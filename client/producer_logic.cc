@@ -12,6 +12,7 @@ constexpr std::size_t kIdempotentWindow = 5;
 constexpr std::size_t kMostSpares = 8;
 
 ProducerOptions bounded(ProducerOptions options) {
+  if (options.source) options.idempotent = false;  // instead
   if (options.idempotent)
     options.max_in_flight = std::min(options.max_in_flight, kIdempotentWindow);
   options.max_in_flight = std::max<std::size_t>(options.max_in_flight, 1);
@@ -21,13 +22,22 @@ ProducerOptions bounded(ProducerOptions options) {
 }  // namespace
 
 ProducerLogic::ProducerLogic(const ProducerOptions& options)
-    : options_(bounded(options)), identity_wanted_(options.idempotent) {}
+    : options_(bounded(options)), identity_wanted_(options_.idempotent) {}
 
 // ---- gathering ----
 
 bool ProducerLogic::append(Target target, const RecordData& record, std::int64_t timestamp_ms,
-                           AckHandler handler, MonotonicTime now, Number number) {
+                           AckHandler handler, MonotonicTime now, Number number,
+                           const std::optional<SourcePosition>& position) {
   Partition& partition = partitions_[target];
+  if (position) {
+    partition.last = *position;
+    if (*position <= stored(target)) {
+      stored_already_.push_back({std::move(handler), Ack{target.partition, Offset(-1),
+                                                         sources_[target.topic].durability, true}});
+      return true;
+    }
+  }
   const std::size_t size = RecordBatchBuilder::max_record_size(record);
   bool changed = false;
   if (!partition.batches.empty() && !partition.batches.back().closed &&
@@ -48,6 +58,10 @@ bool ProducerLogic::append(Target target, const RecordData& record, std::int64_t
   const std::size_t grown = batch.builder.size() - before;
   batch.charge += grown;
   buffered_bytes_ += grown;
+  if (position) {
+    if (batch.handlers.empty()) batch.first = *position;
+    batch.to = *position;
+  }
   batch.handlers.push_back(std::move(handler));
   return changed || batch.builder.size() >= options_.batch_bytes;
 }
@@ -81,6 +95,7 @@ void ProducerLogic::close(Batch& batch) {
 }
 
 bool ProducerLogic::done_through(Number number) const {
+  if (!stored_already_.empty()) return false;
   for (const auto& [target, partition] : partitions_)
     if (!partition.batches.empty() && partition.batches.front().number <= number) return false;
   return true;
@@ -100,16 +115,32 @@ std::vector<ProducerLogic::Outgoing> ProducerLogic::ready(MonotonicTime now) {
     std::size_t in_flight = 0;
     for (Batch& batch : partition.batches) {
       if (in_flight++ >= options_.max_in_flight) break;
-      if (batch.in_flight || (partition.gap && !batch.sequence)) continue;
+      if (batch.in_flight || (partition.gap && !named(batch))) continue;
       if (!due(batch, now)) break;
       if (!batch.closed) close(batch);
-      if (options_.idempotent && !batch.sequence && !number(partition, batch)) break;
+      if (!named(batch) && !name(target, partition, batch)) break;
       batch.in_flight = true;
       ++batch.sendings;
       outgoing.push_back({{target, batch.number}, batch.bytes});
+      if (batch.from) outgoing.back().source = {*options_.source, *batch.from, batch.to};
     }
   }
   return outgoing;
+}
+
+// By which the broker knows a batch that comes again.
+bool ProducerLogic::named(const Batch& batch) const {
+  if (options_.source) return batch.from.has_value();
+  return !options_.idempotent || batch.sequence;
+}
+
+bool ProducerLogic::name(Target target, Partition& partition, Batch& batch) {
+  if (!options_.source) return number(partition, batch);
+  if (!partition.reached) partition.reached = stored(target);
+  // Where another producer of the name was at work meanwhile, the broker is to say so.
+  batch.from = *partition.reached < batch.first ? *partition.reached : SourcePosition();
+  partition.reached = batch.to;
+  return true;
 }
 
 // False: there is no identity to number it under, so far.
@@ -176,6 +207,7 @@ void ProducerLogic::settle(Partitions::iterator at, std::size_t index, const Res
 void ProducerLogic::not_stored(Partition& partition, Batch& batch) {
   batch.in_flight = false;
   batch.sequence.reset();
+  batch.from.reset();
   batch.sendings = 0;
   partition.gap = true;
 }
@@ -184,8 +216,9 @@ void ProducerLogic::not_stored(Partition& partition, Batch& batch) {
 void ProducerLogic::close_gap(Partition& partition) {
   if (!partition.gap) return;
   for (const Batch& batch : partition.batches)
-    if (batch.sequence) return;
+    if (batch.sequence || batch.from) return;
   partition.gap = false;
+  partition.reached.reset();
   if (identity_ == partition.identity) identity_.reset();
   partition.identity.reset();
 }
@@ -214,10 +247,21 @@ void ProducerLogic::refused(const BatchName& name, const Error& error,
     close_gap(partition);
   } else if (unknown) {
     // An earlier sending may have been stored before the broker forgot: not for us to repeat.
-    settle(at->first, at->second,
-           fail(ErrorCode::kOutcomeUnknown, "the broker forgot the producer meanwhile"), outcomes);
+    fail_batch(at->first, at->second,
+               {ErrorCode::kOutcomeUnknown, "the broker forgot the producer meanwhile"}, outcomes);
   } else {
-    settle(at->first, at->second, fail(error), outcomes);
+    fail_batch(at->first, at->second, error, outcomes);
+  }
+}
+
+// Of a source all that follows fails, too, or there would be a gap.
+void ProducerLogic::fail_batch(Partitions::iterator at, std::size_t index, const Error& error,
+                               std::vector<Outcome>& outcomes) {
+  if (options_.source && !at->second.broken) {
+    at->second.broken = error;
+    while (at->second.batches.size() > index) settle(at, index, fail(error), outcomes);
+  } else {
+    settle(at, index, fail(error), outcomes);
   }
 }
 
@@ -243,18 +287,18 @@ void ProducerLogic::expire(MonotonicTime now, std::vector<Outcome>& outcomes) {
   for (auto it = partitions_.begin(); it != partitions_.end(); ++it)
     while (!it->second.batches.empty() &&
            it->second.batches.front().created + options_.delivery_timeout <= now)
-      settle(it, 0,
-             fail(ErrorCode::kTimedOut,
+      fail_batch(it, 0,
+                 {ErrorCode::kTimedOut,
                   it->second.batches.front().sendings == 0
                       ? "not sent within the delivery timeout: it was not stored"
                       : "not acknowledged within the delivery timeout; whether it was stored is "
-                        "unknown"),
-             outcomes);
+                        "unknown"},
+                 outcomes);
 }
 
 void ProducerLogic::settle_all(Partitions::iterator at, const Error& error,
                                std::vector<Outcome>& outcomes) {
-  while (!at->second.batches.empty()) settle(at, 0, fail(error), outcomes);
+  while (!at->second.batches.empty()) fail_batch(at, 0, error, outcomes);
 }
 
 void ProducerLogic::fail_topic(std::uint32_t topic, const Error& error,
@@ -267,6 +311,42 @@ void ProducerLogic::fail_topic(std::uint32_t topic, const Error& error,
 void ProducerLogic::fail_all(const Error& error, std::vector<Outcome>& outcomes) {
   for (auto it = partitions_.begin(); it != partitions_.end(); ++it)
     settle_all(it, error, outcomes);
+}
+
+// ---- a source ----
+
+void ProducerLogic::learned(std::uint32_t topic, std::vector<SourcePosition> stored,
+                            Durability durability) {
+  sources_[topic] = {std::move(stored), durability};
+}
+
+SourcePosition ProducerLogic::stored(Target target) const {
+  const auto it = sources_.find(target.topic);
+  const auto at = static_cast<std::size_t>(target.partition.value);
+  if (it == sources_.end() || at >= it->second.positions.size()) return {};
+  return it->second.positions[at];
+}
+
+Result<> ProducerLogic::admit(Target target, const std::optional<SourcePosition>& position) const {
+  if (!options_.source && !position) return {};
+  if (!options_.source || !position)
+    return fail(ErrorCode::kInvalidRequest,
+                options_.source
+                    ? "a record without source_position, by a producer that has a source"
+                    : "a record with source_position; name ProducerOptions::source, too");
+  const auto it = partitions_.find(target);
+  if (it != partitions_.end() && it->second.broken) return fail(*it->second.broken);
+  const SourcePosition last = it == partitions_.end() ? SourcePosition() : it->second.last;
+  if (*position > last) return {};
+  return fail(ErrorCode::kInvalidRequest,
+              "source_position " + text_of(*position) + " behind one at " + text_of(last) +
+                  " in partition " + std::to_string(target.partition.value) +
+                  "; positions rise from one record of a partition to the next");
+}
+
+void ProducerLogic::take_stored(std::vector<Outcome>& outcomes) {
+  std::ranges::move(stored_already_, std::back_inserter(outcomes));
+  stored_already_.clear();
 }
 
 std::optional<MonotonicTime> ProducerLogic::next_deadline(MonotonicTime now) const {

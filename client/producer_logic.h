@@ -6,6 +6,9 @@
 // again, so that the broker knows them. A number that will never be stored leaves a gap, behind
 // which the broker refuses: then nothing new goes to that partition until all that was numbered is
 // answered; what the broker certainly did not store is numbered from 0 under a new identity.
+//
+// With a source batches have no numbers: each says which positions it continues from and goes up
+// to, and keeps saying so. One that fails breaks its partition off: all behind it fails, too.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +49,7 @@ class ProducerLogic {
   struct Outgoing {
     BatchName name;
     Bytes bytes;
+    std::optional<SourceStep> source = {};
   };
   // Handlers to call, outside of whatever lock the owner holds.
   struct Outcome {
@@ -59,9 +63,11 @@ class ProducerLogic {
   // The number of a record that the owner keeps until it knows the record's partition.
   Number reserve() { return ++last_number_; }
   // Copies the record. `buffered_bytes()` is the owner's to bound. True when ready() has more to
-  // see than before: a batch was begun, which lingers from `now`, or has become full.
+  // see than before: a batch was begun, which lingers from `now`, or has become full. With a
+  // source, admit() has admitted `position`; a record that is stored already goes nowhere.
   bool append(Target target, const RecordData& record, std::int64_t timestamp_ms,
-              AckHandler handler, MonotonicTime now, Number number);
+              AckHandler handler, MonotonicTime now, Number number,
+              const std::optional<SourcePosition>& position = {});
   bool append(Target target, const RecordData& record, std::int64_t timestamp_ms,
               AckHandler handler, MonotonicTime now) {
     return append(target, record, timestamp_ms, std::move(handler), now, reserve());
@@ -72,6 +78,17 @@ class ProducerLogic {
   // all of it is acknowledged or has failed, whatever was appended since.
   Number flush() { return flush_through_ = last_number_; }
   bool done_through(Number number) const;
+
+  // ---- with a source ----
+  // How far it is stored in each of the topic's partitions: before anything is appended for it, and
+  // again when the topic has a successor, before release().
+  void learned(std::uint32_t topic, std::vector<SourcePosition> stored, Durability durability);
+  // Whether a record at this position may follow what was appended. Errors: kInvalidRequest, when
+  // it does not lie behind it; that of a record of the partition that failed.
+  Result<> admit(Target target, const std::optional<SourcePosition>& position) const;
+  // What was found to be stored already, so far.
+  bool any_stored() const { return !stored_already_.empty(); }
+  void take_stored(std::vector<Outcome>& outcomes);
 
   // Whether the broker is to be asked for an identity, once; the answer goes to identified().
   bool wants_identity();
@@ -100,7 +117,9 @@ class ProducerLogic {
   // When to call ready() or expire() again; what waits for a reply or the connection does not
   // count.
   std::optional<MonotonicTime> next_deadline(MonotonicTime now) const;
-  std::size_t buffered_bytes() const { return buffered_bytes_; }
+  std::size_t buffered_bytes() const {
+    return buffered_bytes_ + stored_already_.size() * sizeof(Outcome);
+  }
   bool idle() const { return batches_ == 0; }
   // A partition for a record without a key: the same until its batch is full.
   PartitionIndex sticky_partition(std::uint32_t topic, std::int32_t partitions);
@@ -116,6 +135,8 @@ class ProducerLogic {
     std::size_t charge = 0;  // its part of buffered_bytes()
     std::int32_t records = 0;
     std::optional<std::int32_t> sequence;  // from the first sending on
+    std::optional<SourcePosition> from;    // so, too
+    SourcePosition first, to;              // of its records
     int sendings = 0;
     bool closed = false, in_flight = false;
   };
@@ -124,6 +145,13 @@ class ProducerLogic {
     std::optional<Identity> identity;
     std::int32_t next_sequence = 0;
     bool gap = false;
+    SourcePosition last;                    // of what was appended
+    std::optional<SourcePosition> reached;  // by what was sent so far
+    std::optional<Error> broken;            // off, by a record that failed
+  };
+  struct StoredSource {
+    std::vector<SourcePosition> positions;  // by partition
+    Durability durability = Durability::kSync;
   };
   struct Sticky {
     std::int32_t partition = 0;
@@ -135,7 +163,12 @@ class ProducerLogic {
   void keep_spare(std::vector<std::byte> buffer);
   void close(Batch& batch);
   bool due(const Batch& batch, MonotonicTime now) const;
+  bool named(const Batch& batch) const;
+  bool name(Target target, Partition& partition, Batch& batch);
   bool number(Partition& partition, Batch& batch);
+  SourcePosition stored(Target target) const;
+  void fail_batch(Partitions::iterator at, std::size_t index, const Error& error,
+                  std::vector<Outcome>& outcomes);
   void not_stored(Partition& partition, Batch& batch);
   void close_gap(Partition& partition);
   void settle(Partitions::iterator at, std::size_t index, const Result<Ack>& first,
@@ -147,6 +180,8 @@ class ProducerLogic {
   Partitions partitions_;
   std::map<std::uint32_t, Sticky> sticky_;
   std::set<std::uint32_t> gone_;
+  std::map<std::uint32_t, StoredSource> sources_;
+  std::vector<Outcome> stored_already_;
   std::optional<Identity> identity_;  // for partitions that begin
   bool identity_wanted_;
   std::optional<Error> fenced_;

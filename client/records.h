@@ -15,6 +15,7 @@
 #include "protocol/base/ids.h"
 #include "protocol/group_kind.h"
 #include "protocol/record.h"
+#include "protocol/source_position.h"
 #include "protocol/topic_config.h"
 
 namespace leat {
@@ -69,6 +70,9 @@ struct OutgoingRecord {
   // durations count from send().
   std::optional<Timestamp> deliver_at, expires_at;
   std::optional<std::chrono::milliseconds> delay, ttl;
+  // Where the record lies in ProducerOptions::source; together with it, and not else. Rises from
+  // one record of a partition to the next, above zero.
+  std::optional<SourcePosition> source_position;
 };
 
 // The same, and where it goes.

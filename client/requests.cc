@@ -55,6 +55,18 @@ Error no_topic(const std::string& name) {
 
 }  // namespace
 
+void source_positions(Link& link, const TopicId& topic, std::string source,
+                      std::chrono::milliseconds timeout, Completion<StoredSource> done) {
+  call(
+      link,
+      [topic, source = std::move(source)] {
+        return SourcePositions{.topic = topic, .source = source};
+      },
+      timeout, expect<SourcePositionsReply>(std::move(done), [](const SourcePositionsReply& reply) {
+        return StoredSource{reply.positions, reply.durability};
+      }));
+}
+
 void ping(Link& link, Completion<std::chrono::nanoseconds> done) {
   const auto sent = std::chrono::steady_clock::now();
   call(

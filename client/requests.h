@@ -45,6 +45,13 @@ void describe_topic(Link& link, std::string name, bool auto_create,
                     Completion<TopicDescription> done);
 void describe_topic(Link& link, std::string name, bool auto_create,
                     std::chrono::milliseconds timeout, Completion<TopicDescription> done);
+// How far a source is stored in each of a topic's partitions; zero: nothing.
+struct StoredSource {
+  std::vector<SourcePosition> positions;
+  Durability durability = Durability::kSync;  // of the topic
+};
+void source_positions(Link& link, const TopicId& topic, std::string source,
+                      std::chrono::milliseconds timeout, Completion<StoredSource> done);
 void find_offset(Link& link, TopicPartition partition, Timestamp time,
                  Completion<FoundOffset> done);
 

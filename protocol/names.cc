@@ -86,6 +86,13 @@ Result<> validate_group_name(std::string_view name) {
   return {};
 }
 
+Result<> validate_source_name(std::string_view name) {
+  if (!name.empty() && name.size() <= kMaxSourceNameBytes && is_utf8(name)) return {};
+  return fail(ErrorCode::kInvalidRequest, "a source called " + quoted(name) + ": use 1 to " +
+                                              std::to_string(kMaxSourceNameBytes) +
+                                              " bytes of UTF-8");
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const Character character = decode_utf8(text);

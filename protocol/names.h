@@ -11,12 +11,16 @@ namespace leat {
 inline constexpr std::size_t kMaxTopicNameBytes = 249;
 inline constexpr std::size_t kMaxGroupNameBytes = 255;
 inline constexpr std::size_t kMaxSnapshotNameBytes = 100;
+inline constexpr std::size_t kMaxSourceNameBytes = 255;
 
 // [A-Za-z0-9._-]{1,249}, neither "." nor "..": Kafka's rule. Error: kInvalidTopicName.
 Result<> validate_topic_name(std::string_view name);
 
 // 1 to 255 bytes of valid UTF-8 (rule 8). Error: kInvalidGroupName.
 Result<> validate_group_name(std::string_view name);
+
+// 1 to 255 bytes of valid UTF-8, as a producer calls its source. Error: kInvalidRequest.
+Result<> validate_source_name(std::string_view name);
 
 // [A-Za-z0-9._-]{1,100}, without a dot in front. Error: kInvalidSnapshotName.
 Result<> validate_snapshot_name(std::string_view name);

@@ -30,6 +30,7 @@ struct ServerLimits {
   std::uint64_t disk_reserve = 0;  // storage::StorageOptions::reserve_bytes; 0: what it takes
   std::size_t snapshots = 16;      // storage::StorageOptions::snapshots
   std::size_t producers = 10'000;  // storage::StorageOptions::producers
+  std::size_t sources = 10'000;    // storage::StorageOptions::sources
   std::size_t dedup_ids = 0;       // of all partitions; 0: as memory has room
 };
 

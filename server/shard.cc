@@ -53,6 +53,7 @@ Result<> Shard::start() {
                                             .scrub_interval = options_.limits.scrub.interval,
                                             .snapshots = options_.limits.snapshots,
                                             .producers = options_.limits.producers,
+                                            .sources = options_.limits.sources,
                                             .dedup_ids = dedup_ids,
                                             .at_point = options_.at_point},
                                            storage::real_file_io(), [this] { reactor_->wake(); });

@@ -273,35 +273,6 @@ std::optional<TimedRun> DiskStorage::newest_run(PartitionId partition,
   return it == logs_.end() ? std::nullopt : it->second.newest_run(behind);
 }
 
-Result<Appended> DiskStorage::append(PartitionId partition, const TopicConfig& config, Bytes batch,
-                                     const NewIds& ids) {
-  PartitionLog* log = find_log(partition);
-  LEAT_ASSERT(log);
-  if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  if (auto ok = check_space(); !ok) return fail(ok.error());
-  const Offset base = log->next_offset();
-  payload_bytes_ += batch.size();
-  const auto added = state_.ids.decide(partition, ids);
-  JournalEntry entry = added ? RecordsAppended::encode(partition, base, epoch_, batch,
-                                                       EntryKind::kRecordsWithIds, added->encode())
-                             : RecordsAppended::encode(partition, base, epoch_, batch);
-  if (config.durability == Durability::kInterval) entry.max_delay = config.interval;
-  if (config.durability == Durability::kMemory) entry.max_delay = Duration::max();
-  journal_append(std::move(entry));
-  return Appended{base, config.durability};
-}
-
-Result<IssuedProducer> DiskStorage::init_producer(std::optional<std::int64_t> id,
-                                                  std::int16_t epoch) {
-  if (auto ok = check_writable(8); !ok) return fail(ok.error());
-  std::optional<ProducerId> known;
-  if (id) known = ProducerId(*id);
-  auto initialized = state_.producers.init(known, epoch);
-  if (!initialized) return fail(initialized.error());
-  journal_append(initialized->encode());
-  return IssuedProducer{initialized->id.value, initialized->epoch};
-}
-
 // ---- reading ----
 
 std::uint64_t DiskStorage::stored_bytes(PartitionId partition) const {

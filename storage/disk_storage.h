@@ -68,7 +68,8 @@ class DiskStorage final : public Storage {
   std::optional<TimedRun> newest_run(PartitionId partition,
                                      const std::optional<TimedRun>& behind = {}) const override;
   Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
-                          const NewIds& ids = {}) override;
+                          const NewIds& ids = {},
+                          const std::optional<SourceStep>& source = {}) override;
   PartitionBounds bounds(PartitionId partition) const override;
   LeaderEpoch leader_epoch() const override { return epoch_; }
   Offset end_of_epoch(PartitionId partition, LeaderEpoch epoch) const override;
@@ -80,6 +81,12 @@ class DiskStorage final : public Storage {
   Result<std::optional<Offset>> check_sequence(PartitionId partition,
                                                const RecordBatchView& batch) const override {
     return state_.producers.check(partition, batch);
+  }
+  SourcePosition source_position(PartitionId partition, std::string_view source) const override {
+    return state_.sources.position(partition, source);
+  }
+  Result<bool> check_source(PartitionId partition, const SourceStep& step) const override {
+    return state_.sources.check(partition, step);
   }
   KnownIdsOutcome find_ids(PartitionId partition, IdWindow window, std::span<const IdHash> ids,
                            WallTime now, ReadToken token) override;

@@ -18,7 +18,8 @@ constexpr std::size_t kReplaySlice = 256, kReplayLarge = 4 << 10;
 DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
     : options_(std::move(options)),
       wake_(std::move(wake)),
-      state_(options_.producers, options_.dedup_ids.value_or(options_.memory_bytes / 32)),
+      state_(options_.producers, options_.sources,
+             options_.dedup_ids.value_or(options_.memory_bytes / 32)),
       shares_(shares_of(options_.memory_bytes)),
       tail_(shares_.newest_records) {}
 
@@ -57,6 +58,7 @@ Result<> DiskStorage::open_store(FileIo& io) {
        .large_directory = directory_.large(),
        .roll_entries = options_.max_unpersisted_entries / 4,
        .producers = options_.producers,
+       .sources = options_.sources,
        .on_persisted =
            [this](JournalPosition position) {
              {

@@ -78,6 +78,7 @@ inline constexpr char kAcksLetter = 'a';    // a | group | topic id | partition 
 // producers
 inline constexpr char kProducerLetter = 'p';       // p | partition u32 | producer id u64
 inline constexpr char kProducerEpochLetter = 'i';  // i | producer id u64
+inline constexpr char kSourceLetter = 's';         // s | partition u32 | name
 // ids
 inline constexpr char kIdsLetter = 'd';      // d | partition u32 | block u64
 inline constexpr char kIdRangeLetter = 'r';  // r | partition u32 -> which numbers are known
@@ -204,6 +205,16 @@ inline std::optional<std::pair<PartitionId, std::int64_t>> parse_producer(std::s
 }
 inline std::string producer_epoch(std::int64_t producer) {
   return KeyWriter(kProducerEpochLetter).be(static_cast<std::uint64_t>(producer)).take();
+}
+
+inline std::string source(PartitionId partition, std::string_view name) {
+  return KeyWriter(kSourceLetter).be(partition.value).text(name).take();
+}
+inline std::optional<std::pair<PartitionId, std::string_view>> parse_source(std::string_view key) {
+  ByteReader reader(as_bytes(key.substr(1)));
+  const PartitionId partition(reader.be<std::uint32_t>());
+  if (reader.failed() || reader.remaining() == 0) return std::nullopt;
+  return std::pair(partition, reader.text(reader.remaining()));
 }
 
 }  // namespace leat::storage::keys

@@ -1,6 +1,6 @@
 // The log of one partition as the shard sees it: where it starts, what is durable, what comes next,
 // and its newest batches in memory. Entries kRecords,
-// kDeadLettered and kRecordsWithIds. One thread.
+// kDeadLettered, kRecordsWithIds and kRecordsFromSource. One thread.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace leat::storage {
 
 // Entry kRecords: partition u32 | bytes behind the batch u32 = 0 | batch, its base offset assigned.
 // Behind the batch of a kDeadLettered stands the body of a kAcksChanged, behind that of a
-// kRecordsWithIds what IdsAdded says.
+// kRecordsWithIds what IdsAdded says, behind that of a kRecordsFromSource what SourceAdvanced does.
 struct RecordsAppended {
   static constexpr std::size_t kHeadBytes = 8;  // in front of the batch
   PartitionId partition;
@@ -33,7 +33,7 @@ struct RecordsAppended {
 inline bool holds_records(const JournalEntry& entry) {
   const auto kind = static_cast<EntryKind>(entry.kind);
   return kind == EntryKind::kRecords || kind == EntryKind::kDeadLettered ||
-         kind == EntryKind::kRecordsWithIds;
+         kind == EntryKind::kRecordsWithIds || kind == EntryKind::kRecordsFromSource;
 }
 
 class PartitionLog {

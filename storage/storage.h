@@ -17,6 +17,7 @@
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
 #include "protocol/record_batch.h"
+#include "protocol/source_position.h"
 #include "protocol/topic_config.h"
 #include "storage/acks.h"
 #include "storage/group.h"
@@ -124,9 +125,11 @@ class Storage {
   // ---- records ----
   // `batch` passed RecordBatchView::validate(), records may have been taken out of it since; it is
   // copied, base offset and leader epoch assigned, and its whole range of offsets is used up.
-  // `config` is its topic's. Errors: kStorageFailed.
+  // `config` is its topic's. With a `source`, which check_source() found to continue, that is
+  // stored up to there by the same entry. Errors: kStorageFailed.
   virtual Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
-                                  const NewIds& ids = {}) = 0;
+                                  const NewIds& ids = {},
+                                  const std::optional<SourceStep>& source = {}) = 0;
   virtual PartitionBounds bounds(PartitionId partition) const = 0;
   // Of what is appended now: raised at each start (rule 3).
   virtual LeaderEpoch leader_epoch() const = 0;
@@ -149,6 +152,13 @@ class Storage {
   // already. Errors: kUnknownProducer, kProducerFenced, kOutOfSequence, kDuplicateSequence.
   virtual Result<std::optional<Offset>> check_sequence(PartitionId partition,
                                                        const RecordBatchView& batch) const = 0;
+
+  // ---- named sources ----
+  // How far the source is stored in the partition, as of the last append; zero: nothing.
+  virtual SourcePosition source_position(PartitionId partition, std::string_view source) const = 0;
+  // Whether a batch is the source's next one there; false: it is stored already. Errors:
+  // kInvalidRequest, kSourceConflict, kLimitReached.
+  virtual Result<bool> check_source(PartitionId partition, const SourceStep& step) const = 0;
 
   // ---- message ids ----
   // Which of `ids` are known within `window`, as of the last append: from memory now, or later by

@@ -30,6 +30,7 @@ struct StorageOptions {
   Duration scrub_interval = ScrubberOptions().interval;
   std::size_t snapshots = 16;      // SnapshotOptions::most
   std::size_t producers = 10'000;  // producers times partitions whose newest batches are known
+  std::size_t sources = 10'000;    // sources times partitions whose positions are kept
   // Message ids that are known, of all partitions; nullopt: one for each 32 bytes of memory_bytes.
   // They take about five bytes each, beside what is shared out.
   std::optional<std::uint64_t> dedup_ids;

@@ -80,6 +80,11 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
     case EntryKind::kRecordsWithIds:
       if (auto ok = apply_ids(entry, batch); !ok) return ok;
       return apply_records(entry, batch);
+    case EntryKind::kRecordsFromSource:
+      if (auto ok = apply_source(entry, batch); !ok) return ok;
+      return apply_records(entry, batch);
+    case EntryKind::kSourceMoved:
+      return apply_source(entry, batch);
     case EntryKind::kAcksChanged:
       return apply_acks(entry);
     case EntryKind::kDeadLettered:
@@ -201,6 +206,13 @@ Result<> Store::apply_ids(const JournalEntry& entry, rocksdb::WriteBatch& batch)
   return {};
 }
 
+Result<> Store::apply_source(const JournalEntry& entry, rocksdb::WriteBatch& batch) {
+  const auto advanced = SourceAdvanced::of(entry);
+  if (!advanced) return fail(advanced.error());
+  if (wants(Family::kProducers, entry.position)) sources_.apply(*advanced);
+  return advanced->behind.empty() ? Result<>() : apply_ids(entry, batch);
+}
+
 template <class Change>
 Result<> Store::change_topic(const Result<Change>& change, JournalPosition at,
                              rocksdb::WriteBatch& batch) {
@@ -232,7 +244,10 @@ Result<> Store::apply_deleted(const TopicDeleted& deleted, JournalPosition at,
     LogStartStore::persist(deleted, topics);
     epochs_.apply(deleted);
   }
-  if (wants(Family::kProducers, at)) producers_.apply(deleted);
+  if (wants(Family::kProducers, at)) {
+    producers_.apply(deleted);
+    sources_.apply(deleted);
+  }
   if (wants(Family::kIds, at)) {
     RocksFamilyWriter ids(*rocks_, Family::kIds, batch);
     ids_.persist(deleted, ids);
@@ -272,6 +287,7 @@ Result<> Store::roll() {
   if (!status.ok()) return fail(from_status(status, "writing a segment footer"));
   RocksFamilyWriter producers(*rocks_, Family::kProducers, batch);
   producers_.persist_changes(producers);
+  sources_.persist_changes(producers);
   RocksFamilyWriter offsets(*rocks_, Family::kOffsets, batch);
   acks_.persist_changes(offsets);
   RocksFamilyWriter ids(*rocks_, Family::kIds, batch);

@@ -41,6 +41,7 @@ struct StoreOptions {
   std::string journal_directory, large_directory;
   std::uint64_t roll_entries = 150'000;
   std::size_t producers = 10'000;  // ProducerStore's limit
+  std::size_t sources = 10'000;    // SourceStore's
   // Told, on any thread, when entries up to `position` have reached synced SSTs in every family.
   std::function<void(JournalPosition position)> on_persisted;
   std::size_t key_map_bytes = 4 << 20;
@@ -108,7 +109,8 @@ class Store {
   explicit Store(StoreOptions options)
       : options_(std::move(options)),
         large_(*options_.io, options_.journal_directory, options_.large_directory),
-        producers_(options_.producers) {}
+        producers_(options_.producers),
+        sources_(options_.sources) {}
   Result<> load_footers();
   Result<> load_positions();
   Result<> remove_leftovers();
@@ -119,6 +121,7 @@ class Store {
                         rocksdb::WriteBatch& batch);
   Result<> apply_acks(const JournalEntry& entry);
   Result<> apply_ids(const JournalEntry& entry, rocksdb::WriteBatch& batch);
+  Result<> apply_source(const JournalEntry& entry, rocksdb::WriteBatch& batch);
   void apply_moved(const LogStartsMoved& moved, JournalPosition at, rocksdb::WriteBatch& batch);
   Result<> apply_deleted(const TopicDeleted& deleted, JournalPosition at,
                          rocksdb::WriteBatch& batch);
@@ -148,7 +151,8 @@ class Store {
   // The store's thread.
   EpochStore epochs_;        // what batches change besides the log: only here is it known
   ProducerStore producers_;  // which rows that makes
-  AckStore acks_;            // and of acks which have changed since a roll
+  SourceStore sources_;
+  AckStore acks_;  // and of acks which have changed since a roll
   EndStore ends_;
   IdRows ids_;
   std::uint32_t segment_ = 1;

@@ -89,6 +89,7 @@ Result<> Store::load_own_state() {
   if (auto ok = ends_.load(RocksFamilyReader(*rocks_, Family::kCatalog)); !ok) return ok;
   if (auto ok = acks_.load(RocksFamilyReader(*rocks_, Family::kOffsets)); !ok) return ok;
   if (auto ok = ids_.load(RocksFamilyReader(*rocks_, Family::kIds)); !ok) return ok;
+  if (auto ok = sources_.load(RocksFamilyReader(*rocks_, Family::kProducers)); !ok) return ok;
   return producers_.load(RocksFamilyReader(*rocks_, Family::kProducers));
 }
 

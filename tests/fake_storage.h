@@ -25,6 +25,7 @@ class FakeStorage final : public storage::Storage {
     }
     events.on_durable(durable_);
   }
+  static constexpr std::size_t kSources = 4;  // in partitions
   bool room = true, reads_later = false, ids_later = false, failed = false;
   std::vector<storage::ReadToken> waiting_reads;
   std::map<storage::ReadToken, storage::KnownIds> waiting_ids;  // with what is to be answered
@@ -39,6 +40,10 @@ class FakeStorage final : public storage::Storage {
       partition.next = RecordBatchView::parse(*partition.batches.back())->base_offset();
       partition.batches.pop_back();
     }
+    std::erase_if(sources_said_,
+                  [&](const Said& said) { return said.partition == id && said.base >= end; });
+    sources_ = storage::SourceStore(kSources);
+    for (const Said& said : sources_said_) sources_.apply({said.partition, said.name, said.to});
     partition.high_watermark = partition.next;
     std::erase_if(partition.ids, [end](const auto& known) { return known.second.offset >= end; });
     epoch = epoch + 1;
@@ -169,7 +174,8 @@ class FakeStorage final : public storage::Storage {
     return best;
   }
   Result<storage::Appended> append(PartitionId id, const TopicConfig& config, Bytes bytes,
-                                   const storage::NewIds& ids = {}) override {
+                                   const storage::NewIds& ids = {},
+                                   const std::optional<SourceStep>& source = {}) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
     Partition& partition = partitions_.at(id);
     auto batch = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
@@ -178,6 +184,10 @@ class FakeStorage final : public storage::Storage {
     const Offset base = partition.next;
     partition.next = view.last_offset() + 1;
     remember(partition, base, ids);
+    if (source) {
+      sources_said_.push_back({id, base, std::string(source->source), source->to});
+      sources_.apply({id, source->source, source->to});
+    }
     const bool sync = config.durability == Durability::kSync;
     if (sync) last_ = last_ + 1;
     if (!sync) partition.high_watermark = partition.next;
@@ -211,6 +221,12 @@ class FakeStorage final : public storage::Storage {
   Result<std::optional<Offset>> check_sequence(PartitionId id,
                                                const RecordBatchView& batch) const override {
     return producers_.check(id, batch);
+  }
+  SourcePosition source_position(PartitionId id, std::string_view source) const override {
+    return sources_.position(id, source);
+  }
+  Result<bool> check_source(PartitionId id, const SourceStep& step) const override {
+    return sources_.check(id, step);
   }
   storage::PartitionBounds bounds(PartitionId id) const override {
     return {partitions_.at(id).log_start, partitions_.at(id).high_watermark};
@@ -352,6 +368,14 @@ class FakeStorage final : public storage::Storage {
   storage::AckStore acks_;
   storage::EpochStore epochs_;
   storage::ProducerStore producers_{100};
+  struct Said {
+    PartitionId partition;
+    Offset base;
+    std::string name;
+    SourcePosition to;
+  };
+  std::vector<Said> sources_said_;
+  storage::SourceStore sources_{kSources};
   std::uint64_t positions_ = 0, stored_ = 0;
 };
 

@@ -69,10 +69,6 @@ Result<Request> read(const wire::Hello& in) {
 Result<Request> read(const wire::Ping&) {
   return Ping{};
 }
-Result<Request> read(const wire::Produce& in) {
-  const PartitionRef ref = partition_ref(*in.partition());
-  return Produce{.topic = ref.topic, .partition = ref.partition, .batch = {}};
-}
 Result<Request> read(const wire::Fetch& in) {
   const PartitionRef ref = partition_ref(*in.partition());
   return Fetch{.topic = ref.topic,
@@ -206,6 +202,8 @@ Result<Request> read_request(const wire::Envelope& envelope) {
       return read(*envelope.body_as_ConfigureTopic());
     case Message::DeleteRecords:
       return read(*envelope.body_as_DeleteRecords());
+    case Message::SourcePositions:
+      return read(*envelope.body_as_SourcePositions());
     case Message::Reset:
       return Reset{};
     case Message::CreateSnapshot:
@@ -236,6 +234,8 @@ Result<Reply> read_reply(const wire::Envelope& envelope, std::size_t envelope_by
       return read(*envelope.body_as_TopicsReply(), envelope_bytes);
     case Message::ProduceReply:
       return read(*envelope.body_as_ProduceReply());
+    case Message::SourcePositionsReply:
+      return read(*envelope.body_as_SourcePositionsReply());
     case Message::FetchReply:
       return read(*envelope.body_as_FetchReply());
     case Message::CommitOffsetsReply:

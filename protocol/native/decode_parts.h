@@ -63,7 +63,10 @@ inline Result<std::vector<std::string_view>> strings(
   return out;
 }
 
-// What became of a batch: decode_produce.cc.
+// Batches, and what became of them: decode_produce.cc.
+Result<Request> read(const wire::Produce& in);
+Result<Request> read(const wire::SourcePositions& in);
+Result<Reply> read(const wire::SourcePositionsReply& in);
 Result<Reply> read(const wire::ProduceReply& in);
 
 // Topics: decode_topics.cc. `envelope_bytes` as below.

@@ -1,4 +1,4 @@
-// The reading half of codec.h: what became of a batch.
+// The reading half of codec.h: batches, and what became of them.
 #include "protocol/native/decode_parts.h"
 #include "protocol/record_extras.h"
 
@@ -26,7 +26,41 @@ Result<std::vector<KnownRecords>> known_records(
   return out;
 }
 
+// Copied out: where it lies need not be aligned.
+SourcePosition source_position(const wire::SourcePosition* in) {
+  wire::SourcePosition copy;
+  if (in != nullptr) std::memcpy(static_cast<void*>(&copy), in, sizeof copy);
+  return {copy.high(), copy.low()};
+}
+
 }  // namespace
+
+Result<Request> read(const wire::Produce& in) {
+  const PartitionRef ref = partition_ref(*in.partition());
+  Produce out{.topic = ref.topic, .partition = ref.partition, .batch = {}};
+  if (in.source() != nullptr)
+    out.source = {text(in.source()), source_position(in.source_from()),
+                  source_position(in.source_to())};
+  else if (in.source_from() != nullptr || in.source_to() != nullptr)
+    return malformed("positions of a source without its name");
+  return out;
+}
+
+Result<Request> read(const wire::SourcePositions& in) {
+  return SourcePositions{.topic = topic_id(*in.topic()), .source = text(in.source())};
+}
+
+Result<Reply> read(const wire::SourcePositionsReply& in) {
+  const auto& positions = *in.positions();
+  if (auto ok = check_entries(positions.size()); !ok) return fail(std::move(ok.error()));
+  SourcePositionsReply out{.positions = {}, .durability = static_cast<Durability>(in.durability())};
+  out.positions.reserve(positions.size());
+  for (flatbuffers::uoffset_t i = 0; i < positions.size(); ++i) {
+    const wire::SourcePosition position = element(positions, i);
+    out.positions.push_back({position.high(), position.low()});
+  }
+  return out;
+}
 
 Result<Reply> read(const wire::ProduceReply& in) {
   ProduceReply out{.base_offset = Offset(in.base_offset()),

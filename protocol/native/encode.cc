@@ -78,6 +78,10 @@ auto topic_state(FlatBufferBuilder& to, const TopicState& topic) {
   return state.Finish();
 }
 
+wire::SourcePosition source_position(const SourcePosition& position) {
+  return wire::SourcePosition(position.high, position.low);
+}
+
 // ---- requests ----
 
 Body write(FlatBufferBuilder& to, const Hello& in) {
@@ -116,7 +120,13 @@ Body write(FlatBufferBuilder& to, const DescribeTopic& in) {
 }
 Body write(FlatBufferBuilder& to, const Produce& in) {
   const auto partition = partition_ref(in.topic, in.partition);
-  return body(wire::CreateProduce(to, &partition));
+  if (!in.source) return body(wire::CreateProduce(to, &partition));
+  const auto from = source_position(in.source->from), end = source_position(in.source->to);
+  return body(wire::CreateProduce(to, &partition, string(to, in.source->source), &from, &end));
+}
+Body write(FlatBufferBuilder& to, const SourcePositions& in) {
+  const auto topic = topic_id(in.topic);
+  return body(wire::CreateSourcePositions(to, &topic, string(to, in.source)));
 }
 Body write(FlatBufferBuilder& to, const Fetch& in) {
   const auto partition = partition_ref(in.topic, in.partition);
@@ -196,6 +206,14 @@ Body write(FlatBufferBuilder& to, const ProduceReply& in) {
   }
   return body(wire::CreateProduceReply(
       to, in.base_offset.value, static_cast<std::uint8_t>(in.durability), in.duplicate, known));
+}
+Body write(FlatBufferBuilder& to, const SourcePositionsReply& in) {
+  std::vector<wire::SourcePosition> positions;
+  positions.reserve(in.positions.size());
+  for (const SourcePosition& position : in.positions)
+    positions.push_back(source_position(position));
+  return body(wire::CreateSourcePositionsReply(to, to.CreateVectorOfStructs(positions),
+                                               static_cast<std::uint8_t>(in.durability)));
 }
 Body write(FlatBufferBuilder& to, const FetchReply& in) {
   return body(wire::CreateFetchReply(to, in.log_start.value, in.high_watermark.value));

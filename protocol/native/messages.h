@@ -125,11 +125,12 @@ struct CreateSnapshot {
   std::string_view name;  // validate_snapshot_name()
 };
 
-using Request = std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic,
-                             Produce, Fetch, CommitOffsets, FetchOffsets, InitProducer, FindOffset,
-                             JoinGroup, SyncGroup, LeaveGroup, ListGroups, DescribeGroup,
-                             DeleteGroup, Subscribe, Grant, Unsubscribe, ConfigureTopic,
-                             DeleteRecords, CreateSnapshot, Attach, Settle, Reset, AddPartitions>;
+using Request =
+    std::variant<Hello, Ping, CreateTopic, DeleteTopic, ListTopics, DescribeTopic, Produce, Fetch,
+                 CommitOffsets, FetchOffsets, InitProducer, FindOffset, JoinGroup, SyncGroup,
+                 LeaveGroup, ListGroups, DescribeGroup, DeleteGroup, Subscribe, Grant, Unsubscribe,
+                 ConfigureTopic, DeleteRecords, CreateSnapshot, Attach, Settle, Reset,
+                 AddPartitions, SourcePositions>;
 
 // ---- replies ----
 
@@ -211,6 +212,6 @@ using Reply = std::variant<ErrorReply, HelloReply, Pong, TopicReply, DeleteTopic
                            InitProducerReply, FindOffsetReply, GroupAssignment, LeaveGroupReply,
                            ListGroupsReply, DescribeGroupReply, DeleteGroupReply, SubscribeReply,
                            UnsubscribeReply, Push, PushEnd, DeleteRecordsReply, SnapshotReply,
-                           AttachReply, SettleReply, Delivery, ResetReply>;
+                           AttachReply, SettleReply, Delivery, ResetReply, SourcePositionsReply>;
 
 }  // namespace leat::native

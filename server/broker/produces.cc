@@ -62,10 +62,14 @@ bool Produces::takes(const TopicId& topic, PartitionIndex partition, Bytes batch
 }
 
 void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex partition,
-                       Bytes bytes, Now now) {
+                       Bytes bytes, Now now, const std::optional<SourceStep>& source) {
   const auto found = find_partition(storage_, topic, partition);
   if (!found) return answer(id, found.error());
   Batch batch{.topic = topic, .index = partition, .rules = rules_for(*found->topic)};
+  if (source) {
+    if (auto ok = check_named(*source, bytes); !ok) return answer(id, ok.error());
+    batch.source = {std::string(source->source), source->from, source->to};
+  }
   batch.came = clock_.look(now);
   batch.stamp = now.wall;
   batch.checked = check_in_place(bytes, batch.rules);
@@ -155,6 +159,7 @@ std::optional<Produces::Outcome> Produces::append(Batch& batch, Bytes bytes) {
     batch.checked = check_records(bytes, rules);
     if (!*batch.checked) return Outcome{batch.checked->error()};
   }
+  if (auto reply = check_source(storage_, *found, batch.source)) return Outcome{std::move(*reply)};
   const BatchContents& contents = **batch.checked;
   if (rules.ids && !contents.ids.empty()) return append_known(*found, batch, bytes);
   if (auto reply = check_sequence(*found, bytes)) return Outcome{std::move(*reply)};
@@ -181,7 +186,7 @@ std::optional<Produces::Outcome> Produces::append_known(const FoundPartition& fo
     return store(found, batch, bytes, {contents.ids, batch.came, window_of(config)});
   const auto view = RecordBatchView::parse(bytes);
   const bool all = without.size() == static_cast<std::size_t>(view->record_count());
-  if (all && view->producer_id() < 0) {
+  if (all && view->producer_id() < 0 && !batch.source) {
     auto everywhere = originals(contents, known, Offset(0));
     const Offset first = everywhere.front().offset;
     return Outcome{Produced{first, config.durability, true, std::move(everywhere)}};
@@ -247,7 +252,9 @@ Produces::Outcome Produces::store(const FoundPartition& found, const Batch& batc
     assign_append_time(stamped, produced.append_time_ms);
     bytes = stamped;
   }
-  const auto appended = storage_.append(found.id, config, bytes, ids);
+  std::optional<SourceStep> step;
+  if (batch.source) step = batch.source->step();
+  const auto appended = storage_.append(found.id, config, bytes, ids, step);
   if (!appended) return {appended.error()};
   produced.base = appended->base;
   return {std::move(produced), config.durability != Durability::kSync};

@@ -5,6 +5,9 @@
 //
 // Records whose ids are known are not stored again (rule 9): they are taken out of their batch, and
 // the reply says where their originals are.
+//
+// A batch that names its source is stored where it continues what is stored of that, is a duplicate
+// where that is stored already, and refused otherwise.
 #pragma once
 
 #include <deque>
@@ -19,6 +22,7 @@
 #include "server/broker/durable_replies.h"
 #include "server/broker/partitions.h"
 #include "server/broker/retention.h"
+#include "server/broker/sources.h"
 
 namespace leat::broker {
 
@@ -44,7 +48,11 @@ class Produces {
   // connection sent behind it, until ReplySink::on_room().
   bool takes(const TopicId& topic, PartitionIndex partition, Bytes batch);
   void produce(const RequestId& id, const TopicId& topic, PartitionIndex partition, Bytes batch,
-               Now now);
+               Now now, const std::optional<SourceStep>& source = {});
+  // How far a source is stored in a topic's partitions.
+  void source_positions(const RequestId& id, const TopicId& topic, std::string_view source) {
+    answer(id, broker::source_positions(storage_, topic, source));
+  }
   // Whether something that the connection produced is not decided yet.
   bool waits(ConnectionId connection) const { return connections_.contains(connection); }
   bool idle() const { return connections_.empty(); }
@@ -70,6 +78,7 @@ class Produces {
     TopicId topic;
     PartitionIndex index;
     BatchRules rules;
+    std::optional<BatchSource> source{};
     WallTime came{};                                   // by the clock of windows (rule 11)
     WallTime stamp{};                                  // by the wall clock
     std::optional<Result<BatchContents>> checked{};    // by the rules

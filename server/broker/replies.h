@@ -60,6 +60,11 @@ struct Produced {
   // any more, of a duplicate.
   std::int64_t append_time_ms = -1;
 };
+// How far a source is stored in each partition of a topic; zero: nothing.
+struct SourcePositions {
+  Durability durability = Durability::kSync;  // of the topic
+  std::vector<SourcePosition> partitions;
+};
 // How far records go that were written under an epoch.
 struct EpochEnd {
   LeaderEpoch epoch{-1};  // the newest that has records there
@@ -180,7 +185,7 @@ using Reply =
                  OffsetsCommitted, GroupOffsets, storage::IssuedProducer, Assignment, LeftGroup,
                  GroupList, GroupDescription, GroupDeleted, Subscribed, Unsubscribed, Attached,
                  Settled, ClassicIdGiven, ClassicJoined, ClassicSynced, ClassicAlive, ClassicLeft,
-                 PartitionResults, NamedOffsets>;
+                 PartitionResults, NamedOffsets, SourcePositions>;
 
 class ReplySink {
  public:

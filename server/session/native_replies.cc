@@ -48,6 +48,9 @@ struct ToNative {
       reply.known.push_back({range.index, range.records, range.offset});
     return reply;
   }
+  native::Reply operator()(const broker::SourcePositions& positions) const {
+    return native::SourcePositionsReply{positions.partitions, positions.durability};
+  }
   native::Reply operator()(const broker::Fetched& fetched) const {
     const broker::FetchedPartition& one = fetched.partitions.front();
     if (one.error) return (*this)(*one.error);

@@ -33,7 +33,10 @@ class CarryOut {
     broker_.describe_topic(id_, r.name, r.auto_create, now());
   }
   void operator()(const native::Produce& r) {
-    broker_.produces().produce(id_, r.topic, r.partition, r.batch, now());
+    broker_.produces().produce(id_, r.topic, r.partition, r.batch, now(), r.source);
+  }
+  void operator()(const native::SourcePositions& r) {
+    broker_.produces().source_positions(id_, r.topic, r.source);
   }
   void operator()(const native::InitProducer& r) {
     std::optional<std::int64_t> producer;

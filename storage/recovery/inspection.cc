@@ -15,7 +15,9 @@ constexpr std::uint64_t kAllPersisted = std::numeric_limits<std::uint64_t>::max(
 }  // namespace
 
 Inspection::Inspection(FileIo& io, std::string path, Tell tell)
-    : io_(io), tell_(std::move(tell)), state_(std::make_unique<State>(kEverything, kEverything)) {
+    : io_(io),
+      tell_(std::move(tell)),
+      state_(std::make_unique<State>(kEverything, kEverything, kEverything)) {
   directory_.path = std::move(path);
 }
 
@@ -116,6 +118,7 @@ void Inspection::load_states(Rocks& rocks) {
   lost("acknowledgements", state_->acks.load(offsets));
   lost("groups", state_->groups.load(offsets));
   lost_producers_ = lost("producers", state_->producers.load(producers));
+  lost("positions of sources", state_->sources.load(producers));
   lost("message ids", state_->ids.load(ids));
 }
 

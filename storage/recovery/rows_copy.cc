@@ -141,6 +141,12 @@ Result<> RowsCopy::copy_entry(const JournalEntry& entry) {
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch || !batch->check()) return {};
   if (auto ok = take(records->partition, *batch, entry.position); !ok) return ok;
+  // So does how far a source is stored; where that is known, nothing falls.
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kRecordsFromSource)) {
+    const auto advanced = SourceAdvanced::of(entry);
+    if (!advanced || !store_->wants(Family::kProducers, entry.position)) return {};
+    return push(advanced->encode_alone(), entry.position);
+  }
   // The acks of a dead letter go alone. They take a position of their own, which moves those of
   // what follows: not where the family has any of it.
   const bool dead_letter = entry.kind == static_cast<std::uint16_t>(EntryKind::kDeadLettered);

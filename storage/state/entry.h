@@ -30,6 +30,8 @@ enum class EntryKind : std::uint16_t {
   kRecordsWithIds = 12,      // kRecords, and id_store.h's
   kPartitionsAdded = 13,     // catalog_store.h
   kOffsetsRemoved = 14,      // offset_store.h; ack_store.h follows it
+  kRecordsFromSource = 15,   // kRecords, source_store.h's, and perhaps id_store.h's
+  kSourceMoved = 16,         // source_store.h
 };
 
 // Builds the body of an entry.

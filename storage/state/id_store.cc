@@ -4,6 +4,7 @@
 
 #include "storage/keys.h"
 #include "storage/partition_log.h"
+#include "storage/state/source_store.h"
 
 namespace leat::storage {
 
@@ -25,7 +26,13 @@ Result<IdsAdded> IdsAdded::of(const JournalEntry& entry) {
   if (!records) return fail(records.error());
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch) return fail(ErrorCode::kCorruptStorage, batch.error().message());
-  ByteReader reader(records->behind);
+  Bytes said = records->behind;
+  if (entry.kind == static_cast<std::uint16_t>(EntryKind::kRecordsFromSource)) {
+    const auto advanced = SourceAdvanced::of(entry);
+    if (!advanced) return fail(advanced.error());
+    said = advanced->behind;
+  }
+  ByteReader reader(said);
   IdsAdded added{.partition = records->partition, .base = batch->base_offset()};
   added.appended_ms = read_varint(reader);
   const std::int64_t first = read_varint(reader), held = read_varint(reader);

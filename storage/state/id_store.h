@@ -19,9 +19,9 @@
 
 namespace leat::storage {
 
-// What an entry kRecordsWithIds says behind its batch: varints when it was appended, the number of
-// its first id, how many numbers below that one stay known, the count of its ids; each: delta
-// varint, the id's hash, high and low half u64.
+// What an entry kRecordsWithIds says behind its batch, and a kRecordsFromSource behind its source:
+// varints when it was appended, the number of its first id, how many numbers below that one stay
+// known, the count of its ids; each: delta varint, the id's hash, high and low half u64.
 struct IdsAdded {
   PartitionId partition;
   Offset base;  // of the batch

@@ -21,6 +21,7 @@ Result<> State::load(const std::function<const FamilyReader&(Family)>& rows) {
   if (auto ok = acks.load(rows(Family::kOffsets)); !ok) return ok;
   if (auto ok = groups.load(rows(Family::kOffsets)); !ok) return ok;
   if (auto ok = producers.load(rows(Family::kProducers)); !ok) return ok;
+  if (auto ok = sources.load(rows(Family::kProducers)); !ok) return ok;
   return ids.load(rows(Family::kIds));
 }
 
@@ -28,12 +29,11 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
   switch (static_cast<EntryKind>(entry.kind)) {
     case EntryKind::kRecords:
       return {};
-    case EntryKind::kRecordsWithIds: {
-      const auto added = IdsAdded::of(entry);
-      if (!added) return fail(added.error());
-      if (wants(Family::kIds)) ids.apply(*added, entry.position);
-      return {};
-    }
+    case EntryKind::kRecordsWithIds:
+      return apply_ids(entry, wants);
+    case EntryKind::kRecordsFromSource:
+    case EntryKind::kSourceMoved:
+      return apply_source(entry, wants);
     case EntryKind::kAcksChanged:
     case EntryKind::kDeadLettered: {
       const auto changed = AcksChanged::of(entry);
@@ -90,6 +90,20 @@ Result<> State::apply(const JournalEntry& entry, const Wants& wants) {
   return fail(ErrorCode::kCorruptStorage, "unknown kind " + std::to_string(entry.kind));
 }
 
+Result<> State::apply_ids(const JournalEntry& entry, const Wants& wants) {
+  const auto added = IdsAdded::of(entry);
+  if (!added) return fail(added.error());
+  if (wants(Family::kIds)) ids.apply(*added, entry.position);
+  return {};
+}
+
+Result<> State::apply_source(const JournalEntry& entry, const Wants& wants) {
+  const auto advanced = SourceAdvanced::of(entry);
+  if (!advanced) return fail(advanced.error());
+  if (wants(Family::kProducers)) sources.apply(*advanced);
+  return advanced->behind.empty() ? Result<>() : apply_ids(entry, wants);
+}
+
 void State::apply(const TopicDeleted& deleted, const Wants& wants) {
   if (wants(Family::kCatalog)) {
     catalog.apply(deleted);
@@ -101,7 +115,10 @@ void State::apply(const TopicDeleted& deleted, const Wants& wants) {
     acks.apply(deleted);
     groups.apply(deleted);
   }
-  if (wants(Family::kProducers)) producers.apply(deleted);
+  if (wants(Family::kProducers)) {
+    producers.apply(deleted);
+    sources.apply(deleted);
+  }
   if (wants(Family::kIds)) ids.apply(deleted);
 }
 

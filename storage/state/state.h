@@ -12,6 +12,7 @@
 #include "storage/state/log_start_store.h"
 #include "storage/state/offset_store.h"
 #include "storage/state/producer_store.h"
+#include "storage/state/source_store.h"
 
 namespace leat::storage {
 
@@ -19,9 +20,9 @@ namespace leat::storage {
 using Wants = std::function<bool(Family)>;
 
 struct State {
-  // How many producers and message ids are remembered.
-  State(std::size_t most_producers, std::uint64_t most_ids)
-      : producers(most_producers), ids(most_ids) {}
+  // How many producers, positions of sources and message ids are remembered.
+  State(std::size_t most_producers, std::size_t most_sources, std::uint64_t most_ids)
+      : producers(most_producers), sources(most_sources), ids(most_ids) {}
 
   Result<> load(const std::function<const FamilyReader&(Family)>& rows);
 
@@ -38,10 +39,13 @@ struct State {
   EpochStore epochs;
   LogStartStore log_starts;
   ProducerStore producers;
+  SourceStore sources;
   IdStore ids;
 
  private:
   void apply(const TopicDeleted& deleted, const Wants& wants);
+  Result<> apply_ids(const JournalEntry& entry, const Wants& wants);
+  Result<> apply_source(const JournalEntry& entry, const Wants& wants);
 };
 
 }  // namespace leat::storage
