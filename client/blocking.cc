@@ -94,6 +94,18 @@ Result<FoundOffset> Client::find_offset(const TopicPartition& partition, Timesta
       *link_, [&](auto done) { requests::find_offset(*link_, partition, time, std::move(done)); });
 }
 
+Result<std::vector<SourcePosition>> Client::source_positions(std::string_view topic,
+                                                             std::string source) {
+  auto described = describe_topic(topic);
+  if (!described) return fail(described.error());
+  auto stored = wait_for<requests::StoredSource>(*link_, [&](auto done) {
+    requests::source_positions(*link_, described->id, std::move(source),
+                               link_->options().request_timeout, std::move(done));
+  });
+  if (!stored) return fail(stored.error());
+  return std::move(stored->positions);
+}
+
 Result<std::vector<GroupListing>> Client::list_groups() {
   return wait_for<std::vector<GroupListing>>(
       *link_, [&](auto done) { requests::list_groups(*link_, std::move(done)); });

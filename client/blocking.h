@@ -89,6 +89,10 @@ class Client {
   // Where the group goes on, for a group without members.
   Result<> set_offsets(std::string_view group, std::vector<PartitionOffset> offsets);
 
+  // How far a source (ProducerOptions::source) is stored in each of the topic's partitions; zero:
+  // nothing. Error: kUnknownTopic.
+  Result<std::vector<SourcePosition>> source_positions(std::string_view topic, std::string source);
+
   // Error: kUnknownTopic.
   Result<std::unique_ptr<Producer>> producer(const Topic& topic,
                                              const ProducerOptions& options = {});

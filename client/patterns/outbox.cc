@@ -67,8 +67,9 @@ std::string headers_text(const std::vector<RecordHeader>& headers) {
 }
 
 Result<Outbox> Outbox::open(Database& database, const OutboxOptions& options) {
-  if (auto ok = ensure_tables(database, outbox_tables(options.notify)); !ok)
-    return fail(ok.error());
+  if (auto ok = ensure_tables(database, outbox_tables()); !ok) return fail(ok.error());
+  if (options.notify)
+    if (auto ok = ensure_tables(database, outbox_notify()); !ok) return fail(ok.error());
   return Outbox(database);
 }
 

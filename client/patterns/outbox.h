@@ -39,7 +39,7 @@ struct OutboxEvent {
 
 struct OutboxOptions {
   // Each commit with events wakes the relays at once (PostgreSQL's NOTIFY), which otherwise look
-  // only now and then. Costs committers a shared lock; decided when the table is made.
+  // only now and then. A trigger of the table, made once; costs committers a shared lock.
   bool notify = true;
 };
 

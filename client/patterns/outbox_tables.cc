@@ -58,12 +58,13 @@ END $$;
 
 }  // namespace
 
-TableSet outbox_tables(bool notify) {
+TableSet outbox_tables() {
   static_assert(outbox_lanes(SqlDialect::kPostgres) == 8 && outbox_lanes(SqlDialect::kSqlite) == 1);
-  return {.name = "outbox",
-          .version = 1,
-          .sqlite = kSqlite,
-          .postgres = std::string(kPostgres) + (notify ? kNotify : "")};
+  return {.name = "outbox", .version = 1, .sqlite = kSqlite, .postgres = kPostgres};
+}
+
+TableSet outbox_notify() {
+  return {.name = "outbox_notify", .version = 1, .sqlite = "", .postgres = kNotify};
 }
 
 }  // namespace leat::patterns

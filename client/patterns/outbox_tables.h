@@ -13,6 +13,8 @@ constexpr int outbox_lanes(SqlDialect dialect) {
 // What is notified when events were committed, PostgreSQL.
 inline constexpr const char* kOutboxChannel = "leat_outbox";
 
-TableSet outbox_tables(bool notify);
+TableSet outbox_tables();
+// What notifies, PostgreSQL.
+TableSet outbox_notify();
 
 }  // namespace leat::patterns

@@ -16,30 +16,42 @@ Error wrong_version(const TableSet& tables, std::int64_t found) {
                                       : "migrate them as CHANGELOG.md says")};
 }
 
-}  // namespace
+// Nothing: there are none.
+Result<std::optional<std::int64_t>> version_of(Database& database, const TableSet& tables) {
+  auto found = database.execute("SELECT version FROM leat_schema WHERE name = $1", {tables.name});
+  if (!found) return fail(found.error());
+  if (found->empty()) return std::optional<std::int64_t>();
+  if (found->integer(0, 0) != tables.version)
+    return fail(wrong_version(tables, found->integer(0, 0)));
+  return std::optional(found->integer(0, 0));
+}
 
-Result<> ensure_tables(Database& database, const TableSet& tables) {
+Result<> make(Database& database, const TableSet& tables) {
   const bool postgres = database.dialect() == SqlDialect::kPostgres;
   auto tx = Transaction::begin(database);
   if (!tx) return fail(tx.error());
   // Several programs may come at once, and PostgreSQL's IF NOT EXISTS is no lock.
   if (postgres)
-    if (auto ok =
-            database.run_script("SELECT pg_advisory_xact_lock(" + std::to_string(0x6c656174) + ")");
-        !ok)
-      return ok;
+    if (auto ok = database.run_script("SELECT pg_advisory_xact_lock(1818583412)"); !ok) return ok;
   if (auto ok = database.run_script(kSchema); !ok) return ok;
-  auto found = database.execute("SELECT version FROM leat_schema WHERE name = $1", {tables.name});
-  if (!found) return fail(found.error());
-  if (!found->empty() && found->integer(0, 0) != tables.version)
-    return fail(wrong_version(tables, found->integer(0, 0)));
+  const auto version = version_of(database, tables);
+  if (!version) return fail(version.error());
+  if (*version) return {};
   if (auto ok = database.run_script(postgres ? tables.postgres : tables.sqlite); !ok) return ok;
-  if (found->empty()) {
-    auto written =
-        database.execute("INSERT INTO leat_schema VALUES ($1, $2)", {tables.name, tables.version});
-    if (!written) return fail(written.error());
-  }
+  auto written =
+      database.execute("INSERT INTO leat_schema VALUES ($1, $2)", {tables.name, tables.version});
+  if (!written) return fail(written.error());
   return tx->commit();
+}
+
+}  // namespace
+
+// Where they are there nothing is locked, for others may be writing to them.
+Result<> ensure_tables(Database& database, const TableSet& tables) {
+  const auto version = version_of(database, tables);
+  if (version && *version) return {};
+  if (!version && !(version.error() == ErrorCode::kDatabaseSchema)) return fail(version.error());
+  return make(database, tables);  // where they have another version, it says so again
 }
 
 }  // namespace leat::patterns

@@ -44,7 +44,7 @@ Result<OutboxReader> OutboxReader::open(Database& database, OutboxReaderOptions 
   if (options.name.empty() || options.rows < 1)
     return fail(ErrorCode::kInvalidConfig, "a relay has a name, and rounds of at least one row");
   OutboxReader reader(database, std::move(options));
-  if (auto ok = ensure_tables(database, outbox_tables(false)); !ok) return fail(ok.error());
+  if (auto ok = ensure_tables(database, outbox_tables()); !ok) return fail(ok.error());
   if (auto ok = reader.read_identity(); !ok) return fail(ok.error());
   return reader;
 }
@@ -154,8 +154,10 @@ std::string OutboxReader::lane_list() const {
 
 // ---- rounds ----
 
-Result<std::vector<OutboxRound>> OutboxReader::next(const std::vector<RefusedRow>& refused) {
+Result<std::vector<OutboxRound>> OutboxReader::next(const std::vector<RefusedRow>& refused,
+                                                    const std::set<int>& unfinished) {
   waits_for_others_ = false;
+  std::erase_if(given_, [&](int lane) { return unfinished.contains(lane); });
   if (leased_.empty()) return std::vector<OutboxRound>();
   const auto forget = [this](const Error& why) {
     leased_.clear();  // renew_leases() finds what became of it
@@ -232,10 +234,10 @@ Result<std::vector<OutboxRound>> OutboxReader::reopened() {
     auto rows = database_->execute(
         postgres() ? "SELECT " + std::string(kColumnsPostgres) +
                          " FROM leat_outbox WHERE sequence = ANY($1::text::bigint[]) "
-                         "ORDER BY sequence"
+                         "AND failed IS NULL ORDER BY sequence"
                    : "SELECT " + std::string(kColumnsSqlite) +
                          " FROM leat_outbox WHERE sequence IN (SELECT value FROM json_each($1)) "
-                         "ORDER BY sequence",
+                         "AND failed IS NULL ORDER BY sequence",
         {std::string_view(list_of(state.open))});
     if (!rows) return fail(rows.error());
     OutboxRound round{.lane = lane, .number = state.round, .again = true, .rows = {}};

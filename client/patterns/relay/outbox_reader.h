@@ -58,9 +58,10 @@ class OutboxReader {
   std::size_t lanes() const { return leased_.size(); }
 
   // Marks or deletes the rows of the rounds that were given before, but for those refused, which
-  // stay with the reason; and gives the next, whose rows are good until the call after. Nothing:
-  // there is none.
-  Result<std::vector<OutboxRound>> next(const std::vector<RefusedRow>& refused = {});
+  // stay with the reason, and those of lanes that are `unfinished`, whose round is given again; and
+  // gives the next, whose rows are good until the call after. Nothing: there is none.
+  Result<std::vector<OutboxRound>> next(const std::vector<RefusedRow>& refused = {},
+                                        const std::set<int>& unfinished = {});
   // Some committed rows wait for transactions that are older: look again soon. They may have
   // written rows that come before.
   bool waits_for_others() const { return waits_for_others_; }
