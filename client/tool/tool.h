@@ -63,5 +63,7 @@ bool confirmed(const std::string& question);
 
 // 0, or 128 + the signal's number, once SIGINT or SIGTERM arrived. Verbs that go on for long look.
 int interrupted();
+// For a verb with a handler of its own: what interrupted() is to know. Async-signal-safe.
+void note_signal(int signal);
 
 }  // namespace leat::tool
