@@ -110,6 +110,11 @@ class FakeStorage final : public storage::Storage {
   }
   Result<JournalPosition> delete_topic(const TopicId& id) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
+    const auto& gone = find_topic(id)->partitions;
+    sources_.apply(storage::TopicDeleted{id, gone});
+    std::erase_if(sources_said_, [&](const Said& said) {
+      return std::ranges::binary_search(gone, said.partition);
+    });
     std::erase_if(topics_, [&](const auto& topic) { return topic->id == id; });
     return last_ = last_ + 1;
   }

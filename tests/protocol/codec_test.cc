@@ -93,6 +93,20 @@ TEST(Codec, ProduceComesThroughWithItsBatchInPlace) {
   EXPECT_EQ(as_text(produce.batch), batch);
   EXPECT_GE(produce.batch.data(), received->bytes.data());  // borrowed, not copied
   EXPECT_LT(produce.batch.data(), received->bytes.data() + received->bytes.size());
+  EXPECT_FALSE(only<Produce>(received).source);
+  for (const std::size_t shift : {0u, 1u, 4u}) {
+    const SourceStep step{"orders.outbox", {7, ~0ull}, {8, 1}};
+    const auto named =
+        through(Request(Produce{kTopic, PartitionIndex(3), as_bytes(batch), step}), shift);
+    EXPECT_EQ(only<Produce>(named).source, step);
+    const std::vector<SourcePosition> stored{{}, {~0ull, 3}, {1, 2}};
+    const auto told = through(Reply(SourcePositionsReply{stored, Durability::kMemory}), shift);
+    EXPECT_EQ(only<SourcePositionsReply>(told).positions, stored);
+    EXPECT_EQ(only<SourcePositionsReply>(told).durability, Durability::kMemory);
+  }
+  const auto asked = through(Request(SourcePositions{kOther, "\xc3\xa9"}));
+  EXPECT_EQ(only<SourcePositions>(asked).topic, kOther);
+  EXPECT_EQ(only<SourcePositions>(asked).source, "\xc3\xa9");
   const auto empty = through(Request(Produce{kTopic, PartitionIndex(-1), {}}));
   EXPECT_EQ(only<Produce>(empty).partition, PartitionIndex(-1));
   EXPECT_TRUE(only<Produce>(empty).batch.empty());

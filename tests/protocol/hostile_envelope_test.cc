@@ -56,6 +56,8 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                               attach,
                               Settle{1, {settled, settled}, "poison"},
                               Reset{},
+                              Produce{id, PartitionIndex(3), {}, SourceStep{"s", {1, 2}, {3, 4}}},
+                              SourcePositions{id, "outbox"},
                               AddPartitions{"orders", 12}};
   const std::vector<KnownRecords> known{{0, 2, Offset(5)}, {3, 1, Offset(4)}};
   const Reply replies[] = {ErrorReply{ErrorCode::kUnknownTopic, "'x'"},
@@ -65,6 +67,7 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                            DeleteTopicReply{},
                            TopicsReply{{topic, topic}},
                            ProduceReply{Offset(8), Durability::kSync, false, known},
+                           SourcePositionsReply{{{1, 2}, {3, 4}}, Durability::kSync},
                            FetchReply{Offset(1), Offset(2), as_bytes(payload)},
                            CommitOffsetsReply{},
                            FetchOffsetsReply{offsets},

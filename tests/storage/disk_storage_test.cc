@@ -121,7 +121,7 @@ TEST_F(DiskStorageTest, PartitionsAreAddedForGood) {
 }
 
 // Written by the version before: configurations end with what was known then.
-TEST_F(DiskStorageTest, ADirectoryOfFormatSixOpensAndBecomesSeven) {
+TEST_F(DiskStorageTest, ADirectoryOfAnEarlierFormatOpensAndBecomesThisOne) {
   open();
   const PartitionId partition = create("orders");
   append(partition, "old");
@@ -132,17 +132,20 @@ TEST_F(DiskStorageTest, ADirectoryOfFormatSixOpensAndBecomesSeven) {
     std::getline(std::ifstream(directory / "data/FORMAT"), text);
     return text;
   };
-  ASSERT_EQ(format(), "leat-data 7");
-  std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 6\n";
-  open();
-  EXPECT_EQ(format(), "leat-data 7");
+  ASSERT_EQ(format(), "leat-data 8");
+  for (const int earlier : {6, 7}) {
+    std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data " << earlier << "\n";
+    open();
+    EXPECT_EQ(format(), "leat-data 8");
+    if (earlier == 6) storage.reset();
+  }
   EXPECT_EQ(read_all(partition), std::vector<std::string>{"old"});
   storage.reset();
   std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data 5\n";
   const auto refused = DiskStorage::open({.data_dir = directory / "data"}, real_file_io(), [] {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), ErrorCode::kFormatUnsupported);
-  EXPECT_NE(refused.error().detail.find("formats 6 to 7"), std::string::npos);
+  EXPECT_NE(refused.error().detail.find("formats 6 to 8"), std::string::npos);
 }
 
 TEST_F(DiskStorageTest, PressureIsToldAndEnds) {
