@@ -92,7 +92,7 @@ std::vector<std::vector<std::byte>> one_of_each(const TopicId& id) {
                                     {{Offset(1), Offset(2), 1}, {Offset(4), Offset(4), 3}},
                                     as_bytes(payload)},
                            ResetReply{}};
-  static_assert(std::size(requests) == std::variant_size_v<Request>);
+  static_assert(std::size(requests) == std::variant_size_v<Request> + 1);  // a source or none
   static_assert(std::size(replies) == std::variant_size_v<Reply>);
   std::vector<std::vector<std::byte>> frames;
   for (const Request& r : requests) encode(CorrelationId(7), r, frames.emplace_back());

@@ -74,7 +74,7 @@ TEST_F(SourcesTest, AreStoredOnceAndInOrder) {
 
 TEST_F(SourcesTest, NamesAndPositionsAreChecked) {
   const auto refused = [&](const SourceStep& said) {
-    send(said);
+    broker.produces().produce(next(), topic, PartitionIndex(0), batch(0, 1), at(), said);
     storage.make_durable(broker);
     return last_error();
   };

@@ -190,7 +190,7 @@ TEST_F(DurableSourcesTest, ARepairKeepsThem) {
 // One source, told again and again from where it was or from before, by two at once, in batches of
 // any size, over restarts and kills: the log is the source.
 TEST_F(DurableSourcesTest, TheLogIsTheSourceWhateverHappens) {
-  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random dice(seed);
     open();
