@@ -344,9 +344,19 @@ std::string StorageLife::append() {
     entry.window = {kAllIds.time, kWindows[random_.below(std::size(kWindows))]};
   else if (random_.below(20) == 0)
     entry.window = storage::IdWindow();
+  std::optional<SourceStep> step;
+  if (random_.below(3) == 0) {
+    entry.source = ModelState::kSources[random_.below(std::size(ModelState::kSources))];
+    const auto& sources = state.partitions.at(partition).sources;
+    const auto known = sources.find(entry.source);
+    step = {entry.source, known == sources.end() ? SourcePosition() : known->second, {}};
+    step->to = entry.to = {step->from.high + random_.below(2), step->from.low + 1};
+    if (const auto next = storage_->check_source(partition, *step); !next || !*next)
+      return "the next batch of a source is not taken";
+  }
   auto wrong = send(entry, [&]() -> Result<> {
-    auto appended =
-        storage_->append(partition, topic->config, *batch, {entry.ids, WallTime(), entry.window});
+    auto appended = storage_->append(partition, topic->config, *batch,
+                                     {entry.ids, WallTime(), entry.window}, step);
     if (!appended) return fail(appended.error());
     given = appended->base;
     return {};

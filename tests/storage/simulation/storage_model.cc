@@ -63,6 +63,7 @@ void take(ModelState& state, const ModelRecords& records) {
   partition.epochs.try_emplace(batch.leader_epoch(), batch.base_offset());
   partition.next = batch.last_offset() + 1;
   partition.batches.push_back(records.batch);
+  if (!records.source.empty()) partition.sources[records.source] = records.to;
   if (!records.window || (records.ids.empty() && !records.window->off())) return;
   for (const storage::RecordId& record : records.ids)
     partition.ids.emplace_back(record.id, batch.base_offset() + record.delta);
@@ -247,6 +248,19 @@ std::string producers_differ(const ModelState& state, const DiskStorage& storage
 }
 
 // Every id that may have come is asked for.
+std::string sources_differ(const ModelState& state, const DiskStorage& storage) {
+  for (const auto& [id, partition] : state.partitions)
+    for (const char* name : ModelState::kSources) {
+      const auto known = partition.sources.find(name);
+      const SourcePosition at = known == partition.sources.end() ? SourcePosition() : known->second;
+      const SourcePosition found = storage.source_position(id, name);
+      if (found != at)
+        return "source " + std::string(name) + " in partition " + std::to_string(id.value) +
+               " is stored up to " + text_of(found) + ", not " + text_of(at);
+    }
+  return {};
+}
+
 std::string ids_differ(const ModelState& state, const FindAll& find) {
   std::vector<storage::IdHash> all;
   for (std::uint64_t n = 0; n < ModelState::kIds; ++n) all.push_back(ModelState::id(n));
@@ -369,9 +383,10 @@ ModelState StorageModel::state_at(JournalPosition last) const {
 
 std::string difference(const ModelState& state, const DiskStorage& storage, const ReadAll& read,
                        const FindAll& find) {
-  for (auto differs : {topics_differ(state, storage), groups_differ(state, storage),
-                       commits_differ(state, storage), acks_differ(state, storage),
-                       producers_differ(state, storage), ids_differ(state, find)})
+  for (auto differs :
+       {topics_differ(state, storage), groups_differ(state, storage),
+        commits_differ(state, storage), acks_differ(state, storage),
+        producers_differ(state, storage), sources_differ(state, storage), ids_differ(state, find)})
     if (!differs.empty()) return differs;
   return records_differ(state, storage, read);
 }

@@ -51,6 +51,8 @@ struct ModelRecords {
   std::shared_ptr<const std::vector<std::byte>> batch;  // base offset and epoch assigned
   std::vector<storage::RecordId> ids = {};
   std::optional<storage::IdWindow> window = {};  // its time never ends
+  std::string source = {};                       // one of kSources, or none
+  SourcePosition to = {};
 };
 struct ModelCommits {
   std::string group;
@@ -87,6 +89,7 @@ struct ModelState {
     bool compacts = false;                 // or did once: older records of a key may be gone
     std::map<LeaderEpoch, Offset> epochs;  // where each began
     std::deque<std::pair<storage::IdHash, Offset>> ids;  // that are known, oldest first
+    std::map<std::string, SourcePosition> sources;       // up to where they are stored
   };
   std::map<std::string, ModelTopic> topics;
   std::map<PartitionId, Partition> partitions;
@@ -97,6 +100,7 @@ struct ModelState {
   PartitionId next_partition{1};
 
   static constexpr std::uint64_t kIds = 3'000;  // that there are
+  static constexpr const char* kSources[] = {"one", "two", "three"};
   static storage::IdHash id(std::uint64_t number);
 
   void apply(const ModelEntry& entry);
