@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "bench/kafka/kafka_client.h"
 #include "bench/kafka/kafka_start.h"
+#include "bench/kafka/leatd.h"
 #include "bench/measure.h"
 #include "client/blocking.h"
 #include "server/server.h"
@@ -25,6 +28,7 @@ struct Wanted {
   std::uint64_t records = 500'000;
   int turns = 5;
   bool tmpfs = false;
+  bool embedded = false;  // the broker lives in this process, as the mock broker does
   std::string broker;  // host:port of one that runs already; its topics are created by themselves
 };
 
@@ -41,27 +45,35 @@ struct Turn {
   double mock = 0, sync = 0, interval = 0, consumed = 0;
 };
 
-// The broker that is measured: one in this process, as the mock broker is, or another's.
+// The broker that is measured: in a process of its own unless it is said otherwise.
 class Broker {
  public:
   Broker(const Wanted& wanted, const std::string& directory) : address_(wanted.broker) {
     if (!address_.empty()) return;
-    server_ = must(Server::open(
-        {.data_dir = directory + "/data", .listen = {"kafka://127.0.0.1:0"}, .log = complain}));
-    const std::string url = server_->listeners().front();
-    address_ = url.substr(url.find("//") + 2);
-    std::printf("file system %s, reactor %s, journal %s\n", file_system(directory),
-                server_->reactor().c_str(), server_->journal().c_str());
+    if (wanted.embedded) {
+      server_ = must(Server::open(
+          {.data_dir = directory + "/data", .listen = {"kafka://127.0.0.1:0"}, .log = complain}));
+      const std::string url = server_->listeners().front();
+      address_ = url.substr(url.find("//") + 2);
+      client_ = must(server_->connect_local());
+    } else {
+      leatd_ = std::make_unique<Leatd>(leatd_beside(), directory);
+      address_ = leatd_->kafka();
+      client_ = must(blocking::Client::connect({.broker = leatd_->leat()}));
+    }
+    std::printf("file system %s, broker %s\n", file_system(directory),
+                server_ ? "in this process" : "in a process of its own");
   }
   Settings settings() const { return {{"bootstrap.servers", address_}}; }
-  bool ours() const { return server_ != nullptr; }
+  bool ours() const { return client_.has_value(); }
   void create(const std::string& topic, const TopicConfig& config) {
-    if (server_)
-      must(must(server_->connect_local()).create_topic(topic, kPartitions, false, config));
+    if (client_) must(client_->create_topic(topic, kPartitions, false, config));
   }
 
  private:
   std::unique_ptr<Server> server_;
+  std::unique_ptr<Leatd> leatd_;
+  std::optional<blocking::Client> client_;
   std::string address_;
 };
 
@@ -118,7 +130,7 @@ void rates(const Wanted& wanted, const std::string& directory) {
 }
 
 void starts(const std::string& directory) {
-  const std::string leatd = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "leatd";
+  const std::string leatd = leatd_beside();
   const auto fresh = [&](const std::string& name) {
     std::filesystem::create_directory(directory + "/" + name);
     return directory + "/" + name;
@@ -155,6 +167,8 @@ int main(int argc, char** argv) {
     const bool valued = i + 1 < argc;
     if (option == "--tmpfs") {
       wanted.tmpfs = true;
+    } else if (option == "--embedded") {
+      wanted.embedded = true;
     } else if (option == "--records" && valued) {
       wanted.records = std::strtoull(argv[++i], nullptr, 10);
     } else if (option == "--turns" && valued) {
@@ -162,7 +176,8 @@ int main(int argc, char** argv) {
     } else if (option == "--broker" && valued) {
       wanted.broker = argv[++i];
     } else {
-      std::cerr << "usage: leat-kafka [--records N] [--turns N] [--broker HOST:PORT] [--tmpfs]\n";
+      std::cerr << "usage: leat-kafka [--records N] [--turns N] [--embedded | --broker HOST:PORT] "
+                   "[--tmpfs]\n";
       return 2;
     }
   }

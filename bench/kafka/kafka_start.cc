@@ -1,51 +1,21 @@
 #include "bench/kafka/kafka_start.h"
 
 #include <array>
-#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench/kafka/kafka_client.h"
+#include "bench/kafka/leatd.h"
 #include "bench/measure.h"
-#include "examples/demo/process.h"
 
 namespace leat::bench {
 namespace {
-
-class Leatd {
- public:
-  Leatd(const std::string& program, const std::string& directory)
-      : process_({program, "--data-dir", directory + "/data", "--listen", "kafka://127.0.0.1:0",
-                  "--auto-create-topics"},
-                 directory + "/log") {
-    std::string line;
-    const std::string scheme = "kafka://";
-    if (!process_.read_line(line) || line.find(scheme) == std::string::npos)
-      throw std::runtime_error("leatd did not say where it serves Kafka: " + line);
-    const auto begin = line.find(scheme) + scheme.size();
-    address_ = line.substr(begin, line.find('"', begin) - begin);
-  }
-  ~Leatd() { process_.stop(SIGTERM); }
-
-  const std::string& address() const { return address_; }
-  double resident_kib() const {
-    std::ifstream status("/proc/" + std::to_string(process_.pid()) + "/status");
-    for (std::string line; std::getline(status, line);)
-      if (line.starts_with("VmRSS:")) return std::stod(line.substr(6));
-    throw std::runtime_error("leatd has ended");
-  }
-
- private:
-  demo::Process process_;
-  std::string address_;
-};
 
 class Connection {
  public:
@@ -91,7 +61,7 @@ std::uint16_t port_of(const std::string& address) {
 IdleConnections idle_kafka_connections(const std::string& leatd, const std::string& directory,
                                        int count) {
   const Leatd broker(leatd, directory);
-  const auto port = port_of(broker.address());
+  const auto port = port_of(broker.kafka());
   std::vector<std::unique_ptr<Connection>> connections;
   const auto open = [&] {
     connections.push_back(std::make_unique<Connection>(port));
@@ -107,7 +77,7 @@ FirstAck first_kafka_ack(const std::string& leatd, const std::string& directory)
   const auto began = Clock::now();
   const Leatd broker(leatd, directory);
   FirstAck result{.ready_ms = seconds_since(began) * 1e3, .acked_ms = 0};
-  kafka_produce({{"bootstrap.servers", broker.address()}}, "first", 100, 0);
+  kafka_produce({{"bootstrap.servers", broker.kafka()}}, "first", 100, 0);
   result.acked_ms = seconds_since(began) * 1e3;
   return result;
 }
