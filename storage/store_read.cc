@@ -10,6 +10,13 @@ namespace leat::storage {
 namespace {
 constexpr std::size_t kMostReadBytes = 1 << 20;
 constexpr int kAttempts = 3;  // the cleaner may have rewritten what an iterator still sees
+
+// Of the batch that a row of the records family holds, or tells of.
+std::size_t batch_bytes(const rocksdb::Iterator& row) {
+  const auto ref = LargeRef::decode(view(row.value()));
+  return ref ? ref->batch_bytes() : row.value().size();
+}
+
 }  // namespace
 
 // Batches on their way to a reader.
@@ -19,11 +26,11 @@ struct Store::Gathered {
   std::size_t left;
   LargeReader large;
 
+  // Before one of so many bytes is read.
+  bool has_room(std::size_t size) const { return bytes->empty() || size <= left; }
   // Whether more may follow.
   bool take(const RecordBatchView& batch) {
     const std::size_t size = batch.bytes().size();
-    if (!bytes->empty() && size > left) left = 0;
-    if (left == 0) return false;
     bytes->insert(bytes->end(), batch.bytes().begin(), batch.bytes().end());
     next = batch.last_offset() + 1;
     left -= std::min(left, size);
@@ -64,10 +71,9 @@ std::vector<LargeRef> Store::large_refs(PartitionId partition,
     const auto it = rows(place, 0);
     for (it->Seek(slice(keys::view(key))); it->Valid() && it->key().starts_with(slice(prefix));
          it->Next()) {
-      const auto ref = LargeRef::decode(view(it->value()));
-      bytes += ref ? ref->batch_bytes() : it->value().size();
+      bytes += batch_bytes(*it);
       if (bytes > max_bytes && !refs.empty()) return refs;
-      if (ref) refs.push_back(*ref);
+      if (const auto ref = LargeRef::decode(view(it->value()))) refs.push_back(*ref);
     }
   }
   return refs;
@@ -103,6 +109,10 @@ Result<> Store::read_place(PartitionId partition, const SegmentIndex::Place& pla
   const std::string_view prefix = keys::view(key).substr(0, keys::kRecordPrefixBytes);
   const auto in_place = [&] { return it->Valid() && it->key().starts_with(slice(prefix)); };
   for (it->Seek(slice(keys::view(key))); in_place(); it->Next()) {
+    if (!gathered.has_room(batch_bytes(*it))) {
+      gathered.left = 0;
+      return {};
+    }
     const auto batch = check_row(view(it->key()), view(it->value()), gathered.large);
     const Offset end = keys::last_offset_of(view(it->key())) + 1;
     if (!batch && LargeRef::decode(view(it->value())) && attempts > 1) {

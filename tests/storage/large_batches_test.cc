@@ -125,6 +125,29 @@ TEST_F(LargeBatchesTest, AreWrittenOnceAndOutliveTheJournalsSegments) {
   }
 }
 
+TEST_F(LargeBatchesTest, OneThatDoesNotFitIntoAReadIsNotReadForIt) {
+  test::RecordingFileIo disk(real_file_io());
+  io = &disk;
+  open();
+  const PartitionId id = create("orders");
+  for (int i = 0; i < 8; ++i) append(id, value("orders", i, kLarge));
+  settle();
+  for (int i = 0; i < 3; ++i) fill_until_rolled();
+  ASSERT_FALSE(file_with("orders-1-").empty());
+  open();  // nothing of it is in memory
+  const std::size_t before = disk.recorded().size();
+  ASSERT_TRUE(read(id, Offset(0)));
+  std::size_t bytes = 0;
+  const auto all = disk.recorded();
+  for (const auto& recorded : std::span(all).subspan(before))
+    if (recorded.operation == test::Operation::kRead &&
+        recorded.path.find("/large/") != std::string::npos)
+      bytes += recorded.bytes;
+  EXPECT_GE(bytes, kLarge);
+  EXPECT_LT(bytes, 2 * kLarge);
+  storage.reset();  // before its disk
+}
+
 TEST_F(LargeBatchesTest, ADeletedTopicGivesItsSpaceBack) {
   open();
   fill("doomed", 400);

@@ -226,13 +226,37 @@ std::shared_ptr<RecordingFileIo::Content> RecordingFileIo::content_of(const std:
   return entry.content;
 }
 
+// One that is only read.
+class ReadFile final : public File {
+ public:
+  ReadFile(std::unique_ptr<File> under, std::function<void(std::uint64_t, std::size_t)> on_read)
+      : under_(std::move(under)), on_read_(std::move(on_read)) {}
+  Result<> write(std::uint64_t at, Bytes bytes) override { return under_->write(at, bytes); }
+  Result<std::size_t> read(std::uint64_t at, MutableBytes into) override {
+    on_read_(at, into.size());
+    return under_->read(at, into);
+  }
+  Result<> sync() override { return under_->sync(); }
+  Result<std::uint64_t> size() override { return under_->size(); }
+  Result<> truncate(std::uint64_t bytes) override { return under_->truncate(bytes); }
+  Result<> allocate(std::uint64_t bytes) override { return under_->allocate(bytes); }
+
+ private:
+  std::unique_ptr<File> under_;
+  std::function<void(std::uint64_t, std::size_t)> on_read_;
+};
+
 Result<std::unique_ptr<File>> RecordingFileIo::open(const std::string& path,
                                                     const OpenOptions& options) {
   const bool existed = std::filesystem::exists(path);
   auto under = under_.open(path, options);
   if (!under) return under;
   record(Operation::kOpen, path);
-  if (!options.write) return under;
+  if (!options.write)
+    return std::make_unique<ReadFile>(std::move(*under),
+                                      [this, path](std::uint64_t at, std::size_t bytes) {
+                                        record(Operation::kRead, path, at, bytes);
+                                      });
   return std::make_unique<RecordingFile>(*this, std::move(*under), path, content_of(path, existed),
                                          options.write_through);
 }
