@@ -38,7 +38,8 @@ that is there already stays as it is, and gets no records.
 
 ## Memory
 `memory` is one budget for what is held on behalf of clients, in sixteenths: 3 for the newest records,
-those included that the disk is still behind with; 4 for RocksDB's memtables of records, 1 for its
+those included that the disk is still behind with, and up to a half of one for what is read ahead of
+those who go through older ones; 4 for RocksDB's memtables of records, 1 for its
 other memtables; a half each for RocksDB's blocks and for the keys that are being compacted; 1 for the
 journal's writes under way; 4 for connections together: frames that have begun to come, requests held
 back, output that waits. One more each are `limits.checking_bytes` and, at the most, `limits.receive_bytes`. A frame is given room, whole,

@@ -24,12 +24,14 @@ StorageStats DiskStorage::stats() const {
                      .flushed = rocks.flushed,
                      .rewritten = rocks.rewritten},
           .known_ids = state_.ids.size(),
+          .read_ahead = cold_reads_.hits(),
           .scrubbed_bytes = store_->scrubbed_bytes(),
           .damage = store_->damage()};
 }
 
 std::size_t DiskStorage::memory_in_use() const {
-  return tail_.bytes() + store_->rocks().memtable_bytes() + store_->rocks().block_cache_bytes();
+  return tail_.bytes() + cold_reads_.bytes() + store_->rocks().memtable_bytes() +
+         store_->rocks().block_cache_bytes();
 }
 
 // ---- pressure ----
@@ -102,6 +104,7 @@ void DiskStorage::apply_to_logs(const JournalEntry& entry, const Wants& wants) {
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kTopicDeleted)) {
     const auto deleted = TopicDeleted::decode(entry.body);
     for (const PartitionId partition : deleted->partitions) {
+      cold_reads_.forget(partition);
       const auto it = logs_.find(partition);
       if (it == logs_.end()) continue;
       stored_bytes_ -= std::min(stored_bytes_, it->second.extents().bytes());
@@ -110,9 +113,11 @@ void DiskStorage::apply_to_logs(const JournalEntry& entry, const Wants& wants) {
   }
   if (entry.kind == static_cast<std::uint16_t>(EntryKind::kLogStartsMoved)) {
     const auto moved = LogStartsMoved::decode(entry.body);
-    for (const auto& move : moved->moves)
+    for (const auto& move : moved->moves) {
+      cold_reads_.forget(move.partition, move.start);
       if (PartitionLog* log = find_log(move.partition))
         stored_bytes_ -= std::min(stored_bytes_, log->move_start(move.start));
+    }
   }
 }
 
@@ -140,12 +145,6 @@ Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const 
   else
     log->raise_high_watermark(log->next_offset());
   return {};
-}
-
-void DiskStorage::evict() {
-  tail_.evict(applied_, [this](PartitionId partition) {
-    if (PartitionLog* log = find_log(partition)) log->drop_oldest_cached();
-  });
 }
 
 PartitionLog* DiskStorage::find_log(PartitionId partition) {
@@ -273,40 +272,7 @@ std::optional<TimedRun> DiskStorage::newest_run(PartitionId partition,
   return it == logs_.end() ? std::nullopt : it->second.newest_run(behind);
 }
 
-// ---- reading ----
-
-std::uint64_t DiskStorage::stored_bytes(PartitionId partition) const {
-  const auto it = logs_.find(partition);
-  return it == logs_.end() ? 0 : it->second.extents().bytes();
-}
-
-PartitionBounds DiskStorage::bounds(PartitionId partition) const {
-  const auto it = logs_.find(partition);
-  return it == logs_.end() ? PartitionBounds{} : it->second.bounds();
-}
-
-ReadOutcome DiskStorage::read(PartitionId partition, Offset from, std::size_t max_bytes,
-                              ReadToken token) {
-  const PartitionLog* log = find_log(partition);
-  if (!log || from >= log->bounds().high_watermark) return ReadResult{};
-  if (auto cached = log->read(from, max_bytes)) return std::move(*cached);
-  read_thread_->read(partition, from, max_bytes, token);
-  return ReadLater{};
-}
-
-KnownIdsOutcome DiskStorage::find_ids(PartitionId partition, IdWindow window,
-                                      std::span<const IdHash> ids, WallTime now, ReadToken token) {
-  IdSearch search = state_.ids.find(partition, window, ids, now);
-  if (search.looks.empty()) return std::move(search.known);
-  read_thread_->search(std::move(search), token);
-  return ReadLater{};
-}
-
-Offset DiskStorage::end_of_epoch(PartitionId partition, LeaderEpoch epoch) const {
-  const auto it = logs_.find(partition);
-  const Offset end = it == logs_.end() ? Offset(0) : it->second.next_offset();
-  return state_.epochs.end_of(partition, epoch).value_or(end);
-}
+// ---- snapshots ----
 
 Result<> DiskStorage::snapshot(std::string_view name) {
   if (auto ok = check_writable(8); !ok) return ok;
@@ -356,8 +322,12 @@ void DiskStorage::poll(StorageEvents& events) {
     raise_high_watermarks(durable_, events);
     events.on_durable(durable_);
   }
-  for (Read& read : news.reads)
-    events.on_read(read.token, named(read.partition, std::move(read.result)));
+  for (EndedRead& read : news.reads) {
+    read.result = named(read.partition, std::move(read.result));
+    cold_reads_.ended(std::move(read), [&](ReadToken token, Result<ReadResult> result) {
+      events.on_read(token, std::move(result));
+    });
+  }
   for (FoundIds& found : news.found_ids)
     events.on_known_ids(found.token, named(found.partition, std::move(found.known)));
   for (const Damage& damage : news.damage) events.on_damage(named(damage));
@@ -367,9 +337,11 @@ void DiskStorage::poll(StorageEvents& events) {
     if (low_space_.has_value() != was_low) events.on_space(check_space());
     if (low_space_) drop_oldest(stored_bytes_ / kDroppedShare);
   }
-  for (const auto& [partition, first, next, gone] : news.compacted)
+  for (const auto& [partition, first, next, gone] : news.compacted) {
+    cold_reads_.forget(partition);
     if (PartitionLog* log = find_log(partition))
       stored_bytes_ -= std::min(stored_bytes_, log->shrink(first, next, gone));
+  }
   if (news.snapshot) events.on_snapshot(std::move(*news.snapshot));
   evict();
   if (news.failed && !failed_) {

@@ -18,7 +18,7 @@
 #include "storage/journal.h"
 #include "storage/memory_shares.h"
 #include "storage/partition_log.h"
-#include "storage/read_thread.h"
+#include "storage/reading/read_thread.h"
 #include "storage/recovery/snapshot.h"
 #include "storage/state/state.h"
 #include "storage/storage.h"
@@ -117,11 +117,6 @@ class DiskStorage final : public Storage {
     Offset first, next;
     std::uint64_t gone;
   };
-  struct Read {
-    PartitionId partition;
-    ReadToken token;
-    Result<ReadResult> result;
-  };
   struct FoundIds {
     PartitionId partition;
     ReadToken token;
@@ -131,7 +126,7 @@ class DiskStorage final : public Storage {
   struct Inbox {
     JournalPosition durable, applied, persisted;
     std::uint64_t applied_bytes = 0;
-    std::vector<Read> reads;
+    std::vector<EndedRead> reads;
     std::vector<FoundIds> found_ids;
     std::vector<Damage> damage;
     std::vector<Compacted> compacted;
@@ -169,6 +164,7 @@ class DiskStorage final : public Storage {
   Result<Value> named(PartitionId partition, Result<Value> result) const;
   void evict();
   PartitionLog* find_log(PartitionId partition);
+  ColdReads::Range cold_range(PartitionId partition);
   void raise_high_watermarks(JournalPosition durable, StorageEvents& events);
   template <class Change>
   void tell(Change change);
@@ -183,6 +179,7 @@ class DiskStorage final : public Storage {
   std::unordered_map<PartitionId, PartitionLog> logs_;
   const MemoryShares shares_;
   TailCache tail_;
+  ColdReads cold_reads_;
   std::deque<InFlight> in_flight_;
   JournalPosition last_appended_, reply_position_, durable_, applied_, persisted_;
   JournalPosition configured_;  // the newest change of a topic's settings

@@ -21,7 +21,11 @@ DiskStorage::DiskStorage(StorageOptions options, std::function<void()> wake)
       state_(options_.producers, options_.sources,
              options_.dedup_ids.value_or(options_.memory_bytes / 32)),
       shares_(shares_of(options_.memory_bytes)),
-      tail_(shares_.newest_records) {}
+      tail_(shares_.newest_records),
+      cold_reads_(shares_.read_ahead,
+                  {.begin = [this](const ColdRead& read) { read_thread_->read(read); },
+                   .hurry = [this](std::uint64_t id) { read_thread_->hurry(id); },
+                   .range = [this](PartitionId partition) { return cold_range(partition); }}) {}
 
 Result<std::unique_ptr<DiskStorage>> DiskStorage::open(StorageOptions options, FileIo& io,
                                                        std::function<void()> wake) {
@@ -192,19 +196,17 @@ void DiskStorage::start_threads(FileIo& io) {
                       .at_point = options_.at_point},
       io, store_->rocks(), store_->large(), *journal_);
   read_thread_ = std::make_unique<ReadThread>(
-      *store_, ReadThread::Done{
-                   .read =
-                       [this](PartitionId partition, ReadToken token, Result<ReadResult> result) {
-                         tell([&](Inbox& inbox) {
-                           inbox.reads.push_back({partition, token, std::move(result)});
-                         });
-                       },
-                   .search =
-                       [this](PartitionId partition, ReadToken token, Result<KnownIds> known) {
-                         tell([&](Inbox& inbox) {
-                           inbox.found_ids.push_back({partition, token, std::move(known)});
-                         });
-                       }});
+      *store_,
+      ReadThread::Done{.read =
+                           [this](EndedRead ended) {
+                             tell([&](Inbox& inbox) { inbox.reads.push_back(std::move(ended)); });
+                           },
+                       .search =
+                           [this](PartitionId partition, ReadToken token, Result<KnownIds> known) {
+                             tell([&](Inbox& inbox) {
+                               inbox.found_ids.push_back({partition, token, std::move(known)});
+                             });
+                           }});
 }
 
 std::uint64_t DiskStorage::reserve_bytes() const {

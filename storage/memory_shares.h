@@ -9,7 +9,8 @@
 namespace leat::storage {
 
 struct MemoryShares {
-  std::size_t newest_records;  // the tail cache, un-applied entries included
+  std::size_t newest_records;  // the tail cache, un-applied entries and `read_ahead` included
+  std::size_t read_ahead;      // of a reader that goes through what memory does not hold
   std::size_t memtable;        // of records: one is filled while the other goes to disk
   std::size_t other_memtable;  // of each other family
   std::size_t block_cache;
@@ -22,6 +23,7 @@ constexpr MemoryShares shares_of(std::size_t budget) {
   constexpr std::size_t kMiB = 1 << 20;
   const std::size_t sixteenth = budget / 16;
   return {.newest_records = 3 * sixteenth,
+          .read_ahead = sixteenth / 2,
           .memtable = std::clamp(2 * sixteenth, kMiB, 150 * kMiB),
           .other_memtable = std::clamp(sixteenth / 4, kMiB / 8, 4 * kMiB),
           .block_cache = std::min(sixteenth / 2, 32 * kMiB),

@@ -24,6 +24,7 @@ struct StorageStats {
   JournalRecovery recovery;
   DiskWrites writes;
   std::uint64_t known_ids = 0;       // message ids, of all partitions
+  std::uint64_t read_ahead = 0;      // reads that were made, or begun, before they were asked for
   std::uint64_t scrubbed_bytes = 0;  // verified at rest, in the background
   std::uint64_t damage = 0;          // ranges and files that are known to be damaged
 };

@@ -21,10 +21,12 @@ class TailCache {
 
   std::size_t bytes() const { return bytes_; }
 
-  // Calls drop(partition) for each oldest batch that must and may leave.
+  // Calls drop(partition) for each oldest batch that must and may leave, where so many bytes of the
+  // budget are used by others.
   template <class Drop>
-  void evict(JournalPosition applied, Drop drop) {
-    while (bytes_ > budget_bytes_ && !entries_.empty() && entries_.front().position <= applied) {
+  void evict(JournalPosition applied, std::size_t others_bytes, Drop drop) {
+    while (bytes_ + others_bytes > budget_bytes_ && !entries_.empty() &&
+           entries_.front().position <= applied) {
       bytes_ -= entries_.front().bytes;
       drop(entries_.front().partition);
       entries_.pop_front();

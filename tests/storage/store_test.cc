@@ -94,10 +94,12 @@ TEST(TailCache, OnlyWhatIsAppliedLeaves) {
   std::vector<PartitionId> dropped;
   const auto drop = [&](PartitionId partition) { dropped.push_back(partition); };
   for (std::uint32_t i = 1; i <= 3; ++i) cache.add(PartitionId(i), JournalPosition(i), 80);
-  cache.evict(JournalPosition(1), drop);
+  cache.evict(JournalPosition(1), 0, drop);
   EXPECT_EQ(dropped, std::vector{PartitionId(1)});  // 160 bytes are over the budget, and stay
-  cache.evict(JournalPosition(3), drop);
+  cache.evict(JournalPosition(3), 0, drop);
   EXPECT_EQ(dropped, (std::vector{PartitionId(1), PartitionId(2)}));  // no more than needed
+  cache.evict(JournalPosition(3), 21, drop);
+  EXPECT_EQ(cache.bytes(), 0u) << "others use what it would need";
 }
 
 std::size_t record_rows(const std::string& directory) {

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
 #include <variant>
 #include <vector>
 
+#include "storage/reading/cold_reads.h"
 #include "storage/state/id_rows.h"
 #include "storage/store.h"
 
@@ -18,31 +21,29 @@ class ReadThread {
  public:
   // Told on the thread.
   struct Done {
-    std::function<void(PartitionId, ReadToken, Result<ReadResult>)> read;
+    std::function<void(EndedRead)> read;
     std::function<void(PartitionId, ReadToken, Result<KnownIds>)> search;
   };
   // The store outlives it.
   ReadThread(const Store& store, Done done);
-  ~ReadThread();  // answers what is queued, then stops
+  ~ReadThread();  // answers what is queued and not ahead, then stops
 
-  // Any thread. The queue is bounded by the broker's limit on waiting fetches.
-  void read(PartitionId partition, Offset from, std::size_t max_bytes, ReadToken token);
+  // Any thread. The queue is bounded by the broker's limit on waiting fetches, and by what may be
+  // read ahead: that is done while nothing else is to do.
+  void read(const ColdRead& read);
+  // Any thread. Of one to be read ahead: it is read as others are.
+  void hurry(std::uint64_t id);
   // Any thread. The queue is bounded by what connections may send.
   void search(IdSearch search, ReadToken token);
 
  private:
-  struct Read {
-    PartitionId partition;
-    Offset from;
-    std::size_t max_bytes;
-    ReadToken token;
-  };
   struct Search {
     IdSearch search;
     ReadToken token;
   };
-  void push(std::variant<Read, Search> asked);
-  void answer(const Read& read);
+  using Asked = std::variant<ColdRead, Search>;
+  void push(Asked asked);
+  void answer(const ColdRead& read);
   void answer(Search& search);
   void run();
 
@@ -52,7 +53,8 @@ class ReadThread {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::variant<Read, Search>> asked_;
+  std::vector<Asked> asked_;
+  std::deque<ColdRead> ahead_;
   bool stopping_ = false;
 
   std::thread thread_;
