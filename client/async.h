@@ -53,6 +53,13 @@ class Initiating {
   static int& depth();
 };
 
+// What a handler runs within. For results of which a handler is to know more than it is given.
+template <class T>
+struct Surroundings {
+  explicit Surroundings(const Result<T>&) {}
+  ~Surroundings() {}  // so that nobody takes it for unused
+};
+
 // Hands a result to the handler, once.
 template <class T, class Handler>
 class Delivery {
@@ -95,6 +102,7 @@ class Delivery {
     if (!result) error = result.error().code;
     if (!result && cancelled_ && *cancelled_ && result.error() == ErrorCode::kClosed)
       error = asio::error::operation_aborted;
+    const Surroundings<T> surroundings(result);
     std::optional<ErrorDetailScope> scope;
     if (!result) scope.emplace(std::move(result.error()));
     if constexpr (std::is_void_v<T>)

@@ -25,6 +25,10 @@ std::shared_ptr<Link> Client::new_link(const ClientOptions& options) {
 void Client::start_link(std::shared_ptr<Link> link, ClientOptions options,
                         Completion<Client> done) {
   if (auto address = parse_broker_url(options.broker); !address) return done(fail(address.error()));
+  if (!link->tracer())  // none is wanted, or new_link() could not
+    if (auto tracer = Tracer::open(options.trace, options.client_name); !tracer || *tracer)
+      return done(fail(tracer ? Error(ErrorCode::kIoError, "spans could not be exported at first")
+                              : tracer.error()));
   Link& at = *link;
   at.connect([link = std::move(link), done = std::move(done)](Result<> up) mutable {
     if (up)
@@ -32,6 +36,14 @@ void Client::start_link(std::shared_ptr<Link> link, ClientOptions options,
     else
       done(fail(up.error()));
   });
+}
+
+TraceStats Client::trace_stats() const {
+  return link_->tracer() ? link_->tracer()->stats() : TraceStats();
+}
+
+bool Client::flush_traces(std::chrono::milliseconds patience) const {
+  return link_->tracer() && link_->tracer()->flush(patience);
 }
 
 Producer Client::producer(const ProducerOptions& options) const {

@@ -38,8 +38,9 @@ class Client {
  public:
   Client() = default;  // none: only to be assigned to
 
-  // Completes with a Client that is connected. Errors: kInvalidAddress, kUnreachable,
-  // kUnsupportedVersion.
+  // Completes with a Client that is connected. Errors: kInvalidAddress (of the broker, or of where
+  // spans go), kUnreachable, kUnsupportedVersion; kIoError, when spans go to a file that cannot be
+  // opened.
   template <class Token = asio::use_awaitable_t<>>
   static auto connect(ClientOptions options, Token&& token = Token()) {
     return connect_link(std::move(options), std::forward<Token>(token));
@@ -59,6 +60,11 @@ class Client {
   Consumer consumer(Group group, ConsumerOptions options) const;
   Requester requester(RequesterOptions options) const;
   Admin admin() const { return Admin(link_); }
+
+  // What became of its spans, with ClientOptions::trace.
+  TraceStats trace_stats() const;
+  // Exports the spans that have ended, and waits for that. False: not in time, or not at all.
+  bool flush_traces(std::chrono::milliseconds patience) const;
 
   // The client's thread, where handlers without an executor run.
   asio::any_io_executor executor() const { return async::executor_of(*link_); }

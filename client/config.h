@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/records.h"
+#include "client/tracing/trace_options.h"
 #include "protocol/base/error.h"
 #include "protocol/compression.h"
 
@@ -25,6 +26,8 @@ struct ClientOptions {
   // Between attempts to reconnect: doubled from min to max, with jitter.
   std::chrono::milliseconds min_backoff{20};
   std::chrono::milliseconds max_backoff{1'000};
+  // Spans of what is sent and processed; none, unless it names an endpoint.
+  TraceOptions trace;
 };
 
 struct ProducerOptions {

@@ -23,7 +23,7 @@ Error not_assigned(const TopicPartition& partition) {
 }  // namespace
 
 ConsumerCore::ConsumerCore(Link& link, ConsumerOptions options)
-    : Reader(link),
+    : Reader(link, options.group),
       options_(std::move(options)),
       logic_(options_, [&link] { return link.next_subscription(); }) {
   if (options_.joins()) group_.emplace(options_.session_timeout, Random::from_system());

@@ -18,6 +18,7 @@
 namespace leat {
 
 class Lease;
+class ProcessSpans;
 
 // What becomes of a record.
 struct Settlement {
@@ -63,7 +64,8 @@ class Lease {
   std::vector<Part> records;
   std::uint64_t first_number = 0;  // by key, of the first among all records that came
   std::uint32_t unsettled = 0;
-  std::size_t bytes = 0;  // of the batches they lie in
+  std::size_t bytes = 0;                // of the batches they lie in
+  std::shared_ptr<ProcessSpans> spans;  // of those that were handed out, where there are spans
 };
 
 }  // namespace leat

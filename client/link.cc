@@ -23,8 +23,10 @@ std::thread quiet_thread(asio::io_context& io) {
 
 }  // namespace
 
-Link::Link(ClientOptions options, std::unique_ptr<Connector> connector)
+Link::Link(ClientOptions options, std::unique_ptr<Connector> connector,
+           std::shared_ptr<Tracer> tracer)
     : options_(std::move(options)),
+      tracer_(std::move(tracer)),
       connector_(std::move(connector)),
       broker_(connector_->name()),
       backoff_(options_.min_backoff),
@@ -43,7 +45,10 @@ Result<std::shared_ptr<Link>> Link::open(ClientOptions options,
     if (!address) return fail(address.error());
     connector = socket_connector(std::move(*address), options.broker);
   }
-  return std::shared_ptr<Link>(new Link(std::move(options), std::move(connector)), [](Link* link) {
+  auto tracer = Tracer::open(options.trace, options.client_name);
+  if (!tracer) return fail(tracer.error());
+  auto* made = new Link(std::move(options), std::move(connector), std::move(*tracer));
+  return std::shared_ptr<Link>(made, [](Link* link) {
     if (!link->check_process()) return;
     if (!link->on_own_thread()) return delete link;
     // A handler let go of it last; a thread cannot wait for its own end.

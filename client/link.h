@@ -14,6 +14,7 @@
 
 #include "client/config.h"
 #include "client/connection_logic.h"
+#include "client/tracing/tracer.h"
 #include "client/transport.h"
 #include "protocol/base/own_process.h"
 #include "protocol/base/random.h"
@@ -37,15 +38,18 @@ class Link final : private TransportEvents {
 
   // May be let go of on any thread, its own included. In a forked child it is left alone: taking it
   // apart would reach into the parent's sockets. Without a connector: to `options.broker`, else
-  // kInvalidAddress.
+  // kInvalidAddress. Errors besides: those of Tracer::open().
   static Result<std::shared_ptr<Link>> open(ClientOptions options,
                                             std::unique_ptr<Connector> connector = nullptr);
-  Link(ClientOptions options, std::unique_ptr<Connector> connector);
+  Link(ClientOptions options, std::unique_ptr<Connector> connector,
+       std::shared_ptr<Tracer> tracer = nullptr);
   ~Link() override;
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
   const ClientOptions& options() const { return options_; }
+  // Null: nothing is traced.
+  const std::shared_ptr<Tracer>& tracer() const { return tracer_; }
   // Any thread. Once: makes the first connection. Errors: kUnreachable, kUnsupportedVersion,
   // kShuttingDown.
   void connect(Completion<> done);
@@ -94,6 +98,7 @@ class Link final : private TransportEvents {
 
   OwnProcess process_;
   ClientOptions options_;
+  const std::shared_ptr<Tracer> tracer_;
   std::unique_ptr<Connector> connector_;
   std::string broker_;  // for people
   SystemClock clock_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/call.h"
+#include "client/context/sending.h"
 #include "client/requests.h"
 #include "protocol/partitioner.h"
 #include "protocol/record_extras.h"
@@ -141,10 +142,33 @@ Result<PartitionIndex> ProducerCore::partition_of(std::uint32_t topic,
 
 Result<> ProducerCore::send(std::uint32_t topic, const OutgoingRecord& record, AckHandler& handler,
                             std::chrono::milliseconds patience) {
-  if (!has_extras(record)) return put(topic, record, {}, handler, patience);
+  const bool alone = !Sending::needed(link_.tracer(), record);
+  const auto send_with = [&](const RecordHeaders& own) {
+    return alone ? put(topic, record, own, handler, patience)
+                 : put_in_context(topic, record, own, handler, patience);
+  };
+  if (!has_extras(record)) return send_with({});
   RecordExtras extras;
   if (auto ok = read_extras(record, clock_, extras); !ok) return ok;
-  return put(topic, record, ExtraHeaders(extras).headers(), handler, patience);
+  return send_with(ExtraHeaders(extras).headers());
+}
+
+Result<> ProducerCore::put_in_context(std::uint32_t topic, const OutgoingRecord& record,
+                                      const RecordHeaders& own, AckHandler& handler,
+                                      std::chrono::milliseconds patience) {
+  std::string name;
+  {
+    const std::lock_guard lock(mutex_);
+    name = slots_[topic].name;
+  }
+  auto sending = Sending::make(link_.tracer(), name, record, own);
+  if (!sending) return fail(sending.error());
+  AckHandler traced = sending->traced(handler);
+  auto ok = put(topic, sending->record(), sending->own(), traced, patience);
+  if (ok) return ok;
+  handler = std::move(traced);
+  sending->give_back(handler, ok.error());
+  return ok;
 }
 
 Result<> ProducerCore::put(std::uint32_t topic, const OutgoingRecord& record,

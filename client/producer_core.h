@@ -76,6 +76,10 @@ class ProducerCore final : public Link::Listener,
   // What send() does, but for `id`, `delay` and their like, which are headers by now: `own`.
   Result<> put(std::uint32_t topic, const OutgoingRecord& record, const RecordHeaders& own,
                AckHandler& handler, std::chrono::milliseconds patience);
+  // The same with the headers of the record's context, and its span.
+  Result<> put_in_context(std::uint32_t topic, const OutgoingRecord& record,
+                          const RecordHeaders& own, AckHandler& handler,
+                          std::chrono::milliseconds patience);
   Result<PartitionIndex> partition_of(std::uint32_t topic, const OutgoingRecord& record);
   void park(TopicSlot& slot, OutgoingRecord record, std::int64_t timestamp_ms, AckHandler handler);
   void unpark(std::uint32_t topic, Outcomes& outcomes);

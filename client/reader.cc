@@ -2,6 +2,10 @@
 
 namespace leat {
 
+Reader::Reader(Link& link, const std::optional<Group>& group) : link_(link) {
+  if (link.tracer()) spans_.emplace(link.tracer(), group ? &group->name : nullptr);
+}
+
 void Reader::post_pump() {
   if (std::exchange(pump_posted_, true)) return;
   link_.post([self = shared_from_this()] { self->pump(); });
@@ -9,8 +13,15 @@ void Reader::post_pump() {
 
 // What was handed out before.
 void Reader::worked_on() {
+  if (spans_) spans_->came_for_more();
   came_for_more();
   if (made_room()) post_pump();
+}
+
+template <class Records>
+Records Reader::traced(Records taken) {
+  if (spans_ && taken) spans_->handed_out(*taken);
+  return taken;
 }
 
 Result<SharedRecords> Reader::poll(std::chrono::milliseconds timeout) {
@@ -27,7 +38,7 @@ Result<SharedRecords> Reader::poll(std::chrono::milliseconds timeout) {
     woken = arrived_.wait_until(
         lock, deadline, [this] { return holds_something() || error_ || closed_ || has_events(); });
   }
-  auto taken = take();
+  auto taken = traced(take());
   if (made_room()) post_pump();
   if (taken && taken->records.empty() && error_) return fail(*error_);
   return taken;
@@ -72,9 +83,9 @@ bool Reader::give(std::unique_lock<std::mutex>& lock) {
   Result<std::optional<SharedRecord>> record;
   const bool many = std::holds_alternative<Completion<SharedRecords>>(wait);
   if (many)
-    records = take();
+    records = traced(take());
   else
-    record = take_one();
+    record = traced(take_one());
   if (made_room()) post_pump();
   const bool nothing = many ? records && records->records.empty() : record && !*record;
   if (nothing && !error_) return false;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/config.h"
+#include "client/context/reader_spans.h"
 #include "client/link.h"
 #include "client/shared_record.h"
 
@@ -49,13 +50,16 @@ class Reader : public Link::Listener, public std::enable_shared_from_this<Reader
   virtual std::vector<TopicPartition> assignment() const = 0;
   virtual std::int64_t skipped() const = 0;
 
+  // For what is read on somebody else's behalf. Before the start.
+  void trace_nothing() { spans_.reset(); }
+
  protected:
   using Wait = std::variant<Completion<SharedRecords>, Completion<SharedRecord>>;
   static void fail_wait(Wait& wait, const Error& why) {
     std::visit([&](auto& done) { done(fail(why)); }, wait);
   }
 
-  explicit Reader(Link& link) : link_(link) {}
+  Reader(Link& link, const std::optional<Group>& group);
 
   // What there is to hand out. With the lock held.
   virtual bool holds_something() const = 0;
@@ -78,12 +82,15 @@ class Reader : public Link::Listener, public std::enable_shared_from_this<Reader
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::optional<Error> error_;  // final
+  std::optional<ReaderSpans> spans_;  // where the client traces
+  std::optional<Error> error_;        // final
   std::optional<std::pair<WaitId, Wait>> wait_;
   bool telling_ = false, pump_posted_ = false, closed_ = false;
 
  private:
   void worked_on();
+  template <class Records>
+  Records traced(Records taken);
   void wait(WaitId id, Wait wait);
   bool give(std::unique_lock<std::mutex>& lock);
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@
 #include "protocol/topic_config.h"
 
 namespace leat {
+
+struct MessageContext;
 
 using Timestamp = std::chrono::sys_time<std::chrono::milliseconds>;
 
@@ -73,6 +76,9 @@ struct OutgoingRecord {
   // Where the record lies in ProducerOptions::source; together with it, and not else. Rises from
   // one record of a partition to the next, above zero.
   std::optional<SourcePosition> source_position;
+  // The flow and the trace it belongs to; null: those of the thread's MessageScope, if there is one
+  // (client/context/message_context.h).
+  std::shared_ptr<const MessageContext> context;
 };
 
 // The same, and where it goes.

@@ -62,8 +62,10 @@ void RequesterCore::request(Number number, const Record& record, Done done) {
     return done(fail(ErrorCode::kQueueFull, std::to_string(options_.max_in_flight) +
                                                 " requests wait for their reply (max_in_flight)"));
   }
+  OutgoingRecord asked = record;
+  if (!asked.context) asked.context = MessageScope::current();  // it is sent on another thread
   auto given = std::make_shared<std::pair<RequesterLogic::Request, Done>>(
-      RequesterLogic::Request{record.topic.name, OwnedRecord(record)}, std::move(done));
+      RequesterLogic::Request{record.topic.name, OwnedRecord(std::move(asked))}, std::move(done));
   link_.post([self = shared_from_this(), number, given] {
     self->accept(number, std::move(given->first), std::move(given->second));
   });
@@ -89,6 +91,10 @@ void RequesterCore::send(Number number) {
   put_headers<3>(record, {{{reserved_headers::kReplyTo, as_bytes(options_.reply_topic)},
                            {reserved_headers::kReplyPartition, as_bytes(partition_)},
                            {reserved_headers::kCorrelationId, as_bytes(id)}}});
+  // The id it is answered by is the request's own.
+  if (record.context && !record.context->correlation_id.empty())
+    put_headers<1>(record,
+                   {{{reserved_headers::kFlowId, as_bytes(record.context->correlation_id)}}});
   AckHandler stored = [self = shared_from_this(), number](const Result<Ack>& ack) {
     // Its time is up here, too: the timer says so in the requester's words.
     if (!ack && ack.error() != ErrorCode::kTimedOut) self->fail_one(number, ack.error());
@@ -114,6 +120,7 @@ void RequesterCore::found(const Result<TopicDescription>& topic) {
       link_, ConsumerOptions{.topics = {options_.reply_topic},
                              .partitions = {PartitionIndex(partition)},
                              .start = StartFrom::latest()});
+  consumer_->trace_nothing();
   consumer_->start([self = shared_from_this(), consumer = consumer_](const Result<>& started) {
     self->begun(consumer, started);
   });
@@ -247,6 +254,10 @@ Result<Record> make_reply(const ConsumedRecord& request, OutgoingRecord answer) 
     return fail(ErrorCode::kInvalidRequest, "the record's leat-reply-partition is '" +
                                                 escaped(*partition) + "', which is no number");
   answer.partition = to;
+  if (!answer.context)
+    answer.context = std::make_shared<const MessageContext>(MessageContext::child_of(request));
+  if (const auto flow = text(reserved_headers::kFlowId))
+    put_headers<1>(answer, {{{reserved_headers::kFlowId, as_bytes(*flow)}}});
   put_headers<1>(answer, {{{reserved_headers::kCorrelationId, as_bytes(*id)}}});
   return Record(Topic(std::string(*topic)), std::move(answer));
 }

@@ -21,6 +21,7 @@
 #include <asio/system_executor.hpp>
 
 #include "client/async.h"
+#include "client/context/message_context.h"
 #include "client/lease.h"
 #include "client/records.h"
 
@@ -74,6 +75,7 @@ struct SharedRecord : ConsumedRecord {
   std::shared_ptr<const void> owner;
   Lease* lease = nullptr;  // in what `owner` keeps
   std::uint32_t index = 0;
+  SharedContext context = nullptr;  // for what it causes, where the client traces
 
   // Done with: it is never delivered to the group again.
   template <class Token = asio::use_awaitable_t<>>
@@ -119,14 +121,15 @@ struct SharedRecord : ConsumedRecord {
 struct SharedRecords {
   std::vector<ConsumedRecord> records;
   std::shared_ptr<const void> owner;
-  Lease* lease = nullptr;   // as in SharedRecord
-  std::uint32_t first = 0;  // the index of records[0]
+  Lease* lease = nullptr;           // as in SharedRecord
+  std::uint32_t first = 0;          // the index of records[0]
+  SharedContext context = nullptr;  // as in SharedRecord, where there is one record
 
   auto begin() const { return records.begin(); }
   auto end() const { return records.end(); }
   std::size_t size() const { return records.size(); }
   SharedRecord operator[](std::size_t i) const {
-    return {records[i], owner, lease, first + static_cast<std::uint32_t>(i)};
+    return {records[i], owner, lease, first + static_cast<std::uint32_t>(i), context};
   }
 
   // Acks those that were not settled so far.
@@ -135,6 +138,39 @@ struct SharedRecords {
     return Leased(owner, lease, first, static_cast<std::uint32_t>(size()))
         .settle({}, std::forward<Token>(token));
   }
+};
+
+// For what the record causes: MessageContext::child_of() it, in the span in which it is processed
+// where this client traces.
+inline SharedContext context_of(const SharedRecord& record) {
+  if (record.context) return record.context;
+  return std::make_shared<const MessageContext>(MessageContext::child_of(record));
+}
+// `record` continues the flow of `cause`:
+//   co_await producer.send(continuing(order, {Topic{"payments"}, Key{"42"}, bytes("{}")}));
+inline Record continuing(const SharedRecord& cause, Record record) {
+  record.context = context_of(cause);
+  return record;
+}
+
+// The handler of next() or request() and what it sends.
+class HandlerScope {
+ public:
+  explicit HandlerScope(const Result<SharedRecord>& record) {
+    if (!record || (!record->context && record->headers.empty())) return;
+    if (record->context)
+      scope_.emplace(record->context);
+    else
+      scope_.emplace(MessageScope::Lazily(), *record, record->owner);
+  }
+
+ private:
+  std::optional<MessageScope> scope_;
+};
+
+template <>
+struct async::Surroundings<SharedRecord> : HandlerScope {
+  using HandlerScope::HandlerScope;
 };
 
 }  // namespace leat

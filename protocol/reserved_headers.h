@@ -1,6 +1,7 @@
 // The names of the headers that Leat gives a meaning (rule 9). They are headers like any other, so
 // every producer can set them, Kafka's too. Values are text, numbers in decimal, times in
-// milliseconds since 1970. New names begin with "leat-" and stand here.
+// milliseconds since 1970. New names begin with "leat-", but for those that have a standard, and
+// stand here.
 #pragma once
 
 #include <string_view>
@@ -18,7 +19,15 @@ inline constexpr std::string_view kRedriven = "leat-redriven";
 // Request and reply (client/requester.h): where the reply goes, and which request it answers.
 inline constexpr std::string_view kReplyTo = "leat-reply-to";  // a topic
 inline constexpr std::string_view kReplyPartition = "leat-reply-partition";
-inline constexpr std::string_view kCorrelationId = "leat-correlation-id";  // the reply's, too
+
+// Which flow a message belongs to, and which message caused it (client/context/message_context.h).
+// Of a request and its reply the correlation id is theirs alone; where that is part of a flow, the
+// flow's id stands beside it.
+inline constexpr std::string_view kCorrelationId = "leat-correlation-id";
+inline constexpr std::string_view kFlowId = "leat-flow-id";
+inline constexpr std::string_view kCausationId = "leat-causation-id";
+inline constexpr std::string_view kTraceParent = "traceparent";  // W3C Trace Context
+inline constexpr std::string_view kTraceState = "tracestate";
 
 // On a record in a dead letter topic: why it is there, and where it came from.
 inline constexpr std::string_view kDeadReason = "leat-dead-reason";

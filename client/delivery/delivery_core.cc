@@ -34,7 +34,7 @@ void finish_all(std::vector<Parcel> parcels, const Error& why) {
 }  // namespace
 
 DeliveryCore::DeliveryCore(Link& link, ConsumerOptions options)
-    : Reader(link), options_(std::move(options)), logic_(options_) {
+    : Reader(link, options.group), options_(std::move(options)), logic_(options_) {
   if (auto ok = check_leasing(options_); !ok) error_ = ok.error();
 }
 

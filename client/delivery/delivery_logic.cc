@@ -2,10 +2,24 @@
 
 #include <algorithm>
 
+#include "client/context/process_spans.h"
+
 namespace leat {
 namespace {
 
 constexpr std::size_t kMostAtOnce = Parcel::kMostRanges;  // so that one request acks them all
+
+void end_spans(ProcessSpans& spans, std::uint32_t first, std::size_t settled,
+               const Settlement& settlement) {
+  switch (settlement.outcome) {
+    case native::Outcome::kAck:
+      return spans.settled(first, settled, "ack", {});
+    case native::Outcome::kReject:
+      return spans.settled(first, settled, "reject", "rejected: " + settlement.reason);
+    default:
+      return spans.settled(first, settled, "nack", "not acked: to be delivered again");
+  }
+}
 
 Error invalid(const char* what) {
   return {ErrorCode::kInvalidRequest, what};
@@ -369,6 +383,7 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
   gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, settling_,
                 std::move(done));
   if (settlement.outcome == native::Outcome::kExtend) return std::nullopt;
+  if (lease.spans) end_spans(*lease.spans, first, settling_.size(), settlement);
   for (std::uint32_t i = first; i < first + count; ++i) lease.records[i].settled = true;
   lease.unsettled -= static_cast<std::uint32_t>(settling_.size());
   release(settling_.size(), lease.unsettled == 0 ? lease.bytes : 0);
