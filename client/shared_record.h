@@ -121,15 +121,16 @@ struct SharedRecord : ConsumedRecord {
 struct SharedRecords {
   std::vector<ConsumedRecord> records;
   std::shared_ptr<const void> owner;
-  Lease* lease = nullptr;           // as in SharedRecord
-  std::uint32_t first = 0;          // the index of records[0]
-  SharedContext context = nullptr;  // as in SharedRecord, where there is one record
+  Lease* lease = nullptr;                    // as in SharedRecord
+  std::uint32_t first = 0;                   // the index of records[0]
+  std::vector<SharedContext> contexts = {};  // as in SharedRecord, of each, or none
 
   auto begin() const { return records.begin(); }
   auto end() const { return records.end(); }
   std::size_t size() const { return records.size(); }
   SharedRecord operator[](std::size_t i) const {
-    return {records[i], owner, lease, first + static_cast<std::uint32_t>(i), context};
+    return {records[i], owner, lease, first + static_cast<std::uint32_t>(i),
+            contexts.empty() ? nullptr : contexts[i]};
   }
 
   // Acks those that were not settled so far.

@@ -164,4 +164,16 @@ Result<> check_value(const Option& option, const OptionValue& value) {
   return {};
 }
 
+const Option* find_option(std::string_view key) {
+  const auto found = std::ranges::find(option_table(), key, &Option::key);
+  return found == option_table().end() ? nullptr : &*found;
+}
+
+std::string flag_of(const Option& option) {
+  std::string flag = "--" + std::string(option.key);
+  std::ranges::replace_if(
+      flag, [](char c) { return c == '.' || c == '_'; }, '-');
+  return flag;
+}
+
 }  // namespace leat

@@ -1,7 +1,5 @@
 #include "server/options.h"
 
-#include <algorithm>
-
 // A row's field: LEAT_FIELD(server.limits.broker.topics).
 #define LEAT_FIELD(member) [](DaemonOptions& options) -> OptionField { return &options.member; }
 
@@ -138,6 +136,20 @@ constexpr Option kTable[] = {
      .field = LEAT_FIELD(server.limits.scrub.interval),
      .least = 1'000,
      .most = 10'000 * kHour},
+
+    {.key = "trace.endpoint",
+     .type = OptionType::kText,
+     .help = "where spans of appended records go: http://HOST:PORT, to a collector that takes OTLP "
+             "as JSON, or file:///PATH; empty: nowhere",
+     .field = LEAT_FIELD(server.trace.endpoint)},
+    {.key = "trace.service_name",
+     .type = OptionType::kText,
+     .help = "the service they are of; empty: leatd",
+     .field = LEAT_FIELD(server.trace.service_name)},
+    {.key = "trace.from_environment",
+     .type = OptionType::kFlag,
+     .help = "take what is empty of these from OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_SERVICE_NAME",
+     .field = LEAT_FIELD(server.trace.from_environment)},
 
     {.key = "limits.connections",
      .type = OptionType::kCount,
@@ -403,18 +415,6 @@ constexpr Option kTable[] = {
 
 std::span<const Option> option_table() {
   return kTable;
-}
-
-const Option* find_option(std::string_view key) {
-  const auto* const found = std::ranges::find(kTable, key, &Option::key);
-  return found == std::end(kTable) ? nullptr : found;
-}
-
-std::string flag_of(const Option& option) {
-  std::string flag = "--" + std::string(option.key);
-  std::ranges::replace_if(
-      flag, [](char c) { return c == '.' || c == '_'; }, '-');
-  return flag;
 }
 
 }  // namespace leat

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/blocking.h"
+#include "client/tracing/trace_options.h"
 #include "protocol/base/assert.h"
 #include "protocol/base/result.h"
 #include "server/broker/declared_topics.h"
@@ -37,6 +38,9 @@ struct ServerOptions {
   std::string reactor = "auto";
   // "auto", "uring" or "thread": auto writes the journal through io_uring where the kernel lets it.
   std::string journal = "auto";
+  // Spans of records that are appended, below those that sent them; none, unless it names an
+  // endpoint.
+  TraceOptions trace;
   // Called on the server's threads; must not block. Empty: no log.
   std::function<void(LogLevel level, std::string_view line)> log;
   // What a failed assertion does, in the whole process (protocol/base/assert.h); it must not

@@ -6,14 +6,12 @@
 #include "server/session/kafka/kafka_session.h"
 #include "server/session/native_replies.h"
 #include "server/session/native_session.h"
-#include "storage/recovery/repair.h"
 #include "storage/thread.h"
 
 namespace leat {
 namespace {
 
 constexpr auto kDrainTime = std::chrono::seconds(5);
-constexpr auto kComplaintInterval = std::chrono::seconds(1);
 
 // Kafka's protocol has no words for who was not asked.
 std::vector<std::byte> refusal_for(Protocol protocol, std::size_t connections) {
@@ -31,6 +29,7 @@ std::vector<std::byte> refusal_for(Protocol protocol, std::size_t connections) {
 Result<> Shard::start() {
   if (auto ok = check_limits(options_.limits); !ok) return ok;
   options_.limits.session.server_name = "leatd " + std::string(version());
+  if (auto ok = open_tracer(); !ok) return ok;
   if (auto ok = open_reactor(); !ok) return ok;
   local_ = std::make_unique<LocalConnections>([this] { reactor_->wake(); }, options_.limits.reactor,
                                               clock_);
@@ -74,6 +73,7 @@ Result<> Shard::start() {
   broker_ = std::make_unique<broker::Broker>(options_.limits.broker, *storage_, *checks_,
                                              Random::from_system(), *this,
                                              Now{clock_.now(), clock_.wall_now()});
+  if (spans_) broker_->produces().note_traces();
   if (auto ok = broker_->declare(options_.topics, now()); !ok) return ok;
   thread_ = storage::start_thread("leat-shard", [this] { reactor_->run(*this); });
   return {};
@@ -95,7 +95,24 @@ void Shard::stop() {
   sessions_.clear();
   broker_.reset();
   storage_.reset();
+  log_traces();
+  spans_.reset();
   log(LogLevel::kInfo, "event=stopped");
+}
+
+Result<> Shard::open_tracer() {
+  TraceOptions trace = options_.trace;
+  if (!trace.on_failure)
+    trace.on_failure = [log = options_.log](const std::string& why) {
+      if (log && why.empty()) log(LogLevel::kInfo, "event=traces_exported_again");
+      if (log && !why.empty())
+        log(LogLevel::kWarning, "event=traces_fail reason='" + escaped(why, 400) +
+                                    "' action='spans are dropped until it is mended'");
+    };
+  auto tracer = Tracer::open(std::move(trace), "leatd");
+  if (!tracer) return fail(tracer.error());
+  if (*tracer) spans_.emplace(std::move(*tracer));
+  return {};
 }
 
 Result<> Shard::open_reactor() {
@@ -149,34 +166,6 @@ session::KafkaFacts Shard::facts_of(const ListenUrl& url, const reactor::Address
                                 bound.host + ":" + std::to_string(bound.port) +
                                 "?advertised=HOST:PORT'");
   return facts;
-}
-
-void Shard::log(LogLevel level, std::string_view line) const {
-  if (options_.log) options_.log(level, line);
-}
-
-void Shard::log_recovery() const {
-  const storage::StorageStats stats = storage_->stats();
-  const auto& found = stats.recovery;
-  if (!stats.journal.fallback.empty())
-    log(LogLevel::kInfo, "event=journal writes=" + stats.journal.writes + " reason='" +
-                             escaped(stats.journal.fallback, 400) + "'");
-  log(found.torn_bytes > 0 ? LogLevel::kWarning : LogLevel::kInfo,
-      "event=opened data_dir='" + escaped(options_.data_dir) + "' incarnation=" +
-          std::to_string(found.incarnation) + " last_entry=" + std::to_string(found.last.value) +
-          " replayed=" + std::to_string(found.replayed) +
-          " torn_bytes=" + std::to_string(found.torn_bytes));
-}
-
-// A loss stays on record.
-void Shard::log_repairs() const {
-  const auto names = storage::real_file_io().list(options_.data_dir);
-  if (!names) return;
-  std::size_t reports = 0;
-  for (const std::string& name : *names) reports += name.starts_with(storage::kReportPrefix);
-  if (reports > 0)
-    log(LogLevel::kWarning, "event=was_repaired reports=" + std::to_string(reports) +
-                                " action='the reports in data_dir say what was lost'");
 }
 
 // Until what was appended is durable and its replies have left, or the time is up.
@@ -290,21 +279,11 @@ void Shard::close_when_drained(ConnectionId id) {
   closed_.push_back(id);
 }
 
-void Shard::complain(ConnectionId id, const std::string& what) {
-  const MonotonicTime now = clock_.now();
-  if (now - last_complaint_ < kComplaintInterval) return;
-  last_complaint_ = now;
-  log(LogLevel::kWarning, "event=refused connection=" + std::to_string(id.value) + " reason='" +
-                              escaped(what, 400) + "'");
-}
-
-void Shard::trace(ConnectionId id, const std::string& what) {
-  log(LogLevel::kDebug, what + " connection=" + std::to_string(id.value));
-}
-
 // ---- broker ----
 
 void Shard::on_reply(const broker::RequestId& request, broker::Reply reply) {
+  if (const auto* produced = spans_ ? std::get_if<broker::Produced>(&reply) : nullptr)
+    spans_->answered(*produced, clock_.now());
   const auto it = sessions_.find(request.connection);
   if (it == sessions_.end()) return;
   it->second->on_reply(request.correlation, std::move(reply));
@@ -324,22 +303,6 @@ void Shard::on_subscription_ended(ConnectionId id, std::uint32_t subscription, c
 
 void Shard::on_room() {
   for (auto& [id, session] : sessions_) replied_.insert(id);
-}
-
-void Shard::on_storage_failed(const Error& error) {
-  log(LogLevel::kError, "event=storage_failed reason='" + escaped(error.message(), 400) +
-                            "' action='writes are refused; mend the cause and restart'");
-}
-
-void Shard::on_storage_damaged(const Error& error) {
-  log(LogLevel::kError, "event=storage_damaged reason='" + escaped(error.message(), 400) +
-                            "' action='what is intact is served; stop the broker and run leatd "
-                            "--check, or restore a backup'");
-}
-
-void Shard::on_storage_space(const Result<>& taken) {
-  if (taken) return log(LogLevel::kInfo, "event=space_returned action='records are taken again'");
-  log(LogLevel::kWarning, "event=space_low reason='" + escaped(taken.error().message(), 400) + "'");
 }
 
 // ---- the shard's own ----

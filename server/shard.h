@@ -7,6 +7,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "server/append_spans.h"
 #include "server/broker/broker.h"
 #include "server/check_thread.h"
 #include "server/listen_url.h"
@@ -46,12 +47,14 @@ class Shard final : public reactor::ReactorHandler,
 
  private:
   Result<> open_reactor();
+  Result<> open_tracer();
   Result<> check_addresses();
   Result<> listen();
   session::KafkaFacts facts_of(const ListenUrl& url, const reactor::Address& bound) const;
   void stop();
   void log(LogLevel level, std::string_view line) const;
   void log_recovery() const;
+  void log_traces() const;
   void log_repairs() const;
 
   void on_accept(ConnectionId id, std::size_t listener) override;
@@ -107,6 +110,7 @@ class Shard final : public reactor::ReactorHandler,
   std::unique_ptr<storage::DiskStorage> storage_;
   std::unique_ptr<CheckThread> checks_;
   std::unique_ptr<broker::Broker> broker_;
+  std::optional<AppendSpans> spans_;  // where they are exported
   std::shared_ptr<session::ConnectionMemory> memory_;
   std::unordered_map<ConnectionId, std::unique_ptr<session::Session>> sessions_;
   std::set<std::pair<MonotonicTime, ConnectionId>> deadlines_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "client/shared_record.h"
 #include "protocol/reserved_headers.h"
 
 namespace leat {
@@ -84,6 +85,11 @@ MessageScope::MessageScope(SharedContext context)
 
 MessageScope::MessageScope(const ConsumedRecord& record)
     : record_(record), begins_(true), outer_(std::exchange(t_innermost, this)) {}
+
+MessageScope::MessageScope(const SharedRecord& record)
+    : begins_(true), context_(record.context), outer_(std::exchange(t_innermost, this)) {
+  if (!context_) record_ = record;
+}
 
 MessageScope::MessageScope(Lazily, const ConsumedRecord& record, std::shared_ptr<const void> owner)
     : record_(record), owner_(std::move(owner)), outer_(std::exchange(t_innermost, this)) {}

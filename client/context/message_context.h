@@ -22,6 +22,8 @@
 
 namespace leat {
 
+struct SharedRecord;
+
 inline constexpr std::size_t kMaxCorrelationBytes = 255;
 
 // A header with its bytes, for whoever keeps it.
@@ -69,6 +71,7 @@ class MessageScope {
   explicit MessageScope(SharedContext context);
   // child_of(record), made when something is sent. Borrows from the record.
   explicit MessageScope(const ConsumedRecord& record);
+  explicit MessageScope(const SharedRecord& record);  // in its span, where this client traces
   // The same, but for a record that carries no context: that begins no flow then. Keeps `owner`.
   struct Lazily {};
   MessageScope(Lazily, const ConsumedRecord& record, std::shared_ptr<const void> owner);

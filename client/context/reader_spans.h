@@ -20,12 +20,13 @@ class ReaderSpans {
         given_(tracer_, group_) {}
 
   void handed_out(SharedRecords& given) {
-    given.context = spans(given.lease).begin(given.records, given.first);
+    ProcessSpans& of = spans(given.lease);
+    if (!given.lease && given.size() > 1) return of.begin(given.records);
+    std::uint32_t index = given.first;
+    for (const ConsumedRecord& record : given) given.contexts.push_back(of.begin(record, index++));
   }
   void handed_out(std::optional<SharedRecord>& given) {
-    if (!given) return;
-    const ConsumedRecord& record = *given;
-    given->context = spans(given->lease).begin({&record, 1}, given->index);
+    if (given) given->context = spans(given->lease).begin(*given, given->index);
   }
   void came_for_more() { given_.finish_all(); }
 

@@ -9,15 +9,15 @@ namespace {
 
 constexpr std::size_t kMostAtOnce = Parcel::kMostRanges;  // so that one request acks them all
 
-void end_spans(ProcessSpans& spans, std::uint32_t first, std::size_t settled,
+void end_spans(ProcessSpans& spans, std::uint32_t first, std::uint32_t count,
                const Settlement& settlement) {
   switch (settlement.outcome) {
     case native::Outcome::kAck:
-      return spans.settled(first, settled, "ack", {});
+      return spans.settled(first, count, "ack", {});
     case native::Outcome::kReject:
-      return spans.settled(first, settled, "reject", "rejected: " + settlement.reason);
+      return spans.settled(first, count, "reject", "rejected: " + settlement.reason);
     default:
-      return spans.settled(first, settled, "nack", "not acked: to be delivered again");
+      return spans.settled(first, count, "nack", "not acked: to be delivered again");
   }
 }
 
@@ -383,7 +383,7 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
   gathered_.add({lease.topic, lease.partition}, lease.delivery, settlement, settling_,
                 std::move(done));
   if (settlement.outcome == native::Outcome::kExtend) return std::nullopt;
-  if (lease.spans) end_spans(*lease.spans, first, settling_.size(), settlement);
+  if (lease.spans) end_spans(*lease.spans, first, count, settlement);
   for (std::uint32_t i = first; i < first + count; ++i) lease.records[i].settled = true;
   lease.unsettled -= static_cast<std::uint32_t>(settling_.size());
   release(settling_.size(), lease.unsettled == 0 ? lease.bytes : 0);

@@ -99,7 +99,7 @@ class Loop {
     auto backoff = options_.min_backoff;
     const auto until = steady_clock::now() + options_.patience;
     for (std::uint32_t attempts = 1;; ++attempts) {
-      const Handled handled = handle_once(inbox_, record, handler_);
+      const Handled handled = handle(record);
       if (handled.outcome == Outcome::kDone) {
         if (record.lease) record.ack(asio::detached);
         co_return ErrorCode::kOk;
@@ -120,6 +120,12 @@ class Loop {
       if (cancelled) co_return stop_before(record, ErrorCode::kClosed);
       backoff = std::min(backoff * 2, options_.max_backoff);
     }
+  }
+
+  // What it sends, or puts into an outbox, continues the record's flow.
+  Handled handle(const SharedRecord& record) const {
+    const MessageScope scope(record);
+    return handle_once(inbox_, record, handler_);
   }
 
   static void settle(const SharedRecord& record, const Handled& handled) {

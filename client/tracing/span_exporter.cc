@@ -160,14 +160,14 @@ bool SpanExporter::export_batch(const std::vector<TraceSpan>& spans) {
   std::string json = encode_otlp(spans, options_.service_name);
   if (file_ >= 0) {
     const auto written = write(std::move(json));
-    if (!written) note_failure(written.error());
+    note(written);
     return written.has_value();
   }
   for (std::size_t failed = 0;;) {
     bool again = true;
     const auto sent = post(json, again);
+    note(sent);
     if (sent) return true;
-    note_failure(sent.error());
     if (!again || ++failed >= options_.attempts || !wait_to_retry(failed)) return false;
   }
 }
@@ -213,10 +213,15 @@ Result<> SpanExporter::write(std::string line) {
   return {};
 }
 
-void SpanExporter::note_failure(const Error& why) {
-  const std::lock_guard lock(mutex_);
-  ++stats_.failures;
-  stats_.last_failure = why.message();
+void SpanExporter::note(const Result<>& attempt) {
+  const std::string why = attempt ? std::string() : attempt.error().message();
+  if (!attempt) {
+    const std::lock_guard lock(mutex_);
+    ++stats_.failures;
+    stats_.last_failure = why;
+  }
+  if (std::exchange(failing_, !attempt) != failing_ && options_.on_failure)
+    options_.on_failure(why);
 }
 
 }  // namespace leat

@@ -42,7 +42,7 @@ class SpanExporter {
   bool wait_to_retry(std::size_t failed);
   Result<> post(const std::string& json, bool& again);
   Result<> write(std::string line);
-  void note_failure(const Error& why);
+  void note(const Result<>& attempt);
   MonotonicTime deadline(MonotonicTime usual) const;
 
   const TraceOptions options_;
@@ -60,7 +60,9 @@ class SpanExporter {
   MonotonicTime stop_by_{};
   TraceStats stats_;
 
-  Random random_ = Random::from_system();  // the thread's
+  // The thread's.
+  Random random_ = Random::from_system();
+  bool failing_ = false;
   std::thread thread_;
 };
 

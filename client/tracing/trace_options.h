@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 
 namespace leat {
@@ -24,6 +25,9 @@ struct TraceOptions {
   std::chrono::milliseconds min_backoff{100};  // between them, doubled
   std::chrono::milliseconds max_backoff{5'000};
   std::chrono::milliseconds close_timeout{2'000};  // for what is left at the end
+  // Called on the exporting thread when attempts begin to fail, with why, and with nothing when one
+  // succeeds again.
+  std::function<void(const std::string& why)> on_failure = {};
 };
 
 struct TraceStats {

@@ -6,6 +6,7 @@
 
 #include "protocol/record_batch.h"
 #include "protocol/record_extras.h"
+#include "protocol/reserved_headers.h"
 
 namespace leat::broker {
 namespace {
@@ -23,14 +24,15 @@ storage::IdHash hash_of(const TopicId& topic, const RecordExtras& extras) {
 // Gathers what a batch has beside records, as its records are validated.
 class ContentsGatherer {
  public:
-  ContentsGatherer(const std::optional<IdRules>& rules, std::size_t records)
-      : rules_(rules), most_(std::min(records, kMaxIdsInBatch)) {}
+  ContentsGatherer(const BatchRules& rules, std::size_t records)
+      : rules_(rules.ids), traces_(rules.traces), most_(std::min(records, kMaxIdsInBatch)) {}
 
   void add(std::int32_t delta, const RecordHeaders& headers) {
     if (!ok_) return;
     RecordExtras extras;
     ok_ = read_extras(headers, extras);
     contents_.timed = contents_.timed || extras.timed();
+    if (traces_) add_trace(delta, headers);
     if (ok_ && rules_ && extras.id) ok_ = add_id(delta, hash_of(rules_->topic, extras));
   }
 
@@ -41,6 +43,15 @@ class ContentsGatherer {
   }
 
  private:
+  // Strangers write them: what is malformed is none.
+  void add_trace(std::int32_t delta, const RecordHeaders& headers) {
+    if (contents_.traces.size() == kMostTracedInBatch) return;
+    const auto header = headers.find(reserved_headers::kTraceParent);
+    if (!header || !header->value) return;
+    const auto sent = parse_traceparent(as_text(*header->value));
+    if (sent && sent->sampled()) contents_.traces.push_back({delta, *sent});
+  }
+
   Result<> add_id(std::int32_t delta, const storage::IdHash& id) {
     if (contents_.ids.size() + contents_.repeated.size() == most_)
       return fail(ErrorCode::kBatchTooLarge,
@@ -65,6 +76,7 @@ class ContentsGatherer {
   }
 
   const std::optional<IdRules>& rules_;
+  const bool traces_;
   const std::size_t most_;
   Result<> ok_;
   BatchContents contents_;
@@ -79,7 +91,7 @@ Result<BatchContents> check_records(Bytes bytes, const BatchRules& rules) {
   if (batch->bytes().size() != bytes.size())
     return fail(ErrorCode::kInvalidBatch, "more than one batch in a produce request");
   const auto records = static_cast<std::size_t>(std::max(batch->record_count(), 0));
-  ContentsGatherer contents(rules.ids, records);
+  ContentsGatherer contents(rules, records);
   const auto visit = [&](std::int32_t delta, const RecordHeaders& headers) {
     contents.add(delta, headers);
   };

@@ -10,6 +10,7 @@
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/result.h"
+#include "protocol/trace/trace_context.h"
 #include "storage/ids.h"
 
 namespace leat::broker {
@@ -29,6 +30,7 @@ struct BatchRules {
   std::size_t max_decompressed_bytes;
   bool keys = false;           // of every record, as where a topic compacts
   std::optional<IdRules> ids;  // where they mean something
+  bool traces = false;         // note which records are traced
 };
 
 // A record whose id is that of an earlier one of its batch.
@@ -37,12 +39,20 @@ struct RepeatedId {
   std::uint32_t first;  // which of BatchContents::ids
 };
 
+// A record that is part of a trace that is recorded.
+struct TracedRecord {
+  std::int32_t delta;  // of its offset, in the batch
+  TraceContext sent;   // the span that sent it
+};
+inline constexpr std::size_t kMostTracedInBatch = 1'024;  // more are not noted
+
 // What a checked batch has beside records (rule 9).
 struct BatchContents {
   bool timed = false;  // some record is to be delivered at a time, or until one
   // Of records with an id, by rising delta: each id once, and the records that repeat one.
   std::vector<storage::RecordId> ids;
   std::vector<RepeatedId> repeated;
+  std::vector<TracedRecord> traces = {};  // where that is asked for; by rising delta
 };
 
 // The records at these offset deltas, rising, are to be taken out of a batch that was checked.

@@ -31,14 +31,18 @@ std::size_t charge_of(Bytes bytes, std::size_t ids) {
   return bytes.size() + kWaitingBytes + ids * kIdBytes;
 }
 std::size_t charge_of(Bytes bytes, const Result<BatchContents>& checked) {
-  return charge_of(bytes, checked ? checked->ids.size() + checked->repeated.size() : 0);
+  if (!checked) return charge_of(bytes, 0);
+  return charge_of(bytes, checked->ids.size() + checked->repeated.size()) +
+         checked->traces.size() * sizeof(TracedRecord);
 }
 // What a batch that is not checked may cost: it has no more records than its header says.
 std::size_t most_charge_of(Bytes bytes, const BatchRules& rules) {
   const auto batch = RecordBatchView::parse(bytes);
-  if (!batch || !rules.ids || batch->record_count() < 0) return charge_of(bytes, 0);
-  return charge_of(bytes,
-                   std::min(static_cast<std::size_t>(batch->record_count()), kMaxIdsInBatch));
+  if (!batch || batch->record_count() < 0) return charge_of(bytes, 0);
+  const auto records = static_cast<std::size_t>(batch->record_count());
+  const std::size_t traced = rules.traces ? std::min(records, kMostTracedInBatch) : 0;
+  return charge_of(bytes, rules.ids ? std::min(records, kMaxIdsInBatch) : 0) +
+         traced * sizeof(TracedRecord);
 }
 
 storage::IdWindow window_of(const TopicConfig& config) {
@@ -72,6 +76,7 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
   }
   batch.came = clock_.look(now);
   batch.stamp = now.wall;
+  batch.received = now.monotonic;
   batch.checked = check_in_place(bytes, batch.rules);
   if (batch.checked && !*batch.checked) return answer(id, batch.checked->error());
   if (batch.checked && !partitions_.contains(found->id)) {
@@ -87,7 +92,8 @@ void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex
 BatchRules Produces::rules_for(const storage::Topic& topic) const {
   BatchRules rules{.max_bytes = options_.batch_bytes,
                    .max_decompressed_bytes = options_.decompressed_bytes,
-                   .keys = compacts(topic.config.cleanup)};
+                   .keys = compacts(topic.config.cleanup),
+                   .traces = traces_};
   const auto most = static_cast<std::size_t>(topic.config.max_batch_bytes);
   if (most > 0) rules.max_bytes = std::min(rules.max_bytes, most);
   if (!window_of(topic.config).off()) rules.ids = {topic.id, salt_};
@@ -257,6 +263,9 @@ Produces::Outcome Produces::store(const FoundPartition& found, const Batch& batc
   const auto appended = storage_.append(found.id, config, bytes, ids, step);
   if (!appended) return {appended.error()};
   produced.base = appended->base;
+  if (const auto& traces = (*batch.checked)->traces; !traces.empty())
+    produced.traces = std::make_shared<AppendTraces>(
+        AppendTraces{found.topic->name, batch.index, batch.received, traces});
   return {std::move(produced), config.durability != Durability::kSync};
 }
 

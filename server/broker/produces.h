@@ -44,6 +44,8 @@ class Produces {
         visible_(std::move(visible)),
         clock_(now) {}
 
+  // From now on replies say which of a batch's records are traced.
+  void note_traces() { traces_ = true; }
   // Whether there is room for a batch that would have to wait. False: hold it back, and what its
   // connection sent behind it, until ReplySink::on_room().
   bool takes(const TopicId& topic, PartitionIndex partition, Bytes batch);
@@ -79,8 +81,9 @@ class Produces {
     PartitionIndex index;
     BatchRules rules;
     std::optional<BatchSource> source{};
-    WallTime came{};                                   // by the clock of windows (rule 11)
-    WallTime stamp{};                                  // by the wall clock
+    WallTime came{};   // by the clock of windows (rule 11)
+    WallTime stamp{};  // by the wall clock
+    MonotonicTime received{};
     std::optional<Result<BatchContents>> checked{};    // by the rules
     std::optional<Result<storage::KnownIds>> known{};  // of the ids in `checked`
     std::optional<Result<OwnedBatch>> rewritten{};     // without the records that are known
@@ -147,6 +150,7 @@ class Produces {
   storage::ReadToken last_token_ = 0;
   std::size_t waiting_bytes_ = 0;
   bool refused_ = false;
+  bool traces_ = false;
 };
 
 }  // namespace leat::broker

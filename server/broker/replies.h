@@ -2,11 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "server/broker/batch_checker.h"
 #include "server/broker/classic/classic.h"
 #include "storage/acks.h"
 #include "storage/storage.h"
@@ -51,6 +53,13 @@ struct KnownRecords {
   std::uint32_t index = 0, records = 0;
   Offset offset;
 };
+// Records of a batch that are traced, for whoever tells of it.
+struct AppendTraces {
+  std::string topic;
+  PartitionIndex partition;
+  MonotonicTime received{};
+  std::vector<TracedRecord> records;
+};
 struct Produced {
   Offset base;
   Durability durability = Durability::kSync;
@@ -59,6 +68,7 @@ struct Produced {
   // What the broker stamped the batch with; -1: its records' own times stand, or it is not known
   // any more, of a duplicate.
   std::int64_t append_time_ms = -1;
+  std::shared_ptr<const AppendTraces> traces = nullptr;  // where Produces::note_traces() was said
 };
 // How far a source is stored in each partition of a topic; zero: nothing.
 struct SourcePositions {

@@ -9,6 +9,8 @@
 namespace leat::broker {
 namespace {
 
+using namespace std::chrono_literals;
+
 enum class Kind : std::uint8_t { kPlain, kSmall, kLarge, kBad };
 
 // A batch of one record; a large one is more than is checked in place.
@@ -65,6 +67,48 @@ std::vector<std::byte> timed_batch(std::string_view deliver_at, std::size_t valu
   RecordBatchBuilder builder;
   builder.append({.value = as_bytes(std::string(value_bytes, 'v')), .headers = {&header, 1}}, 1);
   return builder.take(value_bytes > 1 ? Compression::kZstd : Compression::kNone);
+}
+
+// Records whose headers have such traceparents, in order.
+std::vector<std::byte> traced_batch(const std::vector<std::string>& parents) {
+  RecordBatchBuilder builder;
+  for (const std::string& parent : parents) {
+    const RecordHeader header{"traceparent", as_bytes(parent)};
+    builder.append({.value = as_bytes("1"), .headers = {&header, 1}}, 1);
+  }
+  return builder.take();
+}
+
+TEST_F(ProducesTest, RepliesSayWhichRecordsAreTracedWhereThatIsAskedFor) {
+  const std::string parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0";
+  const auto batch = traced_batch({"nonsense", parent + "1", parent + "0", parent + "1"});
+  broker.produces().produce(next(), topic, PartitionIndex(0), batch, at());
+  storage.make_durable(broker);
+  ASSERT_TRUE(last<Produced>());
+  EXPECT_FALSE(last<Produced>()->traces);
+  broker.produces().note_traces();
+  broker.produces().produce(next(), topic, PartitionIndex(1), batch, at(5s));
+  const std::size_t before = sink.replies.size();
+  storage.make_durable(broker);
+  ASSERT_EQ(sink.replies.size(), before + 1);  // when it is durable (rule 2)
+  const auto& traces = last<Produced>()->traces;
+  ASSERT_TRUE(traces);
+  EXPECT_EQ(traces->topic, "orders");
+  EXPECT_EQ(traces->partition, PartitionIndex(1));
+  EXPECT_EQ(traces->received, at(5s).monotonic);
+  ASSERT_EQ(traces->records.size(), 2u);  // those that are sampled
+  EXPECT_EQ(traces->records[0].delta, 1);
+  EXPECT_EQ(traces->records[1].delta, 3);
+  EXPECT_EQ(hex(traces->records[0].sent.span), "b7ad6b7169203331");
+}
+
+TEST_F(ProducesTest, OfOneBatchSoManyRecordsAreNotedAsTraced) {
+  broker.produces().note_traces();
+  const std::vector<std::string> parents(kMostTracedInBatch + 5,
+                                         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  broker.produces().produce(next(), topic, PartitionIndex(0), traced_batch(parents), at());
+  storage.make_durable(broker);
+  EXPECT_EQ(last<Produced>()->traces->records.size(), kMostTracedInBatch);
 }
 
 TEST(CheckRecords, WhatIsWrongWithABatchComesBeforeItsReservedHeaders) {

@@ -33,9 +33,10 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"server/session", {"server/session", "server/broker", "storage", "protocol", "protocol/base"}},
     {"server",
      {"server", "server/session", "server/broker", "server/reactor", "storage", "client",
-      "protocol", "protocol/base"}},
+      "client/tracing", "protocol", "protocol/base"}},
     {"server/c", {"server/c", "server"}},
-    {"client", {"client", "protocol", "protocol/base"}},
+    {"client/tracing", {"client/tracing", "protocol", "protocol/base"}},
+    {"client", {"client", "client/tracing", "protocol", "protocol/base"}},
     {"client/patterns", {"client/patterns", "client", "protocol", "protocol/base"}},
     {"client/tool", {"client/tool", "client/patterns", "client", "protocol", "protocol/base"}},
     {"examples/demo", {"examples/demo", "client", "protocol", "protocol/base"}},
@@ -215,6 +216,8 @@ TEST(TidyRules, FindWhatIsPlanted) {
       bad_includes({"server/session/x.cc", {"#include \"protocol/kafka/codec.h\""}}).empty());
   EXPECT_FALSE(bad_includes({"server/x.cc", {"#include \"client/link.h\""}}).empty());
   EXPECT_FALSE(bad_includes({"server/session/x.cc", {"#include \"client/transport.h\""}}).empty());
+  EXPECT_TRUE(bad_includes({"server/x.cc", {"#include \"client/tracing/tracer.h\""}}).empty());
+  EXPECT_FALSE(bad_includes({"client/tracing/x.h", {"#include \"client/link.h\""}}).empty());
   EXPECT_TRUE(bad_includes({"server/x.cc", {"#include \"client/transport.h\""}}).empty());
   EXPECT_FALSE(bad_includes({"protocol/base/x.h", {"#include \"protocol/names.h\""}}).empty());
   EXPECT_FALSE(bad_includes({"server/reactor/x.h", {"#include \"storage/storage.h\""}}).empty());
