@@ -49,7 +49,7 @@ MessageContext MessageContext::from_headers(const RecordHeaders& headers) {
 
 MessageContext MessageContext::child_of(const ConsumedRecord& record) {
   MessageContext context = from_record(record);
-  context.causation_id = message_id(record);
+  context.causation_id = causation_id_of(record);
   if (context.correlation_id.empty()) context.correlation_id = context.causation_id;
   return context;
 }
@@ -68,7 +68,7 @@ std::vector<OwnedHeader> MessageContext::to_headers() const {
   return headers;
 }
 
-std::string message_id(const ConsumedRecord& record) {
+std::string causation_id_of(const ConsumedRecord& record) {
   const auto id = record.headers.find(reserved_headers::kId);
   if (id && !text_of(*id).empty() && text_of(*id).size() <= kMaxCorrelationBytes)
     return std::string(text_of(*id));

@@ -34,7 +34,7 @@ struct OwnedHeader {
 
 struct MessageContext {
   std::string correlation_id;  // of the flow, 1 to 255 bytes; empty: none
-  std::string causation_id;    // the message_id() of what caused it; empty: nothing did
+  std::string causation_id;    // the causation_id_of() of what caused it; empty: nothing did
   std::optional<TraceContext> trace;
   std::string trace_state = {};  // only with `trace`
 
@@ -59,7 +59,7 @@ struct MessageContext {
 using SharedContext = std::shared_ptr<const MessageContext>;
 
 // By which others refer to a record: its leat-id, else TOPIC/PARTITION/OFFSET.
-std::string message_id(const ConsumedRecord& record);
+std::string causation_id_of(const ConsumedRecord& record);
 
 // Until its end, what this thread sends continues that context, unless a record names another
 // (OutgoingRecord::context). The library makes one around the handlers of Consumer::next() and

@@ -1,8 +1,11 @@
 #include "client/patterns/outbox.h"
 
+#include <algorithm>
+
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/context/message_context.h"
 #include "client/patterns/outbox_tables.h"
 #include "client/patterns/tables.h"
 #include "protocol/base/assert.h"
@@ -44,6 +47,17 @@ Result<> check(const OutboxEvent& event) {
   return {};
 }
 
+// Of the thread's MessageScope, what the event does not say by itself.
+std::vector<OwnedHeader> context_headers(const OutboxEvent& event) {
+  const SharedContext context = MessageScope::current();
+  std::vector<OwnedHeader> headers;
+  if (context) headers = context->to_headers();
+  std::erase_if(headers, [&](const OwnedHeader& header) {
+    return std::ranges::find(event.headers, header.name, &RecordHeader::key) != event.headers.end();
+  });
+  return headers;
+}
+
 }  // namespace
 
 std::string new_message_id() {
@@ -79,9 +93,11 @@ Result<std::string> Outbox::add(const OutboxEvent& event) {
                 "add() belongs into the transaction that changes the business rows: begin() first");
   if (auto ok = check(event); !ok) return fail(ok.error());
   std::string id = event.id.empty() ? new_message_id() : std::string(event.id);
-  std::vector<RecordHeader> headers;
+  const std::vector<OwnedHeader> context = context_headers(event);
+  std::vector<RecordHeader> given = event.headers, headers;
+  for (const OwnedHeader& header : context) given.push_back({header.name, as_bytes(header.value)});
   SqlValue traceparent, deliver_at;
-  for (const RecordHeader& header : event.headers)
+  for (const RecordHeader& header : given)
     if (header.key == kTraceparent && header.value)
       traceparent = as_text(*header.value);
     else

@@ -33,7 +33,8 @@ struct OutboxEvent {
   std::optional<Bytes> payload;     // the record's value; absent: null
   // The message id, a UUID as text; empty: a new one.
   std::string_view id = {};
-  std::vector<RecordHeader> headers = {};  // traceparent and correlation ids among them
+  // Correlation ids and traceparent among them; those of the thread's MessageScope are added.
+  std::vector<RecordHeader> headers = {};
   std::optional<Timestamp> deliver_at = {};
 };
 

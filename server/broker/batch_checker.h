@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "protocol/base/bytes.h"
+#include "protocol/base/clock.h"
 #include "protocol/base/result.h"
 #include "protocol/trace/trace_context.h"
 #include "storage/ids.h"
@@ -45,6 +47,14 @@ struct TracedRecord {
   TraceContext sent;   // the span that sent it
 };
 inline constexpr std::size_t kMostTracedInBatch = 1'024;  // more are not noted
+
+// The traced records of a batch that was appended, for whoever tells of it.
+struct AppendTraces {
+  std::string topic;
+  PartitionIndex partition;
+  MonotonicTime received{};
+  std::vector<TracedRecord> records;
+};
 
 // What a checked batch has beside records (rule 9).
 struct BatchContents {

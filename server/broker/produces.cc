@@ -40,9 +40,8 @@ std::size_t most_charge_of(Bytes bytes, const BatchRules& rules) {
   const auto batch = RecordBatchView::parse(bytes);
   if (!batch || batch->record_count() < 0) return charge_of(bytes, 0);
   const auto records = static_cast<std::size_t>(batch->record_count());
-  const std::size_t traced = rules.traces ? std::min(records, kMostTracedInBatch) : 0;
   return charge_of(bytes, rules.ids ? std::min(records, kMaxIdsInBatch) : 0) +
-         traced * sizeof(TracedRecord);
+         (rules.traces ? std::min(records, kMostTracedInBatch) * sizeof(TracedRecord) : 0);
 }
 
 storage::IdWindow window_of(const TopicConfig& config) {
@@ -263,9 +262,9 @@ Produces::Outcome Produces::store(const FoundPartition& found, const Batch& batc
   const auto appended = storage_.append(found.id, config, bytes, ids, step);
   if (!appended) return {appended.error()};
   produced.base = appended->base;
-  if (const auto& traces = (*batch.checked)->traces; !traces.empty())
+  if (const auto& all = (*batch.checked)->traces; !all.empty())
     produced.traces = std::make_shared<AppendTraces>(
-        AppendTraces{found.topic->name, batch.index, batch.received, traces});
+        AppendTraces{found.topic->name, batch.index, batch.received, all});
   return {std::move(produced), config.durability != Durability::kSync};
 }
 

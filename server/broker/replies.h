@@ -53,13 +53,6 @@ struct KnownRecords {
   std::uint32_t index = 0, records = 0;
   Offset offset;
 };
-// Records of a batch that are traced, for whoever tells of it.
-struct AppendTraces {
-  std::string topic;
-  PartitionIndex partition;
-  MonotonicTime received{};
-  std::vector<TracedRecord> records;
-};
 struct Produced {
   Offset base;
   Durability durability = Durability::kSync;

@@ -103,8 +103,8 @@ TEST(MessageContext, NoIdIsLongerThanAHeaderTakes) {
   given.record.topic = topic;
   given.record.partition = PartitionIndex(2'147'483'647);
   given.record.offset = Offset(9'223'372'036'854'775'807);
-  EXPECT_EQ(message_id(given.record).size(), kMaxCorrelationBytes);
-  EXPECT_TRUE(message_id(given.record).ends_with("/2147483647/9223372036854775807"));
+  EXPECT_EQ(causation_id_of(given.record).size(), kMaxCorrelationBytes);
+  EXPECT_TRUE(causation_id_of(given.record).ends_with("/2147483647/9223372036854775807"));
 }
 
 TEST(MessageContext, ReadsTheHeadersItMakes) {

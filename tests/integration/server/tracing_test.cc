@@ -214,7 +214,7 @@ TEST_F(TracingTest, ARequestAndItsReplyAreOfTheFlowAndKeepTheirOwnId) {
     EXPECT_EQ(header(reply, names::kCorrelationId), header(request, names::kCorrelationId));
     const auto context = MessageContext::from_record(reply);
     EXPECT_EQ(context.correlation_id, "flow-1");
-    EXPECT_EQ(context.causation_id, message_id(request));
+    EXPECT_EQ(context.causation_id, causation_id_of(request));
     EXPECT_EQ(context.trace->trace, MessageContext::from_record(request).trace->trace);
     // Without a flow the request's own id is what its consequences are known by.
     asked = requester.request({Topic{"orders"}, bytes("milk?")}, asio::use_future);
