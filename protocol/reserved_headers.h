@@ -29,6 +29,13 @@ inline constexpr std::string_view kCausationId = "leat-causation-id";
 inline constexpr std::string_view kTraceParent = "traceparent";  // W3C Trace Context
 inline constexpr std::string_view kTraceState = "tracestate";
 
+// Sagas (client/patterns/saga/): on a command and its reply, besides kCorrelationId, which is the
+// saga's id.
+inline constexpr std::string_view kSaga = "leat-saga";             // its definition
+inline constexpr std::string_view kSagaStep = "leat-saga-step";    // "charge/1", "charge/1/undo"
+inline constexpr std::string_view kSagaReply = "leat-saga-reply";  // a reply's: "ok" or "failed"
+inline constexpr std::string_view kSagaTimer = "leat-saga-timer";  // a time-out's: of which version
+
 // On a record in a dead letter topic: why it is there, and where it came from.
 inline constexpr std::string_view kDeadReason = "leat-dead-reason";
 inline constexpr std::string_view kDeadGroup = "leat-dead-group";
