@@ -109,7 +109,7 @@ class Tracing {
     OutgoingRecord record{.value = as_bytes(value)};
     if (mode.context)
       record.context = std::make_shared<MessageContext>(MessageContext::begin("flow-1"));
-    for (int i = 0; i < records_; ++i) must(producer->send(record, nullptr));
+    for (int i = 0; i < records_; ++i) must(producer->send(record, {}));
     must(producer->flush(std::chrono::seconds(60)));
   }
 

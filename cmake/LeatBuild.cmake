@@ -20,6 +20,12 @@ if(LEAT_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${LEAT_CCACHE}")
 endif()
 
+# Where it is there, for a hundred programs are linked with all of RocksDB.
+find_program(LEAT_MOLD mold)
+if(LEAT_MOLD AND NOT LEAT_STATIC)
+  add_link_options(-fuse-ld=mold)
+endif()
+
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wimplicit-fallthrough -Wcast-align
                     -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer
                     $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual>)

@@ -51,6 +51,12 @@ Handled attempt(Inbox& inbox, const ConsumedRecord& record, const RecordHandler&
   return handled;
 }
 
+// Also while something else was done than waiting.
+asio::awaitable<bool> cancelled() {
+  const auto state = co_await asio::this_coro::cancellation_state;
+  co_return state.cancelled() != asio::cancellation_type::none;
+}
+
 class Loop {
  public:
   Loop(Consumer& consumer, Inbox& inbox, const RecordHandler& handler,
@@ -58,7 +64,7 @@ class Loop {
       : consumer_(consumer), inbox_(inbox), handler_(handler), options_(options) {}
 
   asio::awaitable<Error> run() {
-    for (;;) {
+    while (!co_await cancelled()) {
       auto [ec, records] = co_await consumer_.poll(as_tuple(asio::use_awaitable));
       if (ec) {
         Error why(ec.category() == leat_category() ? static_cast<ErrorCode>(ec.value())
@@ -71,6 +77,7 @@ class Loop {
       held_ = std::move(records);
       for (std::size_t i = 0; i < held_.size(); ++i) {
         const SharedRecord record = held_[i];
+        if (co_await cancelled()) co_return stop_before(record, ErrorCode::kClosed);
         Error why = co_await process(record);
         if (why.code != ErrorCode::kOk) co_return why;
       }
@@ -78,6 +85,7 @@ class Loop {
       held_ = {};
       clean_up();
     }
+    co_return ErrorCode::kClosed;
   }
 
   // What was not settled is not given back before the consumer has left.
@@ -116,8 +124,8 @@ class Loop {
         co_return stop_before(record, handled.why);
       }
       asio::steady_timer timer(co_await asio::this_coro::executor, backoff);
-      const auto [cancelled] = co_await timer.async_wait(as_tuple(asio::use_awaitable));
-      if (cancelled) co_return stop_before(record, ErrorCode::kClosed);
+      const auto [aborted] = co_await timer.async_wait(as_tuple(asio::use_awaitable));
+      if (aborted || co_await cancelled()) co_return stop_before(record, ErrorCode::kClosed);
       backoff = std::min(backoff * 2, options_.max_backoff);
     }
   }
@@ -179,10 +187,15 @@ asio::awaitable<bool> wait_for_database(Database& database, const ConsumeOnceOpt
       co_return true;
     }
     asio::steady_timer timer(co_await asio::this_coro::executor, backoff);
-    const auto [cancelled] = co_await timer.async_wait(as_tuple(asio::use_awaitable));
-    if (cancelled) co_return false;
+    const auto [aborted] = co_await timer.async_wait(as_tuple(asio::use_awaitable));
+    if (aborted || co_await cancelled()) co_return false;
     backoff = std::min(backoff * 2, options.max_backoff);
   }
+}
+
+Result<> ended(const Error& why) {
+  if (why == ErrorCode::kClosed) return {};
+  return fail(why);
 }
 
 }  // namespace
@@ -196,25 +209,35 @@ Handled handle_once(Inbox& inbox, const ConsumedRecord& record, const RecordHand
   return handled;
 }
 
-asio::awaitable<Error> consume_once(Consumer& consumer, Inbox& inbox, RecordHandler handler,
-                                    ConsumeOnceOptions options) {
+asio::awaitable<Result<>> consume_once(Consumer& consumer, Inbox& inbox, RecordHandler handler,
+                                       ConsumeOnceOptions options) {
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
   Loop loop(consumer, inbox, handler, options);
-  co_return co_await loop.run();
+  const Error why = co_await loop.run();
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  co_return ended(why);
 }
 
-asio::awaitable<Error> consume_once(Client& client, Group group, ConsumerOptions consumer_options,
-                                    Inbox& inbox, RecordHandler handler,
-                                    ConsumeOnceOptions options) {
-  for (;;) {
+asio::awaitable<Result<>> consume_once(Client& client, Group group,
+                                       ConsumerOptions consumer_options, Inbox& inbox,
+                                       RecordHandler handler, ConsumeOnceOptions options) {
+  // Whoever is cancelled still takes its leave.
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  Error why = ErrorCode::kOk;
+  for (bool back = true; back;) {
     Consumer consumer = client.consumer(group, consumer_options);
     Loop loop(consumer, inbox, handler, options);
-    Error why = co_await loop.run();
+    why = co_await loop.run();
     // Gracefully: what it held counts as no attempt, and others get it.
     co_await consumer.close(as_tuple(asio::use_awaitable));
-    if (!is_away(why)) co_return why;
-    const bool back = co_await wait_for_database(inbox.database(), options);
-    if (!back) co_return why;
+    if (!is_away(why)) break;
+    back = co_await wait_for_database(inbox.database(), options);
+    if (!back) why = ErrorCode::kClosed;
   }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  co_return ended(why);
 }
 
 }  // namespace leat::patterns

@@ -70,27 +70,27 @@ RecordHandler record_handler(F handler) {
   };
 }
 
-// Runs until it is cancelled, the consumer fails for good, or a handler does in a partitioned
-// group, and completes with why. Blocks its executor while it is in the database: give it a
+// Runs until it is cancelled. Fails when the consumer does for good (kInconsistentGroup …), or, in
+// a partitioned group, a handler does. Blocks its executor while it is in the database: give it a
 // thread of its own.
-asio::awaitable<Error> consume_once(Client& client, Group group, ConsumerOptions consumer,
-                                    Inbox& inbox, RecordHandler handler,
-                                    ConsumeOnceOptions options);
+asio::awaitable<Result<>> consume_once(Client& client, Group group, ConsumerOptions consumer,
+                                       Inbox& inbox, RecordHandler handler,
+                                       ConsumeOnceOptions options);
 template <class F>
-asio::awaitable<Error> consume_once(Client& client, Group group, ConsumerOptions consumer,
-                                    Inbox& inbox, F handler, ConsumeOnceOptions options = {}) {
+asio::awaitable<Result<>> consume_once(Client& client, Group group, ConsumerOptions consumer,
+                                       Inbox& inbox, F handler, ConsumeOnceOptions options = {}) {
   return consume_once(client, std::move(group), std::move(consumer), inbox,
                       record_handler(std::move(handler)), std::move(options));
 }
 
-// The same with a consumer of the caller's; completes also with kClosed, and, when the database was
-// away for longer than `patience`, with its error: close the consumer, so that others get its
+// The same with a consumer of the caller's, until that is closed, too. Fails also when the database
+// was away for longer than `patience`, with its error: close the consumer, so that others get its
 // records.
-asio::awaitable<Error> consume_once(Consumer& consumer, Inbox& inbox, RecordHandler handler,
-                                    ConsumeOnceOptions options);
+asio::awaitable<Result<>> consume_once(Consumer& consumer, Inbox& inbox, RecordHandler handler,
+                                       ConsumeOnceOptions options);
 template <class F>
-asio::awaitable<Error> consume_once(Consumer& consumer, Inbox& inbox, F handler,
-                                    ConsumeOnceOptions options = {}) {
+asio::awaitable<Result<>> consume_once(Consumer& consumer, Inbox& inbox, F handler,
+                                       ConsumeOnceOptions options = {}) {
   return consume_once(consumer, inbox, record_handler(std::move(handler)), std::move(options));
 }
 

@@ -24,6 +24,10 @@ run cmake -S "$here/consumer" -B "$tree/build" -G Ninja -DCMAKE_PREFIX_PATH="$pr
 run cmake --build "$tree/build"
 run "$tree/build/from_cpp" "$tree/a"
 run "$tree/build/from_c" "$tree/b"
+for database in sqlite postgres; do
+  [ -x "$tree/build/from_$database" ] || fail "the patterns are not installed with $database"
+  run "$tree/build/from_$database" "$tree/$database"
+done
 
 export PKG_CONFIG_PATH=$lib/pkgconfig
 read -ra flags < <(pkg-config --cflags --libs leat)
@@ -46,3 +50,4 @@ needs=$(nm -C --undefined-only "$lib/libleat++.a" | grep -E "$packages" | grep -
 
 run "$prefix/bin/leatd" --version
 run "$prefix/bin/leat" --version
+run "$prefix/bin/leat-outbox" --version

@@ -218,6 +218,31 @@ TEST(PostgresDatabaseTest, ConnectsAnewWithTheNextTransactionOnly) {
   ASSERT_TRUE((*database)->commit());
 }
 
+TEST(SqliteDatabaseTest, SaysWhenThereIsNoSpace) {
+  test::TemporaryDirectory directory;
+  auto database = SqliteDatabase::open(directory / "full.db");
+  ASSERT_TRUE(database);
+  ASSERT_TRUE((*database)->run_script("CREATE TABLE t (b BLOB); PRAGMA max_page_count = 3"));
+  ASSERT_TRUE((*database)->begin());
+  const std::string large(100'000, 'x');
+  auto full = (*database)->execute("INSERT INTO t VALUES ($1)", {as_bytes(large)});
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().code, ErrorCode::kNoSpace) << full.error().message();
+  (*database)->rollback();
+  EXPECT_TRUE((*database)->begin());
+}
+
+TEST(PostgresDatabaseTest, ADatabaseThatIsTooSlowCanBeTriedAgain) {
+  auto database = PostgresDatabase::open(postgres_server().create_database("slow"));
+  ASSERT_TRUE(database);
+  ASSERT_TRUE((*database)->run_script("SET statement_timeout = '20ms'"));
+  auto slow = (*database)->execute("SELECT pg_sleep(30)::text");
+  ASSERT_FALSE(slow);
+  EXPECT_EQ(slow.error().code, ErrorCode::kDatabaseUnreachable) << slow.error().message();
+  EXPECT_TRUE(slow.error().retryable());
+  EXPECT_TRUE((*database)->execute("SELECT 1"));
+}
+
 TEST(PostgresDatabaseTest, WaitsForNotifications) {
   const std::string address = postgres_server().create_database("notifications");
   auto listener = PostgresDatabase::open(address), other = PostgresDatabase::open(address);
