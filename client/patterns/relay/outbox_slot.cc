@@ -71,7 +71,7 @@ class Preparation {
     for (auto ok :
          {check_name("replication slot", options_.slot),
           check_name("publication", options_.publication),
-          ensure_tables(database_, outbox_tables(false)), ensure_tables(database_, tail_tables())})
+          ensure_tables(database_, outbox_tables()), ensure_tables(database_, tail_tables())})
       if (!ok) return fail(ok.error());
     auto lock = Lock::take(database_);
     if (!lock) return fail(lock.error());

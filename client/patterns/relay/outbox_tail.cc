@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-constexpr auto kMinBackoff = 50ms, kMaxBackoff = 5'000ms;
+constexpr auto kMinBackoff = 50ms, kMaxBackoff = 2'000ms;
 // The server's wal_sender_timeout is a minute by default; nobody has it below some seconds.
 constexpr auto kConfirmEach = 1'000ms;
 constexpr auto kLagCheckedEach = 60s;
@@ -97,12 +97,17 @@ Result<std::uint64_t> OutboxTail::run_once() {
 
 // Until something fails. What was sent and not confirmed comes again in the next.
 Result<> OutboxTail::session(bool once) {
-  stream_.reset();
+  auto ended = run_session(once);
+  stream_.reset();  // whose slot is another's now
+  database_.reset();
+  return ended;
+}
+
+Result<> OutboxTail::run_session(bool once) {
   rows_ = std::make_unique<TailRows>(kTable);
   owners_.clear();
   checked_.clear();
   done_ = 0;
-  database_.reset();
   auto database = PostgresDatabase::open(options_.slot.connection);
   if (!database) return fail(database.error());
   database_ = std::move(*database);

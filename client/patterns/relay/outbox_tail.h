@@ -66,6 +66,7 @@ class OutboxTail {
  private:
   OutboxTail(blocking::Client client, OutboxTailOptions options);
   Result<> session(bool once);
+  Result<> run_session(bool once);
   Result<> publish_backlog(const OutboxSlot& slot);
   Result<> follow(bool once);
   Result<bool> read();

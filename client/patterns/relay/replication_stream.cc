@@ -13,6 +13,7 @@ using pgoutput::Lsn;
 
 constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000-01-01, in its own time
 constexpr const char* kObjectInUse = "55006";
+constexpr auto kEnding = std::chrono::milliseconds(1'000);
 
 Error lost(PGconn* connection) {
   std::string said = PQerrorMessage(connection);
@@ -86,6 +87,20 @@ Result<std::unique_ptr<ReplicationStream>> ReplicationStream::open(const std::st
   if (PQresultStatus(begun->get()) != PGRES_COPY_BOTH || PQsetnonblocking(handle, 1) != 0)
     return fail(ErrorCode::kDatabaseFailed, "PostgreSQL did not begin to replicate");
   return std::unique_ptr<ReplicationStream>(new ReplicationStream(std::move(*made)));
+}
+
+ReplicationStream::~ReplicationStream() {
+  PGconn* const handle = connection_.get();
+  if (PQstatus(handle) != CONNECTION_OK || PQputCopyEnd(handle, nullptr) < 0) return;
+  const auto until = std::chrono::steady_clock::now() + kEnding;
+  while (PQflush(handle) >= 0 && std::chrono::steady_clock::now() < until) {
+    const auto arrived = next();
+    if (!arrived) break;  // the end of it
+    if (!*arrived) wait(kEnding, -1);
+  }
+  // The command has ended when its last result is there.
+  while (!PQisBusy(handle) && PQstatus(handle) == CONNECTION_OK)
+    if (const std::shared_ptr<PGresult> result(PQgetResult(handle), PQclear); !result) break;
 }
 
 // After the last of what it sent.

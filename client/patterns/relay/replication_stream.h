@@ -36,6 +36,11 @@ class ReplicationStream {
                                                          const std::string& slot,
                                                          const std::string& publication, int stop);
 
+  // Ends it in order, so that the slot is free at once; not within a second: at any rate.
+  ~ReplicationStream();
+  ReplicationStream(const ReplicationStream&) = delete;
+  ReplicationStream& operator=(const ReplicationStream&) = delete;
+
   struct Arrived {
     Bytes message;  // of pgoutput; empty: a keepalive
     std::shared_ptr<const void> owner;
