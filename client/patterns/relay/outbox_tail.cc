@@ -20,13 +20,6 @@ constexpr auto kConfirmEach = 1'000ms;
 constexpr auto kLagCheckedEach = 60s;
 constexpr const char* kTable = "leat_outbox";
 
-std::string joined(const std::vector<std::int64_t>& numbers) {
-  std::string text = "{";
-  for (const std::int64_t number : numbers)
-    text += (text.size() == 1 ? "" : ",") + std::to_string(number);
-  return text + "}";
-}
-
 OutboxRow row_at(const SqlRows& rows, std::size_t i) {
   OutboxRow row{.sequence = rows.integer(i, 0),
                 .id = rows.text(i, 1),
@@ -98,6 +91,12 @@ Result<std::uint64_t> OutboxTail::run_once() {
 // Until something fails. What was sent and not confirmed comes again in the next.
 Result<> OutboxTail::session(bool once) {
   auto ended = run_session(once);
+  // What was published is not to be found in the table, if it can be helped.
+  if (removal_ && removal_->advance(0) && stream_ && removal_->done() > done_) {
+    done_ = removal_->done();
+    [[maybe_unused]] const auto told = confirm();
+  }
+  removal_.reset();
   stream_.reset();  // whose slot is another's now
   database_.reset();
   return ended;
@@ -111,6 +110,7 @@ Result<> OutboxTail::run_session(bool once) {
   auto database = PostgresDatabase::open(options_.slot.connection);
   if (!database) return fail(database.error());
   database_ = std::move(*database);
+  removal_ = std::make_unique<RowRemoval>(*database_, options_.keep);
   const auto slot = prepare_slot(*database_, options_.slot, stop_);
   if (!slot) return fail(slot.error());
   options_.slot.begin_anew = false;  // that was now
@@ -156,7 +156,8 @@ Result<> OutboxTail::publish_backlog(const OutboxSlot& slot) {
       const OutboxRow row = row_at(*found, i);
       rows.push_back({row, {slot.begins - 1, static_cast<std::uint64_t>(row.sequence)}});
     }
-    if (auto ok = publish(rows); !ok) return ok;
+    if (auto ok = publish(rows, 0); !ok) return ok;
+    if (auto ok = removal_->advance(0); !ok) return ok;
   }
 }
 
@@ -168,24 +169,31 @@ Result<> OutboxTail::follow(bool once) {
   while (!stopped()) {
     auto more = read();
     if (!more) return fail(more.error());
-    if (!rows_->rows().empty()) {
-      if (auto ok = publish(rows_->rows()); !ok) return ok;
-    }
+    if (rows_->rows().empty())
+      removal_->add({}, rows_->whole());
+    else if (auto ok = publish(rows_->rows(), rows_->whole()); !ok)
+      return ok;
     rows_->clear();
     owners_.clear();
-    const bool moved = rows_->whole() > done_;
-    done_ = std::max(done_, rows_->whole());
-    const auto now = steady_clock::now();
-    if (moved || reply_wanted_ || now - confirmed_at_ >= kConfirmEach)
+    if (auto ok = removal_->advance(options_.rows); !ok) return ok;
+    const bool moved = removal_->done() > done_;
+    done_ = std::max(done_, removal_->done());
+    if (moved || reply_wanted_ || steady_clock::now() - confirmed_at_ >= kConfirmEach)
       if (auto ok = confirm(once && done_ < log_end_); !ok) return ok;
     if (once && done_ >= log_end_) return {};
-    if (now - lag_checked_at_ >= kLagCheckedEach) {
-      lag_checked_at_ = now;
-      auto lag = check_lag(*database_, options_.slot);
-      if (!lag && options_.on_problem) options_.on_problem(lag.error());
-    }
-    if (!*more) stream_->wait(kConfirmEach, stop_);
+    if (auto ok = check_lag_now(); !ok) return ok;
+    if (!*more) stream_->wait(kConfirmEach, stop_, removal_->idle() ? -1 : removal_->socket());
   }
+  return {};
+}
+
+Result<> OutboxTail::check_lag_now() {
+  const auto now = steady_clock::now();
+  if (now - lag_checked_at_ < kLagCheckedEach) return {};
+  lag_checked_at_ = now;
+  if (auto ok = removal_->advance(0); !ok) return ok;
+  auto lag = check_lag(*database_, options_.slot);
+  if (!lag && options_.on_problem) options_.on_problem(lag.error());
   return {};
 }
 
@@ -222,12 +230,12 @@ bool OutboxTail::while_waiting() {
   return confirm().has_value();  // else the connection is lost
 }
 
-// Until all rows are published and done with in the database.
-Result<> OutboxTail::publish(const std::vector<PositionedRow>& rows) {
+// Until all rows are published; their removal is under way then.
+Result<> OutboxTail::publish(const std::vector<PositionedRow>& rows, pgoutput::Lsn whole) {
   if (auto ok = check_age(rows); !ok) return ok;
   const Published published = publisher_->publish(rows, [this] { return while_waiting(); });
   if (published.unfinished != ErrorCode::kOk) return fail(published.unfinished);
-  if (auto ok = settle(rows, published); !ok) return ok;
+  if (auto ok = settle(rows, published, whole); !ok) return ok;
   published_ += rows.size() - published.refused.size();
   return {};
 }
@@ -259,7 +267,8 @@ Result<> OutboxTail::check_age(const std::vector<PositionedRow>& rows) {
 }
 
 // Published rows go; those that never can be published stay, with the reason.
-Result<> OutboxTail::settle(const std::vector<PositionedRow>& rows, const Published& published) {
+Result<> OutboxTail::settle(const std::vector<PositionedRow>& rows, const Published& published,
+                            pgoutput::Lsn whole) {
   std::vector<std::int64_t> done;
   done.reserve(rows.size());
   auto refused = published.refused.begin();
@@ -268,6 +277,7 @@ Result<> OutboxTail::settle(const std::vector<PositionedRow>& rows, const Publis
       done.push_back(rows[i].row.sequence);
       continue;
     }
+    if (auto ok = removal_->advance(0); !ok) return ok;  // the connection is free then
     const std::string why = refused->why.message();
     auto written = database_->execute(
         "UPDATE leat_outbox SET failed = $2 WHERE sequence = $1 AND published_ms IS NULL",
@@ -277,14 +287,8 @@ Result<> OutboxTail::settle(const std::vector<PositionedRow>& rows, const Publis
     if (options_.on_refused) options_.on_refused(rows[i].row, refused->why);
     ++refused;
   }
-  const std::string numbers = joined(done);
-  auto written = database_->execute(
-      options_.keep
-          ? "UPDATE leat_outbox SET published_ms = extract(epoch FROM clock_timestamp()) * 1000 "
-            "WHERE sequence = ANY($1::text::bigint[]) AND failed IS NULL AND published_ms IS NULL"
-          : "DELETE FROM leat_outbox WHERE sequence = ANY($1::text::bigint[]) AND failed IS NULL",
-      {std::string_view(numbers)});
-  return written ? Result<>() : fail(written.error());
+  removal_->add(done, whole);
+  return {};
 }
 
 }  // namespace leat::patterns

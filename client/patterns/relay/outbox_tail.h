@@ -27,6 +27,7 @@
 #include "client/patterns/relay/outbox_slot.h"
 #include "client/patterns/relay/publisher.h"
 #include "client/patterns/relay/replication_stream.h"
+#include "client/patterns/relay/row_removal.h"
 #include "client/patterns/relay/tail_rows.h"
 
 namespace leat::patterns {
@@ -70,10 +71,12 @@ class OutboxTail {
   Result<> publish_backlog(const OutboxSlot& slot);
   Result<> follow(bool once);
   Result<bool> read();
-  Result<> publish(const std::vector<PositionedRow>& rows);
+  Result<> publish(const std::vector<PositionedRow>& rows, pgoutput::Lsn whole);
   Result<> check_age(const std::vector<PositionedRow>& rows);
-  Result<> settle(const std::vector<PositionedRow>& rows, const Published& published);
+  Result<> settle(const std::vector<PositionedRow>& rows, const Published& published,
+                  pgoutput::Lsn whole);
   Result<> confirm(bool ask = false);
+  Result<> check_lag_now();
   Result<pgoutput::Lsn> end_of_log();
   bool while_waiting();
   bool stopped() const;
@@ -86,6 +89,7 @@ class OutboxTail {
   // Of the session.
   std::unique_ptr<ReplicationStream> stream_;
   std::unique_ptr<TailRows> rows_;
+  std::unique_ptr<RowRemoval> removal_;              // on database_
   std::vector<std::shared_ptr<const void>> owners_;  // of what rows_ lies in
   pgoutput::Lsn log_end_ = 0;                        // when the session began
   std::set<std::string> checked_;                    // topics: what is stored there is not newer

@@ -23,9 +23,10 @@ Error lost(PGconn* connection) {
 }
 
 // False: stopped.
-bool wait_on(PGconn* connection, std::chrono::milliseconds most, int stop) {
-  pollfd waits[] = {{PQsocket(connection), POLLIN, 0}, {stop, POLLIN, 0}};
-  ::poll(waits, stop < 0 ? 1 : 2, static_cast<int>(most.count()));
+bool wait_on(PGconn* connection, std::chrono::milliseconds most, int stop, int other = -1) {
+  // poll() passes over those that are negative.
+  pollfd waits[] = {{PQsocket(connection), POLLIN, 0}, {stop, POLLIN, 0}, {other, POLLIN, 0}};
+  ::poll(waits, 3, static_cast<int>(most.count()));
   return waits[1].revents == 0;
 }
 
@@ -142,8 +143,8 @@ Result<std::optional<ReplicationStream::Arrived>> ReplicationStream::next() {
   return fail(ErrorCode::kDatabaseFailed, "PostgreSQL's replication holds what makes no sense");
 }
 
-void ReplicationStream::wait(std::chrono::milliseconds most, int stop) {
-  wait_on(connection_.get(), most, stop);
+void ReplicationStream::wait(std::chrono::milliseconds most, int stop, int other) {
+  wait_on(connection_.get(), most, stop, other);
 }
 
 Result<> ReplicationStream::confirm(Lsn done, bool ask) {

@@ -49,8 +49,8 @@ class ReplicationStream {
   };
   // Nothing: nothing more has arrived. Errors: kDatabaseUnreachable, the server's.
   Result<std::optional<Arrived>> next();
-  // Until something arrives, `stop` can be read, or the time is over.
-  void wait(std::chrono::milliseconds most, int stop);
+  // Until something arrives, `stop` or `other` can be read (-1: none), or the time is over.
+  void wait(std::chrono::milliseconds most, int stop, int other = -1);
 
   // All before `done` is done with: the server need not send it again. Also keeps the server from
   // taking its peer for dead: at least every few seconds. `ask`: it is to answer with a keepalive.
