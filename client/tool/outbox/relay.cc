@@ -15,23 +15,21 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct RelayOptions {
-  std::string database, topic = "{aggregatetype}", name;
-  std::int32_t partitions = 1;
-  std::int64_t rows = 2'000, lease_ms = 10'000, look_again_ms = 1'000;
-  bool keep = false, once = false;
-};
-
 std::atomic<patterns::OutboxRelay*> g_relay = nullptr;
+std::atomic<void (*)()> g_stop = nullptr;
 
-// run_program()'s handler notes the signal, too, by which run() below ends what has not begun.
+// run_program()'s handler notes the signal, too, by which what has not begun ends.
 void stop_on(int signal) {
-  if (patterns::OutboxRelay* const relay = g_relay.load()) relay->stop();
+  if (void (*const stop)() = g_stop.load()) stop();
   note_signal(signal);
 }
 
+void stop_relay() {
+  if (patterns::OutboxRelay* const relay = g_relay.load()) relay->stop();
+}
+
 void say(const std::string& line) {
-  std::cerr << "leat outbox relay: " << line << "\n";
+  say_of_relay(line);
 }
 
 patterns::OutboxRelayOptions relay_options(const RelayOptions& given) {
@@ -62,6 +60,7 @@ auto patiently(const char* doing, bool patient, Open open) {
 }
 
 int relay(const Context& context, const RelayOptions& given) {
+  if (given.tail) return tail_outbox(context, given);
   auto database = patiently("database", !given.once, [&] { return open_database(given.database); });
   if (!database) return failed("outbox relay", database.error());
   auto client = patiently("broker", !given.once, [&] { return context.connect(); });
@@ -76,12 +75,8 @@ int relay(const Context& context, const RelayOptions& given) {
     return 0;
   }
   g_relay = relay->get();
-  struct sigaction action {};
-  action.sa_handler = stop_on;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
   say("to " + context.broker);
-  if (interrupted() == 0) (*relay)->run();
+  run_until_stopped(stop_relay, [&] { (*relay)->run(); });
   g_relay = nullptr;
   say(std::to_string((*relay)->published()) + " published, " + std::to_string((*relay)->refused()) +
       " put aside");
@@ -89,6 +84,20 @@ int relay(const Context& context, const RelayOptions& given) {
 }
 
 }  // namespace
+
+void say_of_relay(const std::string& line) {
+  std::cerr << "leat outbox relay: " << line << "\n";
+}
+
+void run_until_stopped(void (*stop)(), const std::function<void()>& run) {
+  g_stop = stop;
+  struct sigaction action {};
+  action.sa_handler = stop_on;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  if (interrupted() == 0) run();
+  g_stop = nullptr;
+}
 
 void add_relay(CLI::App& app, Context& context, Run& run) {
   auto* verb = app.add_subcommand(
@@ -114,6 +123,17 @@ void add_relay(CLI::App& app, Context& context, Run& run) {
       ->type_name("TIME");
   verb->add_flag("--keep", given->keep, "mark published rows (published_ms) instead of deleting");
   verb->add_flag("--once", given->once, "publish what there is, and end");
+  auto* tail = verb->add_flag("--tail", given->tail,
+                              "read PostgreSQL's log instead of polling: one relay at a time");
+  verb->add_option("--slot", given->slot, "the replication slot (default: leat_outbox)")
+      ->needs(tail);
+  verb->add_option("--publication", given->publication, "(default: leat_outbox)")->needs(tail);
+  verb->add_flag("--begin-anew", given->begin_anew,
+                 "where the slot is gone or given up: make another, publish all that is there")
+      ->needs(tail);
+  verb->add_flag("--remove-slot", given->remove_slot,
+                 "no longer read the log: remove slot and publication, let relays poll")
+      ->needs(tail);
   verb->callback([&, given] { run = [&context, given] { return relay(context, *given); }; });
 }
 

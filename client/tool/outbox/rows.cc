@@ -10,6 +10,14 @@
 namespace leat::tool {
 namespace {
 
+// Whoever tails the log is told of rows that are inserted, and of no others.
+constexpr const char* kIsTailed =
+    "SELECT count(*) FROM leat_outbox_lane WHERE relay = 'log tailing'";
+constexpr const char* kInsertAgain =
+    "WITH gone AS (DELETE FROM leat_outbox WHERE failed IS NOT NULL AND (CAST($1 AS BIGINT) = 0 OR "
+    "sequence = $1) RETURNING *) INSERT INTO leat_outbox (id, aggregatetype, aggregateid, type, "
+    "payload, headers, traceparent, deliver_at_ms) SELECT id, aggregatetype, aggregateid, type, "
+    "payload, headers, traceparent, deliver_at_ms FROM gone ORDER BY sequence";
 constexpr const char* kWaiting =
     "SELECT count(*), coalesce(min(sequence), 0), coalesce(max(sequence), 0) FROM leat_outbox "
     "WHERE published_ms IS NULL AND failed IS NULL";
@@ -66,9 +74,13 @@ int ls(const std::string& address, bool json) {
 int retry(const std::string& address, std::int64_t sequence) {
   auto database = open_outbox(address);
   if (!database) return failed("outbox retry", database.error());
+  auto tailed = (*database)->execute(kIsTailed);
+  if (!tailed) return failed("outbox retry", tailed.error());
   auto again = (*database)->execute(
-      "UPDATE leat_outbox SET failed = NULL WHERE failed IS NOT NULL AND (CAST($1 AS BIGINT) = 0 "
-      "OR sequence = $1)",
+      tailed->integer(0, 0) > 0
+          ? kInsertAgain
+          : "UPDATE leat_outbox SET failed = NULL WHERE failed IS NOT NULL AND (CAST($1 AS BIGINT) "
+            "= 0 OR sequence = $1)",
       {sequence});
   if (!again) return failed("outbox retry", again.error());
   std::fprintf(stderr, "%lld to be published again\n", static_cast<long long>(again->affected()));
