@@ -39,6 +39,9 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"client", {"client", "client/tracing", "protocol", "protocol/base"}},
     {"client/patterns", {"client/patterns", "client", "protocol", "protocol/base"}},
     {"client/tool", {"client/tool", "client/patterns", "client", "protocol", "protocol/base"}},
+    {"examples/orders",
+     {"examples/orders", "examples/demo", "client/patterns", "client", "client/tracing", "protocol",
+      "protocol/base"}},
     {"examples/demo", {"examples/demo", "client", "protocol", "protocol/base"}},
 };
 
