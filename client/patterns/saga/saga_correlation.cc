@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "client/context/message_context.h"
 #include "protocol/reserved_headers.h"
 
 namespace leat::patterns {
@@ -60,10 +61,17 @@ Result<OutboxEvent> saga_reply(const ConsumedRecord& command, SagaOutcome outcom
                     .aggregate_id = address->saga,
                     .type = "SagaReply",
                     .payload = payload};
-  for (const std::string_view name :
-       {reserved_headers::kCorrelationId, reserved_headers::kSaga, reserved_headers::kSagaStep,
-        std::string_view("traceparent"), std::string_view("tracestate")})
+  const auto copy = [&](std::string_view name) {
     if (const auto header = command.headers.find(name)) event.headers.push_back(*header);
+  };
+  for (const std::string_view name : {reserved_headers::kCorrelationId, reserved_headers::kFlowId,
+                                      reserved_headers::kSaga, reserved_headers::kSagaStep})
+    copy(name);
+  // The outbox knows better where the command is handled in a span of its own.
+  if (const SharedContext context = MessageScope::current(); !context || !context->trace) {
+    copy(reserved_headers::kTraceParent);
+    copy(reserved_headers::kTraceState);
+  }
   event.headers.push_back(
       {reserved_headers::kSagaReply, bytes(outcome == SagaOutcome::kOk ? "ok" : "failed")});
   return event;

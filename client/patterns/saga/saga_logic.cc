@@ -32,6 +32,16 @@ Result<> change_data(const SagaStep& step, SagaState& state, Bytes reply) {
   return check_data(state);
 }
 
+// Of a refusal, what the history keeps: text that a database takes.
+std::string said(Bytes reply) {
+  constexpr std::size_t kMost = 200;  // bytes
+  const std::string_view text = as_text(reply);
+  if (!is_utf8(text) || text.find('\0') != text.npos) return escaped(text, kMost);
+  std::size_t end = std::min(text.size(), kMost);
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + (end < text.size() ? "..." : "");
+}
+
 void end(SagaDecision& decision, SagaStatus status) {
   decision.row.status = status;
   decision.row.backs_off = false;
@@ -148,7 +158,7 @@ Result<MaybeSagaDecision> SagaLogic::replied(SagaRow row, const SagaAddress& abo
       std::move(row), is_undoing(row) ? (ok ? "undone" : "not undone") : (ok ? "ok" : "failed"));
   SagaRow& next = decision.row;
   decision.event.step = saga_step_text(about.step, about.attempt, about.undo);
-  if (!ok) decision.event.detail = escaped(as_text(payload), 200);
+  if (!ok) decision.event.detail = said(payload);
   Result<> went;
   if (is_undoing(next) && ok) {
     next.done.pop_back();

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "client/context/message_context.h"
+#include "protocol/names.h"
 #include "protocol/reserved_headers.h"
 
 namespace leat::patterns {
@@ -17,9 +19,27 @@ std::vector<RecordHeader> headers_of(const SagaRow& row) {
       {reserved_headers::kCorrelationId, bytes(row.state.id)},
       {reserved_headers::kSaga, bytes(row.definition)},
   };
-  if (!row.traceparent.empty()) headers.push_back({"traceparent", bytes(row.traceparent)});
-  if (!row.tracestate.empty()) headers.push_back({"tracestate", bytes(row.tracestate)});
+  const auto add = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) headers.push_back({name, bytes(value)});
+  };
+  add(reserved_headers::kFlowId, row.flow);
+  // The outbox knows better where a record is handled that is part of a trace.
+  if (const SharedContext context = MessageScope::current(); context && context->trace)
+    return headers;
+  add(reserved_headers::kTraceParent, row.traceparent);
+  add(reserved_headers::kTraceState, row.tracestate);
   return headers;
+}
+
+void keep_context(SagaRow& row) {
+  const SharedContext context = MessageScope::current();
+  if (!context) return;
+  const std::string& flow = context->correlation_id;
+  // Others chose it; not every database takes every text.
+  if (flow != row.state.id && is_utf8(flow) && flow.find('\0') == flow.npos) row.flow = flow;
+  if (!context->trace) return;
+  row.traceparent = format_traceparent(*context->trace);
+  row.tracestate = context->trace_state;
 }
 
 // To whoever runs the saga then, at its deadline.
@@ -67,7 +87,7 @@ Result<SagaOrchestrator> SagaOrchestrator::open(Database& database, Outbox outbo
 }
 
 Result<bool> SagaOrchestrator::start(std::string_view definition, std::string_view id,
-                                     std::string_view data, const SagaStartOptions& options) {
+                                     std::string_view data) {
   if (!store_.database().in_transaction())
     return fail(ErrorCode::kInvalidRequest,
                 "start() belongs into the transaction that writes the business row: begin() first");
@@ -78,8 +98,7 @@ Result<bool> SagaOrchestrator::start(std::string_view definition, std::string_vi
                 "there is no saga '" + std::string(definition) + "' among the definitions");
   auto decision = SagaLogic(found->second, now_()).begin(id, data);
   if (!decision) return fail(decision.error());
-  decision->row.traceparent = options.traceparent;
-  decision->row.tracestate = options.tracestate;
+  keep_context(decision->row);
   auto inserted = store_.insert(decision->row, decision->event);
   if (!inserted) return fail(inserted.error());
   if (!*inserted) {

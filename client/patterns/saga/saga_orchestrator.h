@@ -45,10 +45,6 @@ struct SagaCounts {
   std::uint64_t completed = 0, compensated = 0, failed = 0;
 };
 
-struct SagaStartOptions {
-  std::string traceparent = {}, tracestate = {};  // carried by every command of the saga
-};
-
 // One thread at a time, as its database.
 class SagaOrchestrator {
  public:
@@ -62,12 +58,12 @@ class SagaOrchestrator {
                                        std::vector<SagaDefinition> definitions, Now now = {});
 
   // Inside a transaction of the caller's, beside the business row. False: there is a saga of this
-  // id, which goes its way; nothing was changed.
+  // id, which goes its way; nothing was changed. The context of the thread's MessageScope becomes
+  // the saga's: what it sends carries that flow on, beside the saga's id as correlation id.
   // Errors: kInvalidRequest (no transaction, an unfit id, no such definition, the id is that of a
   // saga of another one), kLimitReached (too much data), Outbox's and Database's. Throws what the
   // definition does.
-  Result<bool> start(std::string_view definition, std::string_view id, std::string_view data,
-                     const SagaStartOptions& options = {});
+  Result<bool> start(std::string_view definition, std::string_view id, std::string_view data);
 
   // A record of the reply topic, inside the transaction of the inbox that knows it. What is late,
   // comes twice or is nobody's changes nothing, and is no error.

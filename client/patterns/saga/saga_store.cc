@@ -1,5 +1,7 @@
 #include "client/patterns/saga/saga_store.h"
 
+#include <algorithm>
+
 #include "client/patterns/tables.h"
 
 namespace leat::patterns {
@@ -11,8 +13,8 @@ const TableSet kTables = {.name = "saga",
 CREATE TABLE IF NOT EXISTS leat_saga (
   id TEXT PRIMARY KEY, definition TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL,
   step TEXT NOT NULL, attempt INTEGER NOT NULL, backs_off INTEGER NOT NULL, done TEXT NOT NULL,
-  data BLOB NOT NULL, why TEXT NOT NULL, reply_to TEXT NOT NULL, traceparent TEXT NOT NULL,
-  tracestate TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
+  data BLOB NOT NULL, why TEXT NOT NULL, reply_to TEXT NOT NULL, flow TEXT NOT NULL,
+  traceparent TEXT NOT NULL, tracestate TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
   deadline_ms INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS leat_saga_status ON leat_saga (status, updated_ms);
 CREATE TABLE IF NOT EXISTS leat_saga_event (
@@ -24,8 +26,8 @@ CREATE TABLE IF NOT EXISTS leat_saga_event (
 CREATE TABLE IF NOT EXISTS leat_saga (
   id TEXT PRIMARY KEY, definition TEXT NOT NULL, version BIGINT NOT NULL, status TEXT NOT NULL,
   step TEXT NOT NULL, attempt BIGINT NOT NULL, backs_off BIGINT NOT NULL, done TEXT NOT NULL,
-  data BYTEA NOT NULL, why TEXT NOT NULL, reply_to TEXT NOT NULL, traceparent TEXT NOT NULL,
-  tracestate TEXT NOT NULL, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL,
+  data BYTEA NOT NULL, why TEXT NOT NULL, reply_to TEXT NOT NULL, flow TEXT NOT NULL,
+  traceparent TEXT NOT NULL, tracestate TEXT NOT NULL, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL,
   deadline_ms BIGINT NOT NULL);
 CREATE INDEX IF NOT EXISTS leat_saga_status ON leat_saga (status, updated_ms);
 CREATE TABLE IF NOT EXISTS leat_saga_event (
@@ -35,9 +37,9 @@ CREATE TABLE IF NOT EXISTS leat_saga_event (
 )"};
 
 constexpr std::string_view kColumns =
-    "id, definition, version, status, step, attempt, backs_off, done, why, reply_to, traceparent, "
-    "tracestate, created_ms, updated_ms, deadline_ms";
-constexpr std::size_t kData = 15;  // behind them, where it is asked for
+    "id, definition, version, status, step, attempt, backs_off, done, why, reply_to, flow, "
+    "traceparent, tracestate, created_ms, updated_ms, deadline_ms";
+constexpr std::size_t kData = 16;  // behind them, where it is asked for
 
 std::int64_t ms(Timestamp time) {
   return time.time_since_epoch().count();
@@ -81,12 +83,13 @@ Result<SagaRow> row_at(const SqlRows& rows, std::size_t i) {
                  .done = split(rows.text(i, 7)),
                  .why = std::string(rows.text(i, 8)),
                  .reply_to = std::string(rows.text(i, 9)),
-                 .traceparent = std::string(rows.text(i, 10)),
-                 .tracestate = std::string(rows.text(i, 11)),
+                 .flow = std::string(rows.text(i, 10)),
+                 .traceparent = std::string(rows.text(i, 11)),
+                 .tracestate = std::string(rows.text(i, 12)),
                  .version = rows.integer(i, 2),
-                 .created = time(rows.integer(i, 12)),
-                 .updated = time(rows.integer(i, 13)),
-                 .deadline = time(rows.integer(i, 14))};
+                 .created = time(rows.integer(i, 13)),
+                 .updated = time(rows.integer(i, 14)),
+                 .deadline = time(rows.integer(i, 15))};
 }
 
 }  // namespace
@@ -110,12 +113,12 @@ Result<bool> SagaStore::insert(const SagaRow& row, const SagaEvent& event) {
   const std::string done = joined(row.done);
   auto inserted = database_->execute(
       "INSERT INTO leat_saga (id, definition, version, status, step, attempt, backs_off, done, "
-      "data, why, reply_to, traceparent, tracestate, created_ms, updated_ms, deadline_ms) VALUES "
-      "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) "
+      "data, why, reply_to, flow, traceparent, tracestate, created_ms, updated_ms, deadline_ms) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
       "ON CONFLICT (id) DO NOTHING",
       {row.state.id, row.definition, row.version, name_of(row.status), row.state.step,
        std::int64_t(row.state.attempt), std::int64_t(row.backs_off), std::string_view(done),
-       bytes(row.state.data), row.why, row.reply_to, row.traceparent, row.tracestate,
+       bytes(row.state.data), row.why, row.reply_to, row.flow, row.traceparent, row.tracestate,
        ms(row.created), ms(row.updated), ms(row.deadline)});
   if (!inserted) return fail(inserted.error());
   if (inserted->affected() == 0) return false;

@@ -21,8 +21,9 @@ struct SagaRow {
   std::vector<std::string> done;  // steps to be undone if need be, in the order they were done
   std::string why;                // it is compensated, or failed
   std::string reply_to;
-  std::string traceparent, tracestate;  // of the flow that started it; empty: none
-  std::int64_t version = 1;             // rises with each change
+  // Of what started it (client/context/message_context.h); empty: none.
+  std::string flow, traceparent, tracestate;
+  std::int64_t version = 1;  // rises with each change
   Timestamp created, updated;
   Timestamp deadline;  // of what is waited for, until the saga has ended
 };

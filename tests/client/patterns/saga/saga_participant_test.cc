@@ -20,6 +20,7 @@ SomeRecord command(const std::string& step, const std::string& saga = "o1") {
       .header(reserved_headers::kSaga, "order")
       .header(reserved_headers::kSagaStep, step)
       .header(reserved_headers::kReplyTo, "order-saga")
+      .header("leat-flow-id", "visit-7")
       .header("traceparent", "00-t-s-01")
       .value("two of it");
   return record;
@@ -78,6 +79,7 @@ TEST_P(SagaParticipantTest, AnswersWhereItIsAskedTo) {
   EXPECT_EQ(reply_.header("leat-correlation-id"), "o1");
   EXPECT_EQ(reply_.header("leat-saga"), "order");
   EXPECT_EQ(reply_.header("leat-saga-step"), "reserve/1");
+  EXPECT_EQ(reply_.header("leat-flow-id"), "visit-7");
   EXPECT_EQ(reply_.header("traceparent"), "00-t-s-01");
   EXPECT_EQ(reply_.header("leat-reply-to"), "");
 }

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "client/context/message_context.h"
 #include "client/patterns/saga/saga_orchestrator.h"
 #include "protocol/reserved_headers.h"
 #include "tests/client/patterns/databases.h"
@@ -76,11 +77,10 @@ class SagaTest : public Databases {
       sent.push_back(command.header(reserved_headers::kSagaStep));
     return sent;
   }
-  Result<bool> start(const std::string& id = "o1", const SagaStartOptions& options = {},
-                     const std::string& definition = "order") {
+  Result<bool> start(const std::string& id = "o1", const std::string& definition = "order") {
     auto tx = Transaction::begin(db());
     EXPECT_TRUE(tx);
-    auto started = sagas_->start(definition, id, "data", options);
+    auto started = sagas_->start(definition, id, "data");
     if (started) {
       EXPECT_TRUE(tx->commit());
     }
@@ -145,6 +145,7 @@ class SagaTest : public Databases {
   Timestamp now_ = Timestamp(1'700'000'000'000ms);
   std::optional<SagaOrchestrator> sagas_;
   std::vector<Message> commands_, timers_;
+  int number_of_ids_ = 1;
 };
 LEAT_ON_EVERY_DATABASE(SagaTest);
 
@@ -167,7 +168,15 @@ TEST_P(SagaTest, RunsItsStepsInTheirOrder) {
 }
 
 TEST_P(SagaTest, ACommandSaysWhoseItIsAndWhereToAnswer) {
-  ASSERT_TRUE(*start("o1", {.traceparent = "00-t-s-01", .tracestate = "a=b"}));
+  const std::string trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  {
+    const MessageScope scope(
+        std::make_shared<MessageContext>(MessageContext{.correlation_id = "visit-7",
+                                                        .causation_id = "click-9",
+                                                        .trace = parse_traceparent(trace),
+                                                        .trace_state = "a=b"}));
+    ASSERT_TRUE(*start());
+  }
   take();
   ASSERT_EQ(commands_.size(), 1u);
   const Message& command = commands_[0];
@@ -178,13 +187,27 @@ TEST_P(SagaTest, ACommandSaysWhoseItIsAndWhereToAnswer) {
   EXPECT_EQ(command.header("leat-saga"), "order");
   EXPECT_EQ(command.header("leat-saga-step"), "reserve/1");
   EXPECT_EQ(command.header("leat-reply-to"), "order-saga");
-  EXPECT_EQ(command.header("traceparent"), "00-t-s-01");
+  EXPECT_EQ(command.header("leat-flow-id"), "visit-7");
+  EXPECT_EQ(command.header("leat-causation-id"), "click-9");
+  EXPECT_EQ(command.header("traceparent"), trace);
   EXPECT_EQ(command.header("tracestate"), "a=b");
   EXPECT_FALSE(command.deliver_at_ms);
   ASSERT_EQ(timers_.size(), 1u);
   EXPECT_EQ(timers_[0].topic, "order-saga");
   EXPECT_EQ(timers_[0].key, "o1");
   EXPECT_EQ(timers_[0].deliver_at_ms, (now_ + 10s).time_since_epoch().count());
+  // What the reply is part of goes on; what it does not say, the saga knows.
+  const SomeRecord reply = answer("reserve/1").id("reply-1");
+  {
+    const ConsumedRecord record = reply;
+    const MessageScope scope(record);
+    ASSERT_TRUE(handle(record));
+  }
+  take();
+  EXPECT_EQ(commands_[0].header("leat-correlation-id"), "o1");
+  EXPECT_EQ(commands_[0].header("leat-flow-id"), "visit-7");
+  EXPECT_EQ(commands_[0].header("leat-causation-id"), "reply-1");
+  EXPECT_EQ(commands_[0].header("traceparent"), trace);
 }
 
 TEST_P(SagaTest, AnIdStartsOnce) {
@@ -195,7 +218,7 @@ TEST_P(SagaTest, AnIdStartsOnce) {
   EXPECT_EQ(sagas_->counts().started, 1u);
   definition_.name = "refund";
   open_sagas();
-  auto other = start("o1", {}, "refund");
+  auto other = start("o1", "refund");
   ASSERT_FALSE(other);
   EXPECT_THAT(other.error().message(), HasSubstr("'order'"));
 }
@@ -206,7 +229,7 @@ TEST_P(SagaTest, RefusesWhatCannotBeStarted) {
   for (const std::string& id : {std::string(), std::string(201, 'x'), std::string("a\nb"),
                                 std::string("\xff"), std::string("a\0b", 3)})
     EXPECT_EQ(start(id).error().code, ErrorCode::kInvalidRequest) << id;
-  EXPECT_THAT(start("o1", {}, "nothing").error().message(), HasSubstr("'nothing'"));
+  EXPECT_THAT(start("o1", "nothing").error().message(), HasSubstr("'nothing'"));
   auto tx = Transaction::begin(db());
   const auto large = sagas_->start("order", "o1", std::string(kMostSagaData + 1, 'x'));
   ASSERT_FALSE(large);
@@ -246,6 +269,22 @@ TEST_P(SagaTest, ARefusalUndoesWhatWasDoneTheLastFirst) {
   EXPECT_THAT(reply("reserve/1/undo"), IsEmpty());
   EXPECT_EQ(row().status, SagaStatus::kCompensated);
   EXPECT_EQ(ended(), "o1 compensated");
+}
+
+TEST_P(SagaTest, KeepsOfARefusalWhatADatabaseTakes) {
+  const std::map<std::string, std::string> said = {
+      {"{\"why\":\"no\"}", "{\"why\":\"no\"}"},
+      {std::string("a\0b", 3), "a\\x00b"},
+      {"\xff", "\\xff"},
+      {std::string(199, 'x') + "\xc3\xa9", std::string(199, 'x') + "..."},
+      {"", ""},
+  };
+  for (const auto& [reply, kept] : said) {
+    const std::string id = "o" + std::to_string(number_of_ids_++);
+    ASSERT_TRUE(*start(id));
+    ASSERT_TRUE(handle(answer("reserve/1", "failed", reply, id)));
+    EXPECT_EQ(row(id).why, "reserve failed" + (kept.empty() ? "" : ": " + kept));
+  }
 }
 
 TEST_P(SagaTest, WhatNeedsNoUndoingIsPassedOver) {
