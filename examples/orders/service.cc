@@ -32,10 +32,10 @@ asio::awaitable<void> consume(Client& client, const std::string& group, Consumer
     std::cerr << "offset " << record.offset.value << ": " << why.message() << "\n";
   };
   for (;;) {
-    const Error why =
+    const Result<> ended =
         co_await patterns::consume_once(client, Group{group}, options, inbox, handler, once);
-    std::cerr << group << ": " << why.message() << "\n";
-    if (why == ErrorCode::kClosed || why == ErrorCode::kShuttingDown) co_return;
+    if (ended || ended.error() == ErrorCode::kShuttingDown) co_return;
+    std::cerr << group << ": " << ended.error().message() << "\n";
   }
 }
 
