@@ -104,7 +104,8 @@ void add_program(CLI::App& app, Context& context, Run& run, const std::string& n
                  const std::string& description) {
   auto* verb = app.add_subcommand(name, description);
   verb->prefix_command();
-  verb->set_help_flag();  // is the program's
+  verb->fallthrough(false);  // or its arguments are taken for those of leat
+  verb->set_help_flag();     // is the program's
   verb->callback([&context, &run, verb, name] {
     run = [&context, program = "leat-" + name, arguments = verb->remaining()] {
       return become(program, context, arguments);

@@ -39,6 +39,8 @@ Result<> check(const std::string& saga, const SagaStep& step) {
     if (attempts == 0 || attempts > kMostSagaAttempts)
       return fail(invalid(of, "has 1 to " + std::to_string(kMostSagaAttempts) + " attempts, not " +
                                   std::to_string(attempts)));
+  if (step.timeout > kMostSagaWait || step.max_backoff > kMostSagaWait)
+    return fail(invalid(of, "waits for a year at most (timeout, max_backoff)"));
   if (step.min_backoff.count() < 0 || step.max_backoff < step.min_backoff)
     return fail(invalid(of, "has a max_backoff that is less than its min_backoff"));
   return {};

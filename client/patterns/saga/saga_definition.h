@@ -31,6 +31,7 @@ inline constexpr std::size_t kMostSagaName = 64;  // bytes, of definitions and s
 inline constexpr std::size_t kMostSagaId = 200;   // bytes
 inline constexpr std::size_t kMostSagaData = 256 << 10;
 inline constexpr std::uint32_t kMostSagaAttempts = 1'000;
+inline constexpr std::chrono::hours kMostSagaWait{24 * 366};
 
 enum class SagaStatus : std::uint8_t {
   kRunning,

@@ -80,6 +80,17 @@ Result<const SagaStep*> SagaLogic::step(const SagaRow& row, const std::string& n
                   "' does not have any more: keep the steps of sagas that are under way");
 }
 
+// The step that is waited for, to be sent again or given up.
+Result<const SagaStep*> SagaLogic::current(const SagaRow& row) const {
+  const auto found = step(row, row.state.step);
+  if (!found || !is_undoing(row) || (*found)->compensation) return found;
+  return fail(
+      ErrorCode::kInvalidConfig,
+      "saga '" + row.state.id + "' is undoing the step '" + row.state.step + "', and '" +
+          definition_.name +
+          "' does not say how any more: keep the compensations of sagas that are under way");
+}
+
 void SagaLogic::send(SagaDecision& decision, const SagaStep& step, std::uint32_t attempt) const {
   decision.row.state.step = step.name;
   decision.row.state.attempt = attempt;
@@ -148,9 +159,9 @@ Result<MaybeSagaDecision> SagaLogic::replied(SagaRow row, const SagaAddress& abo
   if (has_ended(row.status) || about.step != row.state.step || about.undo != is_undoing(row) ||
       about.attempt > row.state.attempt)
     return MaybeSagaDecision();
-  const auto current = step(row, row.state.step);
-  if (!current) return fail(current.error());
   const bool ok = outcome == SagaOutcome::kOk;
+  const auto at = ok ? step(row, row.state.step) : current(row);
+  if (!at) return fail(at.error());
   // An attempt that failed to undo is tried again already.
   if (is_undoing(row) && !ok && (row.backs_off || about.attempt < row.state.attempt))
     return MaybeSagaDecision();
@@ -164,17 +175,17 @@ Result<MaybeSagaDecision> SagaLogic::replied(SagaRow row, const SagaAddress& abo
     next.done.pop_back();
     went = undo_last(decision);
   } else if (is_undoing(next)) {
-    if (next.state.attempt < (*current)->compensation_attempts)
-      again(decision, **current);
+    if (next.state.attempt < (*at)->compensation_attempts)
+      again(decision, **at);
     else
-      went = give_up(decision, **current);
+      went = give_up(decision, **at);
   } else if (ok) {
-    if (auto changed = change_data(**current, next.state, payload); !changed)
+    if (auto changed = change_data(**at, next.state, payload); !changed)
       return fail(changed.error());
-    next.done.push_back((*current)->name);
-    on_to(decision, static_cast<std::size_t>(*current - definition_.steps.data()) + 1);
+    next.done.push_back((*at)->name);
+    on_to(decision, static_cast<std::size_t>(*at - definition_.steps.data()) + 1);
   } else {
-    next.why = (*current)->name + " failed";
+    next.why = (*at)->name + " failed";
     if (!payload.empty()) next.why += ": " + decision.event.detail;
     went = undo_last(decision);
   }
@@ -192,19 +203,18 @@ Result<MaybeSagaDecision> SagaLogic::timer(SagaRow row, std::int64_t version) co
                     row.reply_to +
                     "' as a shared or key_shared group, which waits for delayed records, and see "
                     "that the clocks of this machine and the broker's agree");
-  const auto current = step(row, row.state.step);
-  if (!current) return fail(current.error());
+  const auto at = current(row);
+  if (!at) return fail(at.error());
   const bool sends = row.backs_off;
   SagaDecision decision = decided(std::move(row), sends ? "sent again" : "timed out");
   SagaRow& next = decision.row;
   Result<> went;
   if (sends)
-    send(decision, **current, next.state.attempt + 1);
-  else if (next.state.attempt <
-           (is_undoing(next) ? (*current)->compensation_attempts : (*current)->attempts))
-    again(decision, **current);
+    send(decision, **at, next.state.attempt + 1);
+  else if (next.state.attempt < (is_undoing(next) ? (*at)->compensation_attempts : (*at)->attempts))
+    again(decision, **at);
   else
-    went = give_up(decision, **current);
+    went = give_up(decision, **at);
   if (!went) return fail(went.error());
   return MaybeSagaDecision(finished(std::move(decision)));
 }

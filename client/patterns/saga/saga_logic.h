@@ -29,7 +29,8 @@ class SagaLogic {
 
   // Error kLimitReached: too much data.
   Result<SagaDecision> begin(std::string_view id, std::string_view data) const;
-  // Errors: kInvalidConfig (the definition has lost a step that the saga is at or has to undo),
+  // Errors: kInvalidConfig (the definition has lost a step that the saga is at or has to undo,
+  // or how to undo it),
   // kLimitReached (on_ok made too much data). Throws what on_ok does.
   Result<MaybeSagaDecision> replied(SagaRow row, const SagaAddress& about, SagaOutcome outcome,
                                     Bytes payload) const;
@@ -40,6 +41,7 @@ class SagaLogic {
  private:
   SagaDecision decided(SagaRow row, std::string what) const;
   Result<const SagaStep*> step(const SagaRow& row, const std::string& name) const;
+  Result<const SagaStep*> current(const SagaRow& row) const;
   void send(SagaDecision& decision, const SagaStep& step, std::uint32_t attempt) const;
   void on_to(SagaDecision& decision, std::size_t index) const;
   Result<> undo_last(SagaDecision& decision) const;

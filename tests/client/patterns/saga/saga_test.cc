@@ -439,15 +439,24 @@ TEST_P(SagaTest, ADefinitionThatLostAStepIsAnError) {
   }
   now_ += 1h;
   EXPECT_EQ(handle(timers_.back().record()).error().code, ErrorCode::kInvalidConfig);
-  // One that is to be undone.
+  // One that is to be undone, and one that is not said how to undo.
   definition_ = whole;
   definition_.steps.erase(definition_.steps.begin());
   open_sagas();
   EXPECT_THAT(handle(answer("charge/1", "failed")).error().message(), HasSubstr("'reserve'"));
+  definition_ = whole;
+  open_sagas();
   EXPECT_THAT(reply("charge/1"), ElementsAre("ship/1"));
+  EXPECT_THAT(reply("ship/1", "failed"), ElementsAre("charge/1/undo"));
+  definition_.steps[1].compensation = nullptr;
+  open_sagas();
+  const auto lost = handle(answer("charge/1/undo", "failed"));
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, ErrorCode::kInvalidConfig);
+  EXPECT_THAT(lost.error().message(), HasSubstr("'charge'"));
   definition_.name = "another";
   open_sagas();
-  EXPECT_THAT(handle(answer("ship/1")).error().message(), HasSubstr("'order'"));
+  EXPECT_THAT(handle(answer("charge/1/undo")).error().message(), HasSubstr("'order'"));
 }
 
 TEST_P(SagaTest, OneThatGainedAStepUndoesWhatWasDone) {
@@ -551,7 +560,9 @@ TEST_P(SagaTest, RefusesDefinitionsThatCannotBe) {
       {"timeout", [](auto& d) { d.steps[0].timeout = 0ms; }},
       {"not 0", [](auto& d) { d.steps[0].attempts = 0; }},
       {"not 1001", [](auto& d) { d.steps[0].compensation_attempts = 1'001; }},
-      {"max_backoff", [](auto& d) { d.steps[0].max_backoff = 0ms; }},
+      {"a year", [](auto& d) { d.steps[0].timeout = std::chrono::milliseconds::max(); }},
+      {"max_backoff)", [](auto& d) { d.steps[0].max_backoff = std::chrono::milliseconds::max(); }},
+      {"max_backoff that", [](auto& d) { d.steps[0].max_backoff = 0ms; }},
   };
   for (const auto& [why, make] : mistakes) {
     SagaDefinition wrong = definition_;

@@ -62,7 +62,7 @@ class SagaToolTest : public Databases {
   // What it says, errors included.
   std::string saga(const std::string& arguments, const std::string& address) {
     const std::string command =
-        "'" LEAT_SAGA "' " + arguments + " --database '" + address + "' 2>&1";
+        "'" LEAT "' saga " + arguments + " --database '" + address + "' 2>&1";
     std::FILE* const pipe = ::popen(command.c_str(), "r");
     std::string said;
     for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) said += static_cast<char>(c);
@@ -92,6 +92,11 @@ TEST_P(SagaToolTest, ListsThem) {
   EXPECT_THAT(saga("ls --count 1"), AllOf(StartsWith("done\t"), HasSubstr("--count")));
   ASSERT_TRUE(db().execute("UPDATE leat_saga SET deadline_ms = 1 WHERE id IN ('waits', 'done')"));
   EXPECT_THAT(saga("ls --overdue"), AllOf(StartsWith("waits\t"), Not(HasSubstr("done\t"))));
+}
+
+TEST_P(SagaToolTest, HelpsAsAVerbOfLeat) {
+  EXPECT_THAT(saga("--help"), AllOf(HasSubstr("leat saga"), HasSubstr("retry")));
+  EXPECT_THAT(saga("ls --help"), HasSubstr("--overdue"));
 }
 
 TEST_P(SagaToolTest, ListsThemForScripts) {
