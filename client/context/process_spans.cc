@@ -28,16 +28,15 @@ SharedContext ProcessSpans::begin(const ConsumedRecord& record, std::uint32_t in
   OpenSpan open =
       tracer_->start("process " + std::string(record.topic), SpanKind::kConsumer, child->trace);
   child->trace = open.context();
-  if (open.recorded()) {
-    TraceSpan& span = open.span;
-    span.trace_state = child->trace_state;
-    describe(span, record);
-    span.add("messaging.message.id", child->causation_id);
-    span.add("messaging.message.conversation_id", child->correlation_id);
-    if (record.value)
-      span.add("messaging.message.body.size", static_cast<std::int64_t>(record.value->size()));
-    if (record.attempts > 1) span.add("messaging.leat.attempt", std::int64_t{record.attempts});
-  }
+  if (!open.recorded()) return child;
+  TraceSpan& span = open.span;
+  span.trace_state = child->trace_state;
+  describe(span, record);
+  span.add("messaging.message.id", child->causation_id);
+  span.add("messaging.message.conversation_id", child->correlation_id);
+  if (record.value)
+    span.add("messaging.message.body.size", static_cast<std::int64_t>(record.value->size()));
+  if (record.attempts > 1) span.add("messaging.leat.attempt", std::int64_t{record.attempts});
   open_.insert_or_assign(index, std::move(open));
   return child;
 }
@@ -47,14 +46,13 @@ void ProcessSpans::begin(std::span<const ConsumedRecord> records) {
   const ConsumedRecord& first = records.front();
   OpenSpan open =
       tracer_->start("process " + std::string(first.topic), SpanKind::kConsumer, std::nullopt);
-  if (open.recorded()) {
-    TraceSpan& span = open.span;
-    describe(span, first);
-    span.add("messaging.batch.message_count", static_cast<std::int64_t>(records.size()));
-    for (const ConsumedRecord& record : records) {
-      if (span.links.size() == kMostLinks) break;
-      if (const auto sent = MessageContext::from_record(record).trace) span.links.push_back(*sent);
-    }
+  if (!open.recorded()) return;
+  TraceSpan& span = open.span;
+  describe(span, first);
+  span.add("messaging.batch.message_count", static_cast<std::int64_t>(records.size()));
+  for (const ConsumedRecord& record : records) {
+    if (span.links.size() == kMostLinks) break;
+    if (const auto sent = MessageContext::from_record(record).trace) span.links.push_back(*sent);
   }
   open_.insert_or_assign(0, std::move(open));
 }
@@ -73,10 +71,8 @@ void ProcessSpans::finish_all() {
 }
 
 void ProcessSpans::finish(OpenSpan& open, std::string_view outcome, const std::string& failure) {
-  if (open.recorded()) {
-    if (!outcome.empty()) open.span.add("messaging.leat.outcome", std::string(outcome));
-    if (!failure.empty()) open.span.error = failure;
-  }
+  if (!outcome.empty()) open.span.add("messaging.leat.outcome", std::string(outcome));
+  if (!failure.empty()) open.span.error = failure;
   tracer_->finish(std::move(open));
 }
 

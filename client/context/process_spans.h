@@ -39,7 +39,7 @@ class ProcessSpans {
 
   const std::shared_ptr<Tracer> tracer_;
   const std::shared_ptr<const std::string> group_;  // null: none
-  std::map<std::uint32_t, OpenSpan> open_;          // by the record's index
+  std::map<std::uint32_t, OpenSpan> open_;          // that are recorded, by the record's index
 };
 
 }  // namespace leat
