@@ -16,7 +16,8 @@ class Notifications final : public OutboxWakeup {
   explicit Notifications(std::string connection) : connection_(std::move(connection)) {}
 
   void wait(std::chrono::milliseconds most, int stop) override {
-    if (!database_ && !listen()) {
+    if (!database_) {
+      if (listen()) return;  // what was committed before nobody told
       pollfd stopped{stop, POLLIN, 0};
       ::poll(&stopped, 1, static_cast<int>(most.count()));
       return;
