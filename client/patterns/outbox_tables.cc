@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS leat_outbox (
   lane INT NOT NULL GENERATED ALWAYS AS
     (hashtext(aggregatetype || '/' || aggregateid) & 7) STORED,
   published_ms BIGINT, failed TEXT);
-CREATE INDEX IF NOT EXISTS leat_outbox_open ON leat_outbox (sequence)
+CREATE INDEX IF NOT EXISTS leat_outbox_open ON leat_outbox (lane, sequence)
   WHERE published_ms IS NULL AND failed IS NULL;
 CREATE TABLE IF NOT EXISTS leat_outbox_relay (
   name TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);

@@ -167,7 +167,6 @@ Result<std::vector<OutboxRound>> OutboxReader::next(const std::vector<RefusedRow
   };
   auto tx = Transaction::begin(*database_);
   if (!tx) return forget(tx.error());
-  if (auto ok = lock_lanes(); !ok) return forget(ok.error());
   const std::vector<int> finished = std::exchange(given_, {});
   if (auto ok = finish(finished, refused); !ok) return forget(ok.error());
   auto rounds = reopened();
@@ -178,20 +177,6 @@ Result<std::vector<OutboxRound>> OutboxReader::next(const std::vector<RefusedRow
   if (auto ok = tx->commit(); !ok) return forget(ok.error());
   for (const OutboxRound& round : *rounds) given_.push_back(round.lane);
   return rounds;
-}
-
-// So that nobody takes them meanwhile; those that somebody took are theirs.
-Result<> OutboxReader::lock_lanes() {
-  auto rows = database_->execute(
-      postgres() ? "SELECT lane FROM leat_outbox_lane WHERE relay = $1 ORDER BY lane FOR UPDATE"
-                 : "SELECT lane FROM leat_outbox_lane WHERE relay = $1",
-      {options_.name});
-  if (!rows) return fail(rows.error());
-  std::set<int> mine;
-  for (std::size_t i = 0; i < rows->size(); ++i) mine.insert(static_cast<int>(rows->integer(i, 0)));
-  std::erase_if(leased_, [&](const auto& lane) { return !mine.contains(lane.first); });
-  std::erase_if(given_, [&](int lane) { return !mine.contains(lane); });
-  return {};
 }
 
 Result<> OutboxReader::finish(const std::vector<int>& lanes,
@@ -252,12 +237,20 @@ Result<std::vector<OutboxRound>> OutboxReader::reopened() {
 // rows with smaller numbers, so it waits for them; and what is of the same aggregate behind it
 // waits with it.
 Result<std::vector<OutboxRound>> OutboxReader::choose() {
-  auto rows =
-      database_->execute("SELECT " + std::string(postgres() ? kColumnsPostgres : kColumnsSqlite) +
-                             " FROM leat_outbox WHERE published_ms IS NULL AND failed IS NULL" +
-                             (postgres() ? " AND lane = ANY($2::text::int[])" : " AND $2 <> ''") +
-                             " ORDER BY sequence LIMIT $1",
-                         {options_.rows, std::string_view(list_of(lane_list()))});
+  const std::int64_t each =
+      std::max<std::int64_t>(options_.rows / static_cast<std::int64_t>(leased_.size()), 1);
+  // Lane by lane, so that whatever is known of the table each is a walk along its index.
+  auto rows = database_->execute(
+      postgres()
+          ? "SELECT chosen.* FROM unnest($2::text::int[]) AS mine (number) CROSS JOIN LATERAL "
+            "(SELECT " +
+                std::string(kColumnsPostgres) +
+                " FROM leat_outbox WHERE lane = mine.number AND published_ms IS NULL "
+                "AND failed IS NULL ORDER BY sequence LIMIT $1) AS chosen"
+          : "SELECT " + std::string(kColumnsSqlite) +
+                " FROM leat_outbox WHERE published_ms IS NULL AND failed IS NULL "
+                "AND $2 <> '' ORDER BY sequence LIMIT $1",
+      {each, std::string_view(list_of(lane_list()))});
   if (!rows) return fail(rows.error());
   chosen_ = std::move(*rows);
   std::map<int, OutboxRound> by_lane;
@@ -285,10 +278,13 @@ Result<std::vector<OutboxRound>> OutboxReader::choose() {
 Result<> OutboxReader::write_down() {
   for (const int lane : std::exchange(changed_, {})) {
     const Lane& state = leased_.at(lane);
-    auto written =
-        database_->execute("UPDATE leat_outbox_lane SET round = $2, open = $3 WHERE lane = $1",
-                           {std::int64_t(lane), state.round, std::string_view(state.open)});
+    auto written = database_->execute(
+        "UPDATE leat_outbox_lane SET round = $2, open = $3 WHERE lane = $1 AND relay = $4",
+        {std::int64_t(lane), state.round, std::string_view(state.open), options_.name});
     if (!written) return fail(written.error());
+    if (written->affected() == 0)
+      return fail(ErrorCode::kDatabaseConflict,
+                  "another relay has taken lane " + std::to_string(lane) + " over meanwhile");
   }
   return {};
 }

@@ -5,8 +5,9 @@
 // A lane's aggregates are published by one relay at a time, which has leased it. It takes rows in
 // rounds: in one transaction the rows of the last round are deleted, those of the next are chosen,
 // and their numbers are written into the lane's row with the round's. What is published carries
-// (round, index) as its position in the source, of which the broker stores each once and in order,
-// by lane. Whoever leases a lane after a crash finds the open round and publishes the same again.
+// (round, number of the row) as its position in the source, of which the broker stores each once
+// and in order, by lane. Whoever leases a lane after a crash finds the open round and publishes the
+// same again.
 #pragma once
 
 #include <chrono>
@@ -79,7 +80,6 @@ class OutboxReader {
   Result<> read_identity();
   Result<> lease(std::int64_t now);
   Result<std::int64_t> share(std::int64_t now);
-  Result<> lock_lanes();
   Result<> finish(const std::vector<int>& lanes, const std::vector<RefusedRow>& refused);
   Result<std::vector<OutboxRound>> reopened();
   Result<std::vector<OutboxRound>> choose();

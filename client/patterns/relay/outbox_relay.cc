@@ -113,11 +113,16 @@ Result<bool> OutboxRelay::step() {
   auto rounds = reader_.next(std::exchange(refused_rows_, {}), std::exchange(unfinished_, {}));
   if (!rounds) return fail(rounds.error());
   Result<> all;
+  const auto note = [&](const OutboxRound& round, Result<> ok) {
+    if (ok) return true;
+    unfinished_.insert(round.lane);  // to be given again
+    if (all) all = std::move(ok);
+    return false;
+  };
+  std::vector<const OutboxRound*> begun;  // lanes are on their way together
   for (const OutboxRound& round : *rounds)
-    if (auto ok = publish(round); !ok) {
-      unfinished_.insert(round.lane);  // to be given again
-      if (all) all = std::move(ok);
-    }
+    if (note(round, begin(round))) begun.push_back(&round);
+  for (const OutboxRound* round : begun) note(*round, end(*round));
   if (!all) return fail(all.error());
   return !rounds->empty();
 }
@@ -136,7 +141,7 @@ bool OutboxRelay::while_waiting() {
   return !stopped();
 }
 
-Result<> OutboxRelay::publish(const OutboxRound& round) {
+Result<> OutboxRelay::begin(const OutboxRound& round) {
   Publisher& to = publisher(round.lane);
   if (!round.again)
     if (auto ok = check_age(round, to); !ok) return ok;
@@ -147,7 +152,12 @@ Result<> OutboxRelay::publish(const OutboxRound& round) {
     rows.push_back(
         {row,
          {static_cast<std::uint64_t>(round.number), static_cast<std::uint64_t>(row.sequence)}});
-  const Published published = to.publish(rows, [this] { return while_waiting(); });
+  to.begin(std::move(rows), [this] { return while_waiting(); });
+  return {};
+}
+
+Result<> OutboxRelay::end(const OutboxRound& round) {
+  const Published published = publisher(round.lane).end([this] { return while_waiting(); });
   for (const Published::Refused& refused : published.refused) {
     const OutboxRow& row = round.rows[refused.index];
     refused_rows_.push_back({row.sequence, refused.why.message()});
@@ -155,7 +165,7 @@ Result<> OutboxRelay::publish(const OutboxRound& round) {
     if (options_.on_refused) options_.on_refused(row, refused.why);
   }
   if (published.unfinished != ErrorCode::kOk) return fail(published.unfinished);
-  published_ += rows.size() - published.refused.size();
+  published_ += round.rows.size() - published.refused.size();
   return {};
 }
 

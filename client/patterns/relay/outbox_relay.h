@@ -70,7 +70,8 @@ class OutboxRelay {
               OutboxRelayOptions options);
   Result<bool> step();
   Result<> renew();
-  Result<> publish(const OutboxRound& round);
+  Result<> begin(const OutboxRound& round);
+  Result<> end(const OutboxRound& round);
   Result<> check_age(const OutboxRound& round, Publisher& publisher);
   Publisher& publisher(int lane);
   bool stopped() const;

@@ -82,42 +82,60 @@ Result<> Publisher::know(const std::string& topic) {
   return {};
 }
 
-Published Publisher::publish(const std::vector<PositionedRow>& rows,
-                             const std::function<bool()>& waiting) {
-  Published published;
+void Publisher::begin(std::vector<PositionedRow> rows, const std::function<bool()>& waiting) {
+  rows_ = std::move(rows);
+  published_ = {};
   if (!producer_ || pace_ != Pace::kBatches) begin_anew(Pace::kBatches);
-  publish_from(0, rows, Pace::kBatches, waiting, published);
-  if (published.unfinished == ErrorCode::kOk) return published;
-  if (is_refusal(published.unfinished)) {
-    // Something of a batch was refused: which, is seen one by one. What is stored is known.
-    published = {};
-    for (std::size_t from = 0; from < rows.size();) {
-      begin_anew(Pace::kOneByOne);
-      published.unfinished = ErrorCode::kOk;
-      publish_from(from, rows, Pace::kOneByOne, waiting, published);
-      if (published.unfinished == ErrorCode::kOk) break;
-      if (!is_refusal(published.unfinished)) break;
-      from = pending_->failed->first + 1;
-      published.refused.push_back({pending_->failed->first, published.unfinished});
-      published.unfinished = ErrorCode::kOk;
-    }
-  }
-  producer_.reset();  // one that failed is broken
-  known_.clear();
-  return published;
+  send_from(0, waiting);
 }
 
-void Publisher::publish_from(std::size_t first, const std::vector<PositionedRow>& rows, Pace pace,
-                             const std::function<bool()>& waiting, Published& published) {
-  const auto give_up = [&](const Error& why) { published.unfinished = why; };
-  for (std::size_t i = first; i < rows.size(); ++i) {
-    const std::size_t most = pace == Pace::kBatches ? options_.buffer_bytes : 0;
-    if (!wait_for(most, waiting)) return give_up(ErrorCode::kClosed);
-    if (failed()) break;
-    if (auto sent = send(i, rows[i], published); !sent) return give_up(sent.error());
+Published Publisher::end(const std::function<bool()>& waiting) {
+  wait_for_all(waiting);
+  if (is_refusal(published_.unfinished)) publish_one_by_one(waiting);
+  if (published_.unfinished != ErrorCode::kOk || pace_ == Pace::kOneByOne) {
+    producer_.reset();  // one that failed is broken
+    known_.clear();
   }
-  if (!wait_for(0, waiting)) return give_up(ErrorCode::kClosed);
-  if (pending_->failed) give_up(pending_->failed->second);
+  rows_.clear();
+  return std::move(published_);
+}
+
+// Something of a batch was refused: which, is seen so. What is stored is known.
+void Publisher::publish_one_by_one(const std::function<bool()>& waiting) {
+  published_ = {};
+  for (std::size_t from = 0; from < rows_.size();) {
+    begin_anew(Pace::kOneByOne);
+    send_from(from, waiting);
+    wait_for_all(waiting);
+    if (!is_refusal(published_.unfinished)) return;
+    from = pending_->failed->first + 1;
+    published_.refused.push_back(
+        {pending_->failed->first, std::exchange(published_.unfinished, ErrorCode::kOk)});
+  }
+}
+
+void Publisher::send_from(std::size_t first, const std::function<bool()>& waiting) {
+  const std::size_t most = pace_ == Pace::kBatches ? options_.buffer_bytes : 0;
+  for (std::size_t i = first; i < rows_.size(); ++i) {
+    Result<> sent;
+    if (!wait_for(most, waiting))
+      sent = fail(ErrorCode::kClosed);
+    else if (failed())
+      return;
+    else
+      sent = send(i);
+    if (sent) continue;
+    published_.unfinished = sent.error();
+    return;
+  }
+}
+
+void Publisher::wait_for_all(const std::function<bool()>& waiting) {
+  if (published_.unfinished != ErrorCode::kOk) return;
+  if (!wait_for(0, waiting))
+    published_.unfinished = ErrorCode::kClosed;
+  else if (pending_->failed)
+    published_.unfinished = pending_->failed->second;
 }
 
 // Until no more than so many bytes are on their way.
@@ -138,11 +156,12 @@ bool Publisher::failed() const {
 }
 
 // Error: nothing more can be sent now.
-Result<> Publisher::send(std::size_t index, const PositionedRow& row, Published& published) {
+Result<> Publisher::send(std::size_t index) {
+  const PositionedRow& row = rows_[index];
   auto routed = RoutedRow::route(row.row, options_.topic);
   Result<> known = routed ? know(routed->record().topic.name) : fail(routed.error());
   if (!known && is_refusal(known.error())) {
-    published.refused.push_back({index, known.error()});
+    published_.refused.push_back({index, known.error()});
     return {};
   }
   if (!known) return known;

@@ -51,7 +51,13 @@ class Publisher {
 
   // Sends rows, at rising positions, and waits until they are acknowledged, as long as it takes.
   // While it waits `waiting` is called, about every 200 ms: false makes it give up.
-  Published publish(const std::vector<PositionedRow>& rows, const std::function<bool()>& waiting);
+  Published publish(std::vector<PositionedRow> rows, const std::function<bool()>& waiting) {
+    begin(std::move(rows), waiting);
+    return end(waiting);
+  }
+  // The same in two: what several publishers begin is on its way together.
+  void begin(std::vector<PositionedRow> rows, const std::function<bool()>& waiting);
+  Published end(const std::function<bool()>& waiting);
 
   // How far the source is stored in a topic, of its partitions the furthest. Zero: nothing.
   Result<SourcePosition> stored_in(const std::string& topic);
@@ -60,9 +66,10 @@ class Publisher {
   enum class Pace { kBatches, kOneByOne };
   struct Pending;
 
-  void publish_from(std::size_t first, const std::vector<PositionedRow>& rows, Pace pace,
-                    const std::function<bool()>& waiting, Published& published);
-  Result<> send(std::size_t index, const PositionedRow& row, Published& published);
+  void send_from(std::size_t first, const std::function<bool()>& waiting);
+  void wait_for_all(const std::function<bool()>& waiting);
+  void publish_one_by_one(const std::function<bool()>& waiting);
+  Result<> send(std::size_t index);
   bool wait_for(std::size_t most, const std::function<bool()>& waiting);
   bool failed() const;
   Result<> know(const std::string& topic);
@@ -75,6 +82,8 @@ class Publisher {
   std::optional<Producer> producer_;
   std::set<std::string, std::less<>> known_;  // topics that are there
   std::shared_ptr<Pending> pending_;
+  std::vector<PositionedRow> rows_;  // between begin() and end()
+  Published published_;
 };
 
 // Whether the same row will fail again, whatever becomes of the broker.

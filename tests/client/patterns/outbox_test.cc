@@ -312,8 +312,14 @@ TEST_P(OutboxTest, RelaysShareTheLanesAndTakeOverFromOneThatIsSilent) {
   std::this_thread::sleep_for(1'200ms);  // of the database's clock
   ASSERT_TRUE(second->renew_leases());
   EXPECT_EQ(second->lanes(), 8u);
-  ASSERT_TRUE(first->next());
+  for (int i = 0; i < 50; ++i) commit(event(std::to_string(i), "x"));  // some in every lane
+  auto late = first->next();
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, ErrorCode::kDatabaseConflict) << late.error().message();
   EXPECT_EQ(first->lanes(), 0u);
+  auto taken = second->next();
+  ASSERT_TRUE(taken);
+  EXPECT_GT(taken->size(), 4u);
 }
 
 TEST_P(OutboxTest, ARestoredDatabaseIsNotTakenForWhatWasPublished) {
