@@ -19,6 +19,10 @@ class ReaderSpans {
         group_(group ? std::make_shared<const std::string>(*group) : nullptr),
         given_(tracer_, group_) {}
 
+  ~ReaderSpans() { came_for_more(); }
+  ReaderSpans(const ReaderSpans&) = delete;
+  ReaderSpans& operator=(const ReaderSpans&) = delete;
+
   void handed_out(SharedRecords& given) {
     ProcessSpans& of = spans(given.lease);
     if (!given.lease && given.size() > 1) return of.begin(given.records);
