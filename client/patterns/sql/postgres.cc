@@ -203,11 +203,11 @@ Result<> PostgresDatabase::begin() {
 Result<SqlRows> PostgresDatabase::begin_with(std::string_view sql,
                                              std::span<const SqlValue> parameters) {
   if (auto ok = connected(); !ok) return fail(ok.error());
-  const auto name = prepare(sql);
-  if (!name) return fail(name.error());
+  const auto begin = prepare("BEGIN"), name = prepare(sql);
+  if (!begin || !name) return fail(begin ? name.error() : begin.error());
   const Parameters given(parameters);
   if (!PQenterPipelineMode(handle_) ||
-      !PQsendQueryParams(handle_, "BEGIN", 0, nullptr, nullptr, nullptr, nullptr, 1) ||
+      !PQsendQueryPrepared(handle_, begin->c_str(), 0, nullptr, nullptr, nullptr, 1) ||
       !PQsendQueryPrepared(handle_, name->c_str(), given.count(), given.values(), given.lengths(),
                            given.formats(), 1) ||
       !PQpipelineSync(handle_))

@@ -1,6 +1,9 @@
 #include "client/patterns/sql/sqlite.h"
 
+#include <chrono>
+#include <cstring>
 #include <map>
+#include <thread>
 
 #include <sqlite3.h>
 
@@ -82,6 +85,14 @@ SqlValue column(sqlite3_stmt* statement, int number, Arena& arena) {
   }
 }
 
+// SQLite's own handler sleeps longer and longer, up to 100 ms, and so hardly ever meets the moment
+// in which somebody who writes all the time has let go.
+int wait_for_lock(void* most_ms, int tries) {
+  if (tries >= reinterpret_cast<std::intptr_t>(most_ms)) return 0;
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return 1;
+}
+
 }  // namespace
 
 // By the texts they were made from.
@@ -104,7 +115,7 @@ Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(handle, true));
   if (opened != SQLITE_OK) return fail(database->error("cannot open '" + path + "'"));
   sqlite3_extended_result_codes(handle, 1);
-  sqlite3_busy_timeout(handle, static_cast<int>(busy_timeout.count()));
+  sqlite3_busy_handler(handle, wait_for_lock, reinterpret_cast<void*>(busy_timeout.count()));
   if (auto ok = database->run_script("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"); !ok)
     return fail(ok.error().code, "'" + path + "': " + ok.error().detail);
   return database;
