@@ -23,7 +23,12 @@ namespace {
 using demo::Process;
 using namespace std::chrono_literals;
 
-constexpr int kAggregates = 20, kKills = 24;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kKills = 10;
+#else
+constexpr int kKills = 24;
+#endif
+constexpr int kAggregates = 20;
 
 class OutboxCrashTest : public Databases {
  protected:

@@ -347,7 +347,11 @@ LEAT_ON_EVERY_DATABASE(RandomSagaTest);
 
 TEST_P(RandomSagaTest, EachIsCompletedOrUndoneWhateverHappens) {
   if (const char* chosen = std::getenv("LEAT_SEED")) return run(std::strtoull(chosen, nullptr, 10));
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  const std::uint64_t seeds = postgres() ? 4 : 25;
+#else
   const std::uint64_t seeds = postgres() ? 10 : 100;
+#endif
   for (std::uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed) run(seed);
   // It was hostile indeed.
   for (const std::uint64_t seen : {sum_.completed, sum_.compensated, sum_.crashes, sum_.by_hand,
