@@ -200,7 +200,8 @@ TEST(ProducerSources, ARelayThatDiesLeavesNoDuplicateAndNoGap) {
             });
       if (*verdict) {
         sources.apply({partition, "s", batch.to});
-        for (const RecordView& record : *RecordBatchView::parse(batch.bytes))
+        const auto sent = RecordBatchView::parse(batch.bytes);
+        for (const RecordView& record : *sent)
           stored[batch.name.target.partition.value].push_back(
               std::stoull(std::string(as_text(*record.value))));
       }
