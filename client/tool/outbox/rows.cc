@@ -34,7 +34,7 @@ Result<std::unique_ptr<patterns::Database>> open_outbox(const std::string& addre
   auto version = (*database)->execute("SELECT version FROM leat_schema WHERE name = 'outbox'");
   if (!version || version->empty())
     return fail(ErrorCode::kNotFound,
-                "there is no outbox: Outbox::open() makes it, or `leat outbox relay`");
+                "there is no outbox in it: Outbox::open() makes one, or leat outbox relay");
   return database;
 }
 

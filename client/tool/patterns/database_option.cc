@@ -1,5 +1,6 @@
 #include "client/tool/patterns/database_option.h"
 
+#include <filesystem>
 #include <string_view>
 
 #ifdef LEAT_WITH_POSTGRES
@@ -29,8 +30,13 @@ bool is_postgres(const std::string& address) {
 
 Result<std::unique_ptr<patterns::Database>> open_database(const std::string& address) {
 #ifdef LEAT_WITH_SQLITE
-  if (address.starts_with(kSqlite) && address.size() > kSqlite.size())
-    return any(patterns::SqliteDatabase::open(address.substr(kSqlite.size())));
+  if (address.starts_with(kSqlite) && address.size() > kSqlite.size()) {
+    const std::string path = address.substr(kSqlite.size());
+    // SQLite would make one, of a name that was mistyped too.
+    if (!std::filesystem::exists(path))
+      return fail(ErrorCode::kDatabaseUnreachable, "there is no file '" + path + "'");
+    return any(patterns::SqliteDatabase::open(path));
+  }
 #endif
 #ifdef LEAT_WITH_POSTGRES
   if (!address.starts_with(kSqlite) && is_postgres(address))
