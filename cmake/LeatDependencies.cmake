@@ -48,7 +48,9 @@ target_link_libraries(leat_spdlog INTERFACE Threads::Threads)
 
 find_path(LEAT_ASIO_INCLUDE asio.hpp REQUIRED)
 add_library(leat_asio INTERFACE)
-target_compile_definitions(leat_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Without the last, how Asio allocates depends on what a source includes before it.
+target_compile_definitions(leat_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED
+                           ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_include_directories(leat_asio SYSTEM INTERFACE "${LEAT_ASIO_INCLUDE}")
 target_link_libraries(leat_asio INTERFACE Threads::Threads)
 
