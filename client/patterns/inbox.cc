@@ -1,19 +1,23 @@
 #include "client/patterns/inbox.h"
 
+#include <algorithm>
+
 #include "client/patterns/tables.h"
 #include "protocol/reserved_headers.h"
 
 namespace leat::patterns {
 namespace {
 
-// Rows of SQLite are numbered as they come, so the oldest are found without an index of times;
-// those of PostgreSQL lie as they came, which is what BRIN needs.
+// An index by time, or SQLite's by number, would be one more page to write in each transaction:
+// what is old is looked for in the order of ids instead, of which leat_inbox_sweep says how far.
 const TableSet kTables = {.name = "inbox",
-                          .version = 1,
+                          .version = 2,
                           .sqlite = R"(
 CREATE TABLE IF NOT EXISTS leat_inbox (
-  number INTEGER PRIMARY KEY, consumer TEXT NOT NULL, message_id BLOB NOT NULL,
-  processed_ms INTEGER NOT NULL, UNIQUE (consumer, message_id));
+  consumer TEXT NOT NULL, message_id BLOB NOT NULL, processed_ms INTEGER NOT NULL,
+  PRIMARY KEY (consumer, message_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leat_inbox_sweep (
+  consumer TEXT PRIMARY KEY, behind BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leat_inbox_position (
   consumer TEXT NOT NULL, topic_id TEXT NOT NULL, partition INTEGER NOT NULL,
   epoch INTEGER NOT NULL, record_offset INTEGER NOT NULL,
@@ -23,12 +27,32 @@ CREATE TABLE IF NOT EXISTS leat_inbox_position (
 CREATE TABLE IF NOT EXISTS leat_inbox (
   consumer TEXT NOT NULL, message_id BYTEA NOT NULL, processed_ms BIGINT NOT NULL,
   PRIMARY KEY (consumer, message_id));
-CREATE INDEX IF NOT EXISTS leat_inbox_age ON leat_inbox USING brin (processed_ms);
+CREATE TABLE IF NOT EXISTS leat_inbox_sweep (
+  consumer TEXT PRIMARY KEY, behind BYTEA NOT NULL);
 CREATE TABLE IF NOT EXISTS leat_inbox_position (
   consumer TEXT NOT NULL, topic_id TEXT NOT NULL, partition BIGINT NOT NULL,
   epoch BIGINT NOT NULL, record_offset BIGINT NOT NULL,
   PRIMARY KEY (consumer, topic_id, partition));
-)"};
+)",
+                          .upgrades = {{.sqlite = R"(
+ALTER TABLE leat_inbox RENAME TO leat_inbox_1;
+CREATE TABLE leat_inbox (
+  consumer TEXT NOT NULL, message_id BLOB NOT NULL, processed_ms INTEGER NOT NULL,
+  PRIMARY KEY (consumer, message_id)) WITHOUT ROWID;
+INSERT INTO leat_inbox SELECT consumer, message_id, processed_ms FROM leat_inbox_1
+  ORDER BY consumer, message_id;
+DROP TABLE leat_inbox_1;
+CREATE TABLE leat_inbox_sweep (
+  consumer TEXT PRIMARY KEY, behind BLOB NOT NULL) WITHOUT ROWID;
+)",
+                                        .postgres = R"(
+DROP INDEX IF EXISTS leat_inbox_age;
+CREATE TABLE leat_inbox_sweep (consumer TEXT PRIMARY KEY, behind BYTEA NOT NULL);
+)"}}};
+
+// For each id that may be forgotten so many are looked at: what keeps up with a consumer's records
+// then goes through them all ten times in a window, if all are to be forgotten at its end.
+constexpr std::int64_t kLookedAt = 10, kMostForgotten = 1'000'000;
 
 std::string hours(std::chrono::milliseconds time) {
   return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count()) + " hours";
@@ -105,22 +129,43 @@ void Inbox::rollback() {
   database_->rollback();
 }
 
+// Sweeps through the ids in their order, on from where the last call stopped, whose ever that was.
+// Two that come at once look at the same, which one of them then forgets.
 Result<std::int64_t> Inbox::clean_up(Timestamp now, std::int64_t most) {
+  most = std::clamp<std::int64_t>(most, 1, kMostForgotten);
   const std::int64_t before = (now - options_.window).time_since_epoch().count();
   auto tx = Transaction::begin(*database_);
   if (!tx) return fail(tx.error());
-  auto rows = database_->execute(
-      database_->dialect() == SqlDialect::kPostgres
-          ? "DELETE FROM leat_inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM leat_inbox "
-            "WHERE processed_ms < $1 AND consumer = $2 LIMIT $3))"
-          // Oldest first, as far as the first that is young enough.
-          : "DELETE FROM leat_inbox WHERE number IN (SELECT number FROM (SELECT number, "
-            "processed_ms FROM leat_inbox WHERE consumer = $2 ORDER BY number LIMIT $3) "
-            "WHERE processed_ms < $1)",
-      {before, options_.consumer, most});
-  if (!rows) return fail(rows.error());
+  const auto swept = database_->execute("SELECT behind FROM leat_inbox_sweep WHERE consumer = $1",
+                                        {options_.consumer});
+  if (!swept) return fail(swept.error());
+  const Bytes behind = swept->empty() ? Bytes() : swept->bytes(0, 0);
+  // The last that may be forgotten, or looked at; null: there are not so many.
+  const auto last = database_->execute(
+      "WITH looked_at AS (SELECT message_id, processed_ms FROM leat_inbox "
+      "WHERE consumer = $1 AND message_id > $2 ORDER BY message_id LIMIT $4) "
+      "SELECT coalesce((SELECT message_id FROM looked_at WHERE processed_ms < $3 "
+      "ORDER BY message_id LIMIT 1 OFFSET $5), "
+      "(SELECT message_id FROM looked_at ORDER BY message_id LIMIT 1 OFFSET $6))",
+      {options_.consumer, behind, before, most * kLookedAt, most - 1, most * kLookedAt - 1});
+  if (!last) return fail(last.error());
+  const Bytes upto = last->bytes(0, 0);
+  const std::string forget =
+      "DELETE FROM leat_inbox WHERE consumer = $1 AND message_id > $2 AND processed_ms < $3";
+  const auto forgotten = upto.empty()
+                             ? database_->execute(forget, {options_.consumer, behind, before})
+                             : database_->execute(forget + " AND message_id <= $4",
+                                                  {options_.consumer, behind, before, upto});
+  if (!forgotten) return fail(forgotten.error());
+  if (as_text(upto) != as_text(behind))
+    if (auto kept =
+            database_->execute("INSERT INTO leat_inbox_sweep VALUES ($1, $2) "
+                               "ON CONFLICT (consumer) DO UPDATE SET behind = excluded.behind",
+                               {options_.consumer, upto});
+        !kept)
+      return fail(kept.error());
   if (auto ok = tx->commit(); !ok) return fail(ok.error());
-  return rows->affected();
+  return forgotten->affected();
 }
 
 }  // namespace leat::patterns

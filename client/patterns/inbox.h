@@ -43,8 +43,8 @@ struct InboxOptions {
 // One thread at a time, as its database.
 class Inbox {
  public:
-  // Makes the tables leat_inbox and leat_inbox_position unless they are there. `database` outlives
-  // the inbox.
+  // Makes its tables (leat_inbox …) unless they are there, and those of an older version new, which
+  // takes a while where there are many millions of ids. `database` outlives the inbox.
   // Errors: kInvalidConfig (the options do not go together), kDatabaseSchema (a table of another
   // version), and Database's.
   static Result<Inbox> open(Database& database, InboxOptions options);
@@ -62,7 +62,9 @@ class Inbox {
   std::uint64_t swallowed() const { return swallowed_; }
 
   // Forgets at most `most` ids that are older than the window, in a transaction of its own: how
-  // many. 0: there is nothing left to do. Call it now and then; not between begin() and commit().
+  // many. Looks at ten times as many, on from where the last call stopped, also another process's;
+  // so 0 does not say that there is nothing left. Call it now and then; not between begin() and
+  // commit().
   Result<std::int64_t> clean_up(Timestamp now, std::int64_t most = 1'000);
 
   Database& database() const { return *database_; }

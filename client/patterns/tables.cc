@@ -1,5 +1,7 @@
 #include "client/patterns/tables.h"
 
+#include <optional>
+
 namespace leat::patterns {
 namespace {
 
@@ -21,9 +23,22 @@ Result<std::optional<std::int64_t>> version_of(Database& database, const TableSe
   auto found = database.execute("SELECT version FROM leat_schema WHERE name = $1", {tables.name});
   if (!found) return fail(found.error());
   if (found->empty()) return std::optional<std::int64_t>();
-  if (found->integer(0, 0) != tables.version)
-    return fail(wrong_version(tables, found->integer(0, 0)));
-  return std::optional(found->integer(0, 0));
+  const std::int64_t version = found->integer(0, 0);
+  const auto known = static_cast<std::int64_t>(tables.upgrades.size());
+  if (version > tables.version || version < tables.version - known)
+    return fail(wrong_version(tables, version));
+  return std::optional(version);
+}
+
+// What brings them to this version, in one script.
+std::string script(const TableSet& tables, std::optional<std::int64_t> from, bool postgres) {
+  if (!from) return postgres ? tables.postgres : tables.sqlite;
+  std::string script;
+  for (std::int64_t missing = tables.version - *from; missing > 0; --missing) {
+    const auto& upgrade = tables.upgrades[tables.upgrades.size() - static_cast<size_t>(missing)];
+    script += postgres ? upgrade.postgres : upgrade.sqlite;
+  }
+  return script;
 }
 
 Result<> make(Database& database, const TableSet& tables) {
@@ -36,10 +51,12 @@ Result<> make(Database& database, const TableSet& tables) {
   if (auto ok = database.run_script(kSchema); !ok) return ok;
   const auto version = version_of(database, tables);
   if (!version) return fail(version.error());
-  if (*version) return {};
-  if (auto ok = database.run_script(postgres ? tables.postgres : tables.sqlite); !ok) return ok;
-  auto written =
-      database.execute("INSERT INTO leat_schema VALUES ($1, $2)", {tables.name, tables.version});
+  if (*version == tables.version) return {};
+  if (auto ok = database.run_script(script(tables, *version, postgres)); !ok) return ok;
+  auto written = database.execute(
+      "INSERT INTO leat_schema VALUES ($1, $2) "
+      "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
+      {tables.name, tables.version});
   if (!written) return fail(written.error());
   return tx->commit();
 }
@@ -49,7 +66,7 @@ Result<> make(Database& database, const TableSet& tables) {
 // Where they are there nothing is locked, for others may be writing to them.
 Result<> ensure_tables(Database& database, const TableSet& tables) {
   const auto version = version_of(database, tables);
-  if (version && *version) return {};
+  if (version && *version == tables.version) return {};
   if (!version && !(version.error() == ErrorCode::kDatabaseSchema)) return fail(version.error());
   return make(database, tables);  // where they have another version, it says so again
 }

@@ -136,6 +136,31 @@ TEST_P(InboxTest, ForgetsWhatIsOlderThanItsWindowInPieces) {
   EXPECT_EQ(*opened->clean_up(now + 49h, 100), 0);
 }
 
+// It looks at ten times as many as it may forget, and goes on where another stopped.
+TEST_P(InboxTest, CleaningUpGoesThroughAllIdsInPieces) {
+  Inbox in = inbox();
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto old = (now - in.options().window - 1h).time_since_epoch().count();
+  const auto remember = [&](const std::string& id, std::int64_t processed_ms) {
+    EXPECT_TRUE(db().execute("INSERT INTO leat_inbox VALUES ('billing', $1, $2)",
+                             {as_bytes(id), processed_ms}));
+  };
+  for (int i = 10; i < 35; ++i)
+    remember("young " + std::to_string(i), now.time_since_epoch().count());
+  for (int i = 0; i < 3; ++i) remember("zebra " + std::to_string(i), old);
+  EXPECT_EQ(*in.clean_up(now, 1), 0);  // 10 to 19
+  EXPECT_EQ(*in.clean_up(now, 1), 0);  // 20 to 29
+  EXPECT_EQ(*in.clean_up(now, 1), 1);  // as far as the first zebra
+  Inbox another = inbox();
+  EXPECT_EQ(*another.clean_up(now, 1), 1);
+  remember("aardvark", old);
+  EXPECT_EQ(*another.clean_up(now, 1), 1);  // the last
+  EXPECT_EQ(number("SELECT count(*) FROM leat_inbox"), 26);
+  EXPECT_EQ(*another.clean_up(now, 1), 0);  // nothing is behind that: from the beginning
+  EXPECT_EQ(*another.clean_up(now, 1), 1);
+  EXPECT_EQ(number("SELECT count(*) FROM leat_inbox"), 25);
+}
+
 TEST_P(InboxTest, CleaningUpLeavesOthersAlone) {
   Inbox billing = inbox(), stock = inbox(InboxBy::kMessageId, "stock");
   process(billing, SomeRecord(1));
@@ -162,6 +187,57 @@ TEST_P(InboxTest, RefusesTablesOfAnotherVersion) {
   EXPECT_EQ(opened.error().code, ErrorCode::kDatabaseSchema);
   EXPECT_THAT(opened.error().message(), HasSubstr("99"));
   EXPECT_FALSE(db().in_transaction());
+}
+
+// As version 1 made them.
+constexpr const char* kVersion1Sqlite = R"(
+CREATE TABLE leat_schema (name TEXT PRIMARY KEY, version BIGINT NOT NULL);
+INSERT INTO leat_schema VALUES ('inbox', 1);
+CREATE TABLE leat_inbox (
+  number INTEGER PRIMARY KEY, consumer TEXT NOT NULL, message_id BLOB NOT NULL,
+  processed_ms INTEGER NOT NULL, UNIQUE (consumer, message_id));
+CREATE TABLE leat_inbox_position (
+  consumer TEXT NOT NULL, topic_id TEXT NOT NULL, partition INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, record_offset INTEGER NOT NULL,
+  PRIMARY KEY (consumer, topic_id, partition)) WITHOUT ROWID;
+)";
+constexpr const char* kVersion1Postgres = R"(
+CREATE TABLE leat_schema (name TEXT PRIMARY KEY, version BIGINT NOT NULL);
+INSERT INTO leat_schema VALUES ('inbox', 1);
+CREATE TABLE leat_inbox (
+  consumer TEXT NOT NULL, message_id BYTEA NOT NULL, processed_ms BIGINT NOT NULL,
+  PRIMARY KEY (consumer, message_id));
+CREATE INDEX leat_inbox_age ON leat_inbox USING brin (processed_ms);
+CREATE TABLE leat_inbox_position (
+  consumer TEXT NOT NULL, topic_id TEXT NOT NULL, partition BIGINT NOT NULL,
+  epoch BIGINT NOT NULL, record_offset BIGINT NOT NULL,
+  PRIMARY KEY (consumer, topic_id, partition));
+)";
+
+TEST_P(InboxTest, BringsOlderTablesUp) {
+  ASSERT_TRUE(db().run_script(postgres() ? kVersion1Postgres : kVersion1Sqlite));
+  const std::int64_t old = 1'000;
+  for (const char* id : {"order-2", "order-1"})
+    ASSERT_TRUE(db().execute(
+        "INSERT INTO leat_inbox (consumer, message_id, processed_ms) VALUES ('billing', $1, $2)",
+        {as_bytes(std::string_view(id)), old}));
+  const auto other = open();
+  auto there = other->execute("SELECT count(*) FROM leat_inbox");  // prepared before
+  Inbox in = inbox();
+  EXPECT_EQ(number("SELECT version FROM leat_schema WHERE name = 'inbox'"), 2);
+  EXPECT_FALSE(process(in, SomeRecord(1).id("order-1")));
+  EXPECT_FALSE(process(in, SomeRecord(2).id("order-2")));
+  EXPECT_TRUE(process(in, SomeRecord(3).id("order-3")));
+  there = other->execute("SELECT count(*) FROM leat_inbox");
+  ASSERT_TRUE(there) << there.error().message();
+  EXPECT_EQ(there->integer(0, 0), 3);
+  EXPECT_EQ(
+      *in.clean_up(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())),
+      2);
+  EXPECT_EQ(number(postgres() ? "SELECT count(*) FROM pg_indexes WHERE tablename = 'leat_inbox'"
+                              : "SELECT count(*) FROM pragma_index_list('leat_inbox')"),
+            1);  // of its key
+  EXPECT_FALSE(process(in, SomeRecord(3).id("order-3")));
 }
 
 TEST_P(InboxTest, SaysSoWhenItsTableIsGone) {
