@@ -33,6 +33,8 @@ Handled run(const ConsumedRecord& record, const RecordHandler& handler) {
     return {};
   } catch (const Reject& reject) {
     return {Outcome::kRejected, Error(ErrorCode::kInvalidRequest, reject.what())};
+  } catch (const tl::bad_expected_access<Error>& failure) {  // by value(): as if returned
+    return failed(failure.error());
   } catch (const std::exception& error) {
     return {Outcome::kFailed, Error(ErrorCode::kInternal, error.what())};
   } catch (...) {

@@ -239,6 +239,28 @@ TEST_P(ConsumeOnceTest, WhileTheDatabaseIsAwayNothingIsAnAttempt) {
   EXPECT_TRUE(dead_letters().empty());
 }
 
+// By value(), which throws it.
+TEST_P(ConsumeOnceTest, AnErrorThatIsThrownIsTheErrorItself) {
+  produce("order-1");
+  std::atomic<int> failures = 0;
+  ConsumeOnceOptions options;
+  options.on_failure = [&](const ConsumedRecord&, const Error& why) {
+    EXPECT_EQ(why.code, ErrorCode::kDatabaseUnreachable);
+    ++failures;
+  };
+  const auto running = run(
+      leased(),
+      [&](const ConsumedRecord& record) {
+        Result<int> away = fail(ErrorCode::kDatabaseUnreachable, "for this test");
+        if (failures < 5) away.value();  // more than max_deliveries
+        return charge(record);
+      },
+      options);
+  wait_for_charges(1);
+  wait_until_done();
+  EXPECT_TRUE(dead_letters().empty());
+}
+
 TEST_P(ConsumeOnceTest, APartitionedGroupStopsInFrontOfWhatFails) {
   for (const char* id : {"a", "b", "bad", "d"}) produce(id);
   std::atomic<bool> broken = true;
