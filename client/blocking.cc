@@ -279,6 +279,9 @@ Result<> Consumer::ack_all() {
 Result<> Consumer::seek(const TopicPartition& partition, Offset to) {
   return state_->core->seek(partition, to);
 }
+void Consumer::keep_leases(std::chrono::milliseconds time) {
+  state_->core->keep_leases(time);
+}
 Result<> Consumer::pause(const TopicPartition& partition) {
   return state_->core->pause(partition, true);
 }

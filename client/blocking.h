@@ -187,6 +187,7 @@ class Consumer {
   Result<> nack(const ConsumedRecord& record, std::optional<std::chrono::milliseconds> delay = {});
   Result<> extend(const ConsumedRecord& record);
   Result<> reject(const ConsumedRecord& record, std::string reason);
+  void keep_leases(std::chrono::milliseconds time);  // see leat::Consumer
   // All that the latest poll() gave and that was not settled.
   Result<> ack_all();
   // Without waiting, which is what is fast: a later call that waits also waits for these. `done` is

@@ -62,6 +62,9 @@ void Consumer::start_close(State& state, Completion<> done) {
   state.core->close(std::move(done));
 }
 
+void Consumer::keep_leases(std::chrono::milliseconds time) {
+  state_->core->keep_leases(time);
+}
 std::error_code Consumer::seek(const TopicPartition& partition, Offset to) {
   return code_of(state_->core->seek(partition, to));
 }

@@ -99,6 +99,13 @@ class Consumer {
         std::move(offsets));
   }
 
+  // Still at work: for so long from now what was delivered and not settled stays leased to this
+  // member, whether handed out or waiting for its turn, as if extend() were called for each record
+  // in time; from then on leases run out. Also one of which no copy is left, while something of its
+  // delivery is held. The latest call counts. For whoever may take longer than ack_timeout, also
+  // while its thread is blocked. Any thread; does nothing in groups without leases.
+  void keep_leases(std::chrono::milliseconds time);
+
   // Sends what was settled, commits what is to be committed by itself, leaves the group. What waits
   // fails with kClosed; what is leased and was not settled is delivered again at once.
   template <class Token = asio::use_awaitable_t<>>

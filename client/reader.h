@@ -43,6 +43,9 @@ class Reader : public Link::Listener, public std::enable_shared_from_this<Reader
   // and kStaleEpoch (others have them by now).
   virtual void commit(Completion<> done) = 0;
   virtual void commit(const std::vector<PartitionOffset>& offsets, Completion<> done) = 0;
+  // Leases of all that was delivered and not settled go on for so long; where nothing is leased
+  // it does nothing.
+  virtual void keep_leases(std::chrono::milliseconds) {}
   // Errors: kUnknownPartition (not assigned), kInvalidRequest (records are leased one by one).
   virtual Result<> seek(const TopicPartition& partition, Offset to) = 0;
   virtual Result<> pause(const TopicPartition& partition, bool paused) = 0;

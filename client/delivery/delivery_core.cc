@@ -60,11 +60,11 @@ void DeliveryCore::settle(Lease& lease, std::uint32_t first, std::uint32_t count
 // Posted: whoever destroys a lease may hold the lock.
 void DeliveryCore::dropped(const Lease& lease) {
   if (!link_.check_process()) return;
-  link_.post([self = shared(), generation = lease.generation, records = lease.unsettled,
-              bytes = lease.bytes] {
+  link_.post([self = shared(), generation = lease.generation, delivery = lease.delivery,
+              records = lease.unsettled, bytes = lease.bytes] {
     {
       const std::lock_guard lock(self->mutex_);
-      self->logic_.dropped(generation, records, bytes);
+      self->logic_.dropped(generation, delivery, records, bytes);
     }
     self->pump();
   });
@@ -81,6 +81,41 @@ Result<> DeliveryCore::seek(const TopicPartition&, Offset) {
 }
 Result<> DeliveryCore::pause(const TopicPartition&, bool) {
   return any_partition();
+}
+
+// ---- keeping leases ----
+
+// Called for each record: all but the first of them only move the end.
+void DeliveryCore::keep_leases(std::chrono::milliseconds time) {
+  if (!link_.check_process()) return;
+  const std::lock_guard lock(mutex_);
+  keep_until_ = clock_.now() + time;
+  if (closed_ || std::exchange(keeping_, true)) return;
+  link_.post([self = shared()] { self->keep(); });
+}
+
+// On a timer for as long as there are leases, and nobody's handler is in its way.
+void DeliveryCore::keep() {
+  const auto interval = std::max(options_.ack_timeout / 3, std::chrono::milliseconds(1));
+  MonotonicTime next;
+  bool extended = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const MonotonicTime now = clock_.now();
+    keeping_ = !closed_ && !error_ && logic_.has_leases() && now < keep_until_;
+    if (!keeping_) return;
+    if (extended = now >= leased_at_ + interval; extended) {
+      logic_.extend_all();
+      leased_at_ = now;
+    }
+    next = leased_at_ + interval;
+  }
+  if (extended) pump();
+  if (!keep_timer_) keep_timer_.emplace(link_.executor());
+  keep_timer_->expires_at(next);
+  keep_timer_->async_wait([weak = std::weak_ptr(shared())](std::error_code aborted) {
+    if (const auto self = aborted ? nullptr : weak.lock()) self->keep();
+  });
 }
 
 // ---- beginning ----
@@ -220,6 +255,7 @@ void DeliveryCore::on_push(const native::Reply& reply) {
   {
     const std::lock_guard lock(mutex_);
     if (error_) return;
+    if (!logic_.has_leases()) leased_at_ = clock_.now();
     ok = logic_.delivered(*delivery);
   }
   if (!ok) {
@@ -269,6 +305,7 @@ void DeliveryCore::on_closed() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    keep_timer_.reset();
     unsent = logic_.detach();
     wait = std::exchange(wait_, std::nullopt);
   }
@@ -298,6 +335,7 @@ void DeliveryCore::close(Completion<> done) {
     auto wait = std::exchange(self->wait_, std::nullopt);
     lock.unlock();
     self->link_.remove(self.get());
+    self->keep_timer_.reset();
     self->arrived_.notify_all();
     const Error why(ErrorCode::kClosed, "the consumer was closed");
     if (wait) fail_wait(wait->second, why);

@@ -29,7 +29,9 @@ class DeliveryCore final : public Reader, public Settler {
   void dropped(const Lease& lease) override;
   asio::any_io_executor executor() override { return link_.executor(); }
 
-  // Records are settled one by one, and any member may get any: kInvalidRequest, and nothing to
+  void keep_leases(std::chrono::milliseconds time) override;
+
+  // Any member may get any record, and settles it by itself: kInvalidRequest, and nothing to
   // tell.
   void commit(Completion<> done) override;
   void commit(const std::vector<PartitionOffset>& offsets, Completion<> done) override;
@@ -66,6 +68,7 @@ class DeliveryCore final : public Reader, public Settler {
   void part(std::vector<Parcel> parcels, Completion<> done);
   void check_started();
   void answered_one();
+  void keep();
 
   const ConsumerOptions options_;
 
@@ -76,9 +79,12 @@ class DeliveryCore final : public Reader, public Settler {
   std::uint32_t subscription_ = 0;  // 0: not attached, nor about to be
   bool joined_ = false;             // attached once
   std::size_t under_way_ = 0;       // requests that close() waits for
+  std::optional<asio::steady_timer> keep_timer_;
 
   // Guarded by the lock.
   DeliveryLogic logic_;
+  MonotonicTime keep_until_, leased_at_;  // the latter: since when the oldest lease runs, at least
+  bool keeping_ = false;                  // keep() is on its way, or its timer runs
 };
 
 }  // namespace leat

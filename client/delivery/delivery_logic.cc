@@ -117,7 +117,8 @@ std::vector<Parcel> DeliveryLogic::detach() {
   current_.reset();
   given_.reset();
   granted_ = received_ = outstanding_ = {};
-  answering_ = false;
+  leased_.clear();
+  answering_ = extending_ = false;
   std::vector<Parcel> unsent;
   while (auto parcel = gathered_.take()) unsent.push_back(std::move(*parcel));
   return unsent;
@@ -141,7 +142,8 @@ std::optional<DeliveryLogic::Grants> DeliveryLogic::wanted_grants() {
   return granted_;
 }
 
-void DeliveryLogic::release(std::uint64_t records, std::uint64_t bytes) {
+void DeliveryLogic::release(std::uint64_t delivery, std::uint64_t records, std::uint64_t bytes) {
+  leased_.remove(delivery, records);
   outstanding_.records -= std::min(outstanding_.records, records);
   outstanding_.bytes -= std::min(outstanding_.bytes, bytes);
 }
@@ -175,6 +177,12 @@ Result<> DeliveryLogic::delivered(const native::Delivery& delivery) {
     return {};
   }
   outstanding_ = {outstanding_.records + size.records, outstanding_.bytes + size.bytes};
+  if (by_key() && !spans->empty())
+    leased_.add(delivery.number, delivery.partition, spans->front().first, spans->back().last,
+                records);
+  if (!by_key() && !delivery.ranges.empty())
+    leased_.add(delivery.number, delivery.partition, delivery.ranges.front().first,
+                delivery.ranges.back().last, records);
   held.bytes = std::make_shared<const std::vector<std::byte>>(delivery.batches.begin(),
                                                               delivery.batches.end());
   held.rest = Bytes(*held.bytes);
@@ -203,7 +211,7 @@ bool DeliveryLogic::refill() {
     Held& held = held_.front();
     if (auto ok = decode(held); !ok) {
       report(held, ok.error());
-      release(held.records, held.rest.size());
+      release(held.number, held.records, held.rest.size());
       made_room_ = true;
       held.rest = {};
     }
@@ -228,7 +236,7 @@ Result<> DeliveryLogic::decode(Held& held) {
   do {
     const auto bytes = decode_batch(held, current);
     if (!bytes && current.records.empty()) {
-      release(0, owner.lease.bytes);
+      release(held.number, 0, owner.lease.bytes);
       return fail(bytes.error());
     }
     if (!bytes) break;  // told once what comes before it was handed out
@@ -240,7 +248,7 @@ Result<> DeliveryLogic::decode(Held& held) {
   if (owner.lease.unsettled > 0) {
     current_ = std::move(current);
   } else {
-    release(0, owner.lease.bytes);
+    release(held.number, 0, owner.lease.bytes);
     made_room_ = true;
   }
   return {};
@@ -297,8 +305,8 @@ void DeliveryLogic::ack_gaps(Held& held, Offset end) {
     native::DeliveredRange& range = held.ranges.front();
     const Offset last = std::min(range.last, end + -1);
     const auto offsets = static_cast<std::uint64_t>(last - range.first) + 1;
-    gathered_.add_gap(held.partition, held.number, range.first, last);
-    release(offsets, 0);
+    gathered_.add_range(held.partition, held.number, native::Outcome::kAck, range.first, last);
+    release(held.number, offsets, 0);
     held.records -= std::min(held.records, offsets);
     if (last == range.last)
       held.ranges.pop_front();
@@ -386,18 +394,25 @@ std::optional<Result<>> DeliveryLogic::settle(Lease& lease, std::uint32_t first,
   if (lease.spans) end_spans(*lease.spans, first, count, settlement);
   for (std::uint32_t i = first; i < first + count; ++i) lease.records[i].settled = true;
   lease.unsettled -= static_cast<std::uint32_t>(settling_.size());
-  release(settling_.size(), lease.unsettled == 0 ? lease.bytes : 0);
+  release(lease.delivery, settling_.size(), lease.unsettled == 0 ? lease.bytes : 0);
   return std::nullopt;
 }
 
-void DeliveryLogic::dropped(std::uint64_t generation, std::uint32_t records, std::size_t bytes) {
-  if (generation == generation_) release(records, bytes);
+void DeliveryLogic::dropped(std::uint64_t generation, std::uint64_t delivery, std::uint32_t records,
+                            std::size_t bytes) {
+  if (generation == generation_) release(delivery, records, bytes);
+}
+
+// Once is enough until it is sent. What has ended since is refused, and nobody is told.
+void DeliveryLogic::extend_all() {
+  if (!leased_.empty() && !std::exchange(extending_, true)) leased_.extend(gathered_);
 }
 
 std::optional<Parcel> DeliveryLogic::wanted_settlements() {
   if (answering_) return std::nullopt;
   auto parcel = gathered_.take();
   answering_ = parcel.has_value();
+  extending_ = false;
   return parcel;
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "client/config.h"
+#include "client/delivery/outstanding.h"
 #include "client/delivery/settlements.h"
 #include "client/shared_record.h"
 #include "protocol/record_batch.h"
@@ -70,8 +71,14 @@ class DeliveryLogic {
   // Takes `done`, unless it says itself what became of it.
   std::optional<Result<>> settle(Lease& lease, std::uint32_t first, std::uint32_t count,
                                  const Settlement& settlement, Completion<>& done);
-  // Nobody has so many records of a lease of that generation any more, nor the bytes they lie in.
-  void dropped(std::uint64_t generation, std::uint32_t records, std::size_t bytes);
+  // Nobody has so many records of that delivery any more, nor the bytes they lie in.
+  void dropped(std::uint64_t generation, std::uint64_t delivery, std::uint32_t records,
+               std::size_t bytes);
+
+  // Whether the member has leases.
+  bool has_leases() const { return !leased_.empty(); }
+  // Leases of all that was delivered and not settled begin anew, handed out or not.
+  void extend_all();
 
  private:
   // One delivery, from the first batch that was not decoded.
@@ -114,7 +121,7 @@ class DeliveryLogic {
   void report(const Held& held, const Error& why);
   std::optional<Error> take_error();
   void handed_out(std::uint32_t count);
-  void release(std::uint64_t records, std::uint64_t bytes);
+  void release(std::uint64_t delivery, std::uint64_t records, std::uint64_t bytes);
 
   const ConsumerOptions options_;
   std::weak_ptr<Settler> settler_;
@@ -124,8 +131,10 @@ class DeliveryLogic {
   std::optional<Current> current_;
   std::deque<Error> errors_;
   std::optional<Given> given_;
+  Outstanding leased_;
   Settlements gathered_;
   bool answering_ = false, made_room_ = false;
+  bool extending_ = false;          // gathered, and not sent yet
   std::uint64_t numbered_ = 0;      // records, by key
   std::vector<Numbered> settling_;  // settle()'s, reused
 };

@@ -149,12 +149,15 @@ void Settlements::add(native::PartitionRef partition, std::uint64_t delivery,
                                records.back().offset, std::move(done)});
 }
 
-void Settlements::add_gap(native::PartitionRef partition, std::uint64_t delivery, Offset first,
-                          Offset last) {
-  parcel_for({}, 1).append(
-      {{.partition = partition, .first = first, .last = last, .delivery = delivery},
-       static_cast<std::uint64_t>(first.value),
-       static_cast<std::uint64_t>(last.value)});
+void Settlements::add_range(native::PartitionRef partition, std::uint64_t delivery,
+                            native::Outcome outcome, Offset first, Offset last) {
+  parcel_for({}, 1).append({{.partition = partition,
+                             .outcome = outcome,
+                             .first = first,
+                             .last = last,
+                             .delivery = delivery},
+                            static_cast<std::uint64_t>(first.value),
+                            static_cast<std::uint64_t>(last.value)});
 }
 
 std::optional<Parcel> Settlements::take() {

@@ -59,8 +59,9 @@ class Settlements {
   // At least one, ascending; at most Parcel::kMostRanges. `done` may be empty.
   void add(native::PartitionRef partition, std::uint64_t delivery, const Settlement& settlement,
            std::span<const Numbered> records, Completion<> done);
-  // Acks what holds no record.
-  void add_gap(native::PartitionRef partition, std::uint64_t delivery, Offset first, Offset last);
+  // One outcome for all of a range, with nobody to tell.
+  void add_range(native::PartitionRef partition, std::uint64_t delivery, native::Outcome outcome,
+                 Offset first, Offset last);
   bool empty() const { return parcels_.empty(); }
   // The oldest; nothing when there is none.
   std::optional<Parcel> take();

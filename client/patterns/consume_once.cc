@@ -108,6 +108,7 @@ class Loop {
   asio::awaitable<Error> process(const SharedRecord& record) {
     auto backoff = options_.min_backoff;
     const auto until = steady_clock::now() + options_.patience;
+    if (record.lease) consumer_.keep_leases(options_.patience);
     for (std::uint32_t attempts = 1;; ++attempts) {
       const Handled handled = handle(record);
       if (handled.outcome == Outcome::kDone) {
@@ -117,7 +118,6 @@ class Loop {
       report(record, handled.why);
       if (handled.outcome == Outcome::kAway) {
         if (steady_clock::now() >= until) co_return stop_before(record, handled.why);
-        if (record.lease) record.extend(asio::detached);
       } else if (record.lease) {
         settle(record, handled);
         co_return ErrorCode::kOk;

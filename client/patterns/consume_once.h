@@ -13,8 +13,9 @@
 //   return an Error        and after max_deliveries is a dead letter
 // The transaction is run again by itself where the database asks for it (kDatabaseConflict:
 // deadlock, serialization, a lock). While the database cannot be reached, is full or too slow,
-// nothing counts as an attempt: the record stays leased and is tried again, and after
-// ConsumeOnceOptions::patience the consumer leaves its group until the database is back.
+// nothing counts as an attempt: the record is tried again, and after ConsumeOnceOptions::patience
+// the consumer leaves its group until the database is back. So long all that was delivered to it
+// stays leased, whatever ack_timeout is.
 // Nothing is acked that was not committed; what was committed and could not be acked comes again,
 // and is swallowed.
 //
@@ -47,7 +48,9 @@ struct ConsumeOnceOptions {
   std::uint32_t attempts = 5;  // of a partitioned group, in place; 0: for ever
   // Between attempts in place, doubled from one to the next.
   std::chrono::milliseconds min_backoff{10}, max_backoff{2'000};
-  // How long a database that is away is waited for with records in hand: less than ack_timeout.
+  // How long a record may be in hand: as long a database that is away is waited for, and the leases
+  // of what was delivered are extended, counted anew from each record on. Of a handler that takes
+  // longer they run out then, and its records go to others.
   std::chrono::milliseconds patience{5'000};
   // Ids older than the window are forgotten, at most so many about once a second; 0: never here.
   std::int64_t clean_up = 1'000;

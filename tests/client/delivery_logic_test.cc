@@ -36,7 +36,7 @@ class DeliveryLogicTest : public ::testing::Test, public Settler {
     if (at_once && done) done(std::move(*at_once));
   }
   void dropped(const Lease& lease) override {
-    logic->dropped(lease.generation, lease.unsettled, lease.bytes);
+    logic->dropped(lease.generation, lease.delivery, lease.unsettled, lease.bytes);
   }
   asio::any_io_executor executor() override { return asio::system_executor(); }
 
@@ -452,6 +452,56 @@ TEST_F(DeliveryLogicTest, ByItselfItAcksWhatTheCallerCameBackFrom) {
   answer();
   logic->came_for_more();
   EXPECT_EQ(wanted(), "ack 0:2-4");
+}
+
+// ---- extending all ----
+
+TEST_F(DeliveryLogicTest, AllLeasesAreExtendedHandedOutOrNot) {
+  const auto deliver_as = [&](std::uint64_t number, std::int64_t base, std::int32_t partition) {
+    const auto batches = batch_at(base, 5);
+    ASSERT_TRUE(logic->delivered({7,
+                                  {kTopic, PartitionIndex(partition)},
+                                  "t",
+                                  {range(base, base + 1), range(base + 4, base + 4)},
+                                  batches,
+                                  number}));
+  };
+  EXPECT_FALSE(logic->has_leases());
+  logic->extend_all();
+  EXPECT_EQ(wanted(), "");
+  deliver_as(1, 10, 0);
+  deliver_as(2, 20, 1);
+  auto records = take();
+  logic->extend_all();
+  logic->extend_all();  // the first is not sent yet
+  EXPECT_EQ(wanted(), "extend 0:10-14 extend 1:20-24");
+  answer();
+
+  Leased(records.owner, records.lease, 0, 3).start({}, note("first"));
+  logic->extend_all();  // in the same request as the acks, of what is left
+  EXPECT_EQ(wanted(), "extend 1:20-24 ack 0:10-11 ack 0:14-14");
+  answer({{{kTopic, PartitionIndex(1)}, Outcome::kExtend, 0, Offset(20), Offset(21), 2}});
+  EXPECT_EQ(became["first"], kOk);
+
+  records = take();
+  Leased(records.owner, records.lease, 0, 1).start({}, {});
+  EXPECT_TRUE(logic->has_leases());
+  records = {};  // the others are dropped
+  EXPECT_FALSE(logic->has_leases());
+  EXPECT_EQ(wanted(), "ack 1:20-20");
+  answer();
+  logic->extend_all();
+  EXPECT_EQ(wanted(), "");
+}
+
+TEST_F(DeliveryLogicTest, ByKeyAllLeasesAreExtended) {
+  make({.kind = GroupKind::kKeyShared});
+  ASSERT_TRUE(deliver(test::batch_of({10, 13, 18}), {range(10, 30)}));
+  logic->extend_all();
+  EXPECT_EQ(wanted(), "extend 0:10-18");
+  answer();
+  EXPECT_TRUE(logic->detach().empty());
+  EXPECT_FALSE(logic->has_leases());
 }
 
 // ---- lost connections ----

@@ -50,7 +50,7 @@ class Life : public Settler {
     if (at_once && done) done(std::move(*at_once));
   }
   void dropped(const Lease& lease) override {
-    logic_.dropped(lease.generation, lease.unsettled, lease.bytes);
+    logic_.dropped(lease.generation, lease.delivery, lease.unsettled, lease.bytes);
   }
   asio::any_io_executor executor() override { return asio::system_executor(); }
 

@@ -310,6 +310,108 @@ TEST_P(ConsumeOnceTest, EndsBehindTheRecordItIsAt) {
   EXPECT_EQ(charges(), 1);
 }
 
+// What a member that works slowly has is nobody else's.
+class ConsumeOnceLeasesTest : public ConsumeOnceTest {
+ protected:
+  static constexpr auto kAckTimeout = 1'000ms;
+  ConsumerOptions leased_briefly(GroupKind kind) const {
+    ConsumerOptions options = leased(kind);
+    options.ack_timeout = kAckTimeout;
+    return options;
+  }
+  // What another member gets in that time.
+  std::size_t others(GroupKind kind, std::chrono::milliseconds time) {
+    ConsumerOptions options = leased_briefly(kind);
+    options.group = Group{"billing"};
+    auto consumer = client_->consumer(options);
+    auto records = (*consumer)->poll(time);
+    EXPECT_TRUE(records);
+    return records->size();
+  }
+  void nothing_comes_again() {
+    auto group = client_->describe_group("billing");
+    ASSERT_TRUE(group);
+    EXPECT_EQ(group->group.redelivered, 0u);
+    EXPECT_TRUE(dead_letters().empty());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Leases, ConsumeOnceLeasesTest, ::testing::Values(SqlDialect::kSqlite),
+                         dialect_name);
+
+TEST_P(ConsumeOnceLeasesTest, WhileAHandlerIsAtWorkWhatItHoldsStaysLeased) {
+  for (const char* id : {"slow", "waits", "waits, too"}) produce(id);
+  std::promise<void> in, out;
+  std::atomic<int> calls = 0;
+  ConsumeOnceOptions options;
+  options.patience = 60s;
+  const auto running = run(
+      leased_briefly(GroupKind::kShared),
+      [&](const ConsumedRecord& record) {
+        EXPECT_EQ(record.attempt(), 1u);
+        if (calls++ == 0) {
+          in.set_value();
+          out.get_future().wait();
+        }
+        return charge(record);
+      },
+      options);
+  in.get_future().wait();
+  EXPECT_EQ(others(GroupKind::kShared, kAckTimeout * 5 / 2), 0u);
+  out.set_value();
+  wait_for_charges(3);
+  wait_until_done();
+  EXPECT_EQ(calls, 3);
+  nothing_comes_again();
+}
+
+TEST_P(ConsumeOnceLeasesTest, WhileTheDatabaseIsAwayWhatItHoldsStaysLeased) {
+  for (const char* id : {"a", "b", "c"}) produce(id);
+  std::promise<void> in;
+  std::atomic<bool> away = true;
+  std::atomic<int> failures = 0;
+  ConsumeOnceOptions options;
+  options.patience = 60s;
+  options.max_backoff = 50ms;
+  options.on_failure = [&](const ConsumedRecord&, const Error&) {
+    if (failures++ == 0) in.set_value();
+  };
+  const auto running = run(
+      leased_briefly(GroupKind::kKeyShared),
+      [&](const ConsumedRecord& record) -> Result<> {
+        EXPECT_EQ(record.attempt(), 1u);
+        if (away) return fail(ErrorCode::kDatabaseUnreachable, "for this test");
+        return charge(record);
+      },
+      options);
+  in.get_future().wait();
+  EXPECT_EQ(others(GroupKind::kKeyShared, kAckTimeout * 5 / 2), 0u);
+  away = false;
+  wait_for_charges(3);
+  wait_until_done();
+  nothing_comes_again();
+}
+
+TEST_P(ConsumeOnceLeasesTest, OnceItsPatienceIsOverItLetsGo) {
+  for (const GroupKind kind : {GroupKind::kShared, GroupKind::kKeyShared}) {
+    produce(kind == GroupKind::kShared ? "stuck" : "stuck again");
+    std::promise<void> in, out;
+    ConsumeOnceOptions options;
+    options.patience = 10ms;
+    const auto running = run(
+        leased_briefly(kind),
+        [&](const ConsumedRecord& record) {
+          in.set_value();
+          out.get_future().wait();
+          return charge(record);
+        },
+        options);
+    in.get_future().wait();
+    EXPECT_EQ(others(kind, 60s), 1u);
+    out.set_value();
+    wait_until_done();
+  }
+}
+
 // Its members work at once, and are killed: here, closed without a word.
 TEST_P(ConsumeOnceTest, SeveralMembersDoEachOnce) {
   constexpr int kRecords = 200;
