@@ -1,25 +1,39 @@
 #include "server/session/framed_session.h"
 
+#include <algorithm>
+
 namespace leat::session {
 
 void FramedSession::on_receive(Bytes bytes) {
   if (closing_) return;
-  if (received_.empty()) {
-    const std::size_t used = process(bytes);
-    received_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
-  } else {
-    received_.insert(received_.end(), bytes.begin(), bytes.end());
+  if (!received_.empty()) {
+    // Of what follows a frame that was begun nothing is copied before that one is done with.
+    const std::size_t missing = reserved_ > 0 ? reserved_ - received_.size() : bytes.size();
+    const Bytes rest = bytes.first(std::min(missing, bytes.size()));
+    received_.insert(received_.end(), rest.begin(), rest.end());
+    bytes = bytes.subspan(rest.size());
     proceed();
   }
+  if (!bytes.empty() && !closing_) keep(bytes);
   account();
   update_deadline();
+}
+
+// What is received behind all that waits.
+void FramedSession::keep(Bytes bytes) {
+  if (received_.empty()) bytes = bytes.subspan(process(bytes));
+  received_.insert(received_.end(), bytes.begin(), bytes.end());
 }
 
 void FramedSession::proceed() {
   if (closing_ || blocked()) return;
   const std::size_t used = process(received_);
-  received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
-  if (used > 0) received_.shrink_to_fit();
+  if (used == received_.size()) {
+    received_ = {};
+  } else if (used > 0) {
+    received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
+    received_.shrink_to_fit();
+  }
   account();
   if (paused_ && !held_back_ && !closing_) {
     paused_ = false;

@@ -63,6 +63,7 @@ class FramedSession : public Session {
 
  private:
   std::size_t process(Bytes bytes);
+  void keep(Bytes bytes);
   void hold_back();
   void account();
 
