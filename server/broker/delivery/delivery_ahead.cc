@@ -46,6 +46,7 @@ Result<> DeliveryQueue::take_part_by_key(const RecordBatchView& part, Cut& cut) 
   BatchParts parts(part, cut.takers.size());
   cut.batch = &part;
   cut.parts = &parts;
+  cut.parked_in.assign(cut.takers.size(), KeyedRecords::kNone);
   for (auto record = part.begin(); record != part.end(); ++record)
     make_ready({record->offset, record->offset});
   for (auto record = part.begin(); record != part.end(); ++record)

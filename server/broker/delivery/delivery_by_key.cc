@@ -9,7 +9,6 @@ namespace {
 constexpr MonotonicTime kNow = MonotonicTime::min();
 // Reading goes no further ahead of what is held back, unless somebody would stand idle.
 constexpr std::size_t kHeldInPassing = 4'000;
-constexpr auto kPatience = std::chrono::milliseconds(50);
 
 // The records of a part, by how often each was tried; gives the last offset of their batch.
 Offset add_attempts(DeliveredBatches& to, Bytes part, const storage::PartitionAcks* acks) {
@@ -30,38 +29,35 @@ Offset add_attempts(DeliveredBatches& to, Bytes part, const storage::PartitionAc
 
 }  // namespace
 
-// Once it has parked enough, reading stops until half of that is gone: so what members get comes in
-// pieces worth sending. Who has nothing to do meanwhile waits a little for the others to make room,
-// before more is read than can be kept.
-void DeliveryQueue::begin_by_key(Cut& cut) {
-  if (holds_parked()) {
-    paused_ = true;
-  } else if (keyed_.parked() <= kHeldInPassing / 2 &&
-             keyed_.parked_bytes() <= most_parked_bytes_ / 2) {
-    paused_ = impatient_ = false;
-    patient_until_.reset();
-  }
-  cut.any_idle = cut.takers.anybody_idle();
-  if (paused_ && cut.any_idle && !patient_until_ && !impatient_)
-    patient_until_ = cut.asked.now.monotonic + kPatience;
-  cut.only_ready = paused_ && !(impatient_ && cut.any_idle);
-  cut.held_before = keyed_.held();
-  cut.loans.assign(cut.takers.size(), KeyedRecords::kNone);
-  for (std::size_t i = 0; i < cut.takers.size(); ++i)
-    cut.parked.push_back(keyed_.has_parked(cut.takers[i].member));
+void DeliveryQueue::see_who_waits(const Takers& takers, Now now) {
+  if (!by_key_) return;
+  const bool eased =
+      passing() <= kHeldInPassing / 2 && keyed_.parked_bytes() <= most_parked_bytes_ / 2;
+  patience_.see(is_crowded(), eased, takers.idle_since(), now.monotonic);
 }
 
-bool DeliveryQueue::holds_parked() const {
-  return keyed_.parked() >= kHeldInPassing || keyed_.parked_bytes() >= most_parked_bytes_;
+void DeliveryQueue::begin_by_key(Cut& cut) const {
+  cut.any_idle = cut.takers.anybody_idle();
+  cut.held_before = keyed_.held();
+  cut.loans.assign(cut.takers.size(), KeyedRecords::kNone);
+  for (const Taker& taker : cut.takers) cut.parked.push_back(keyed_.has_parked(taker.member));
+}
+
+// What waits for members, who make room soon, unlike what is held back behind a retry.
+std::size_t DeliveryQueue::passing() const {
+  return waiting_.empty() ? keyed_.held() : keyed_.parked();
+}
+
+bool DeliveryQueue::is_crowded() const {
+  return passing() >= kHeldInPassing || keyed_.parked_bytes() >= most_parked_bytes_;
 }
 
 // Whoever is idle gets something, and not little.
 bool DeliveryQueue::holds_enough(const Cut& cut) const {
   if (is_full()) return true;
   if (keyed_.held() < kHeldInPassing && keyed_.parked_bytes() < most_parked_bytes_) return false;
-  // What is parked makes room soon, unlike what is held back behind a retry.
-  if (!impatient_ && holds_parked())
-    return !cut.any_idle || keyed_.parked() >= 2 * kHeldInPassing ||
+  if (!patience_.impatient() && is_crowded())
+    return !cut.any_idle || passing() >= 2 * kHeldInPassing ||
            keyed_.parked_bytes() >= most_parked_bytes_;
   if (cut.takers.anybody_idle()) return false;
   return !cut.any_idle || keyed_.held() >= cut.held_before + kHeldInPassing;
@@ -72,7 +68,7 @@ Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
   const auto first_ready = ready_.first(whole.first);
   const bool any_ready = first_ready && *first_ready <= whole.last;
   if (!any_ready && whole.last < next_) return {};
-  if (!any_ready && cut.only_ready) {
+  if (!any_ready && !patience_.reads()) {
     cut.ends = true;
     return {};
   }
@@ -80,6 +76,7 @@ Result<> DeliveryQueue::take_by_key(const RecordBatchView& batch, Cut& cut) {
   BatchParts parts(batch, cut.takers.size());
   cut.batch = &batch;
   cut.parts = &parts;
+  cut.parked_in.assign(cut.takers.size(), KeyedRecords::kNone);
   const auto read = read_on(batch, cut);
   cut.give_parts();
   return read;
@@ -146,8 +143,8 @@ bool DeliveryQueue::take_record(const Records::Iterator& record, Cut& cut) {
     next_ = std::max(next_, offset + 1);
     return true;
   }
-  if (!(fresh && cut.only_ready) && set_aside(*record, fresh, cut)) return true;
-  cut.ends = (fresh && cut.only_ready) ||
+  if ((!fresh || patience_.reads()) && set_aside(*record, fresh, cut)) return true;
+  cut.ends = (fresh && !patience_.reads()) ||
              !put(keyed_.place(hash_of(record->key), offset, fresh), record, fresh, cut);
   return !cut.ends;
 }
@@ -162,7 +159,8 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
   // Held back it would wait for ever, nothing of its key being out that could end; and nothing says
   // that a member without leases will ever take more.
   const bool keeps = keyed_.parked_bytes() < most_parked_bytes_ && !cut.may_expire;
-  const bool stuck = holder && cut.takers[*holder].idle && cut.takers[*holder].most_records == 0;
+  const bool stuck =
+      holder && cut.takers[*holder].idle_since && cut.takers[*holder].most_records == 0;
   if (turn.had && (!keeps || stuck)) holder.reset();
   const bool free = !turn.holder || (turn.had && !holder);
   if (holder && cut.takers[*holder].most_records > 0 && !cut.parked[*holder])
@@ -196,7 +194,8 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
 
 void DeliveryQueue::park(const KeyedRecords::Place& place, std::size_t index,
                          const Records::Iterator& record, Cut& cut) {
-  keyed_.park(place, cut.takers[index].member, *cut.batch, record, cut.parts->share());
+  std::uint32_t& part = cut.parked_in[index];
+  part = keyed_.park(place, cut.takers[index].member, *cut.batch, record, cut.parts->share(), part);
   cut.parked[index] = true;
 }
 
@@ -210,7 +209,7 @@ void DeliveryQueue::give(const KeyedRecords::Place& place, std::size_t index,
   DeliveredBatches& delivered = cut.taken.delivered[index];
   add_span(delivered, {place.offset, place.offset}, 1, cut.attempts(place.offset) + 1);
   cut.parts->add(index, record);
-  taker.idle = false;
+  taker.idle_since.reset();
   --taker.most_records;
   if (delivered.ranges.size() >= kMostRanges) taker.most_records = 0;
 }
@@ -249,8 +248,8 @@ DeliveredBatches DeliveryQueue::take_parked(Taker& taker, const storage::Partiti
 // only for who has had nothing to do for a while.
 void DeliveryQueue::free_parked(const Takers& takers, bool reads_on) {
   for (const Taker& taker : takers)
-    if (taker.idle && taker.most_records == 0) keyed_.free_parts(taker.member);
-  if (impatient_ ? takers.anybody_idle() : !reads_on && !paused_)
+    if (taker.idle_since && taker.most_records == 0) keyed_.free_parts(taker.member);
+  if (patience_.impatient() ? takers.anybody_idle() : !reads_on && !patience_.paused())
     keyed_.free_drained(
         [&takers](const MemberKey& member) { return takers.find(member).has_value(); });
   let_go();

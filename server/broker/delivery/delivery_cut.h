@@ -96,12 +96,12 @@ struct DeliveryQueue::Cut {
 
   // By key.
   const RecordBatchView* batch = nullptr;
-  BatchParts* parts = nullptr;       // of it, for each taker
-  std::vector<std::uint32_t> loans;  // of each taker, once it has one
-  std::vector<char> parked;          // whether something is for them
-  bool only_ready = false;           // nothing new
-  bool any_idle = false;             // in the beginning
-  bool may_expire = false;           // the record at hand: it is not kept
+  BatchParts* parts = nullptr;           // of it, for each taker
+  std::vector<std::uint32_t> loans;      // of each taker, once it has one
+  std::vector<char> parked;              // whether something is for them
+  std::vector<std::uint32_t> parked_in;  // of each, the loan that what is parked of the batch joins
+  bool any_idle = false;                 // in the beginning
+  bool may_expire = false;               // the record at hand: it is not kept
   std::size_t held_before = 0;
   Offset open_until{0};
   Offset tried_from{0}, tried_until{-1};

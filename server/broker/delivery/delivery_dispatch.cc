@@ -30,6 +30,7 @@ void DeliveryGroup::on_high_watermark(PartitionId partition) {
 void DeliveryGroup::dispatch(Now now) {
   for (const PartitionId partition : std::exchange(burying_, {}))
     if (Queue* queue = find(partition)) bury(*queue, now);
+  note_idle(now);
   if (!anybody_may_have_more()) return;
   give_parked(now);
   for (std::size_t in_vain = 0; in_vain < turn_.size();) {
@@ -60,13 +61,14 @@ void DeliveryGroup::give_parked(Queue& queue, Now now) {
   Takers takers = this->takers(queue, now);
   for (std::size_t i = 0; i < takers.size(); ++i) {
     Taker& one = takers[i];
-    while (one.most_records > 0) {
+    while (one.most_records > 0 && queue.records.has_parked(one.member)) {
       DeliveredBatches delivered = queue.records.take_parked(one, acks(queue));
       if (delivered.ranges.empty()) break;
       deliver(queue, one, std::move(delivered));
       one = taker(one.member, members_.at(one.member), now);
     }
   }
+  queue.records.see_who_waits(takers, now);
   list(queue);
   const auto high_watermark = house_.storage.bounds(queue.records.place().id).high_watermark;
   if (takers.anybody_may_take())
@@ -103,6 +105,12 @@ void DeliveryGroup::trim(Queue& queue, Offset log_start) {
   if (floor >= log_start || house_.storage.change_acks(change)) queue.trimmed = log_start;
 }
 
+// Deliveries end it: who settled all it had, and got more, did not idle meanwhile.
+void DeliveryGroup::note_idle(Now now) {
+  for (auto& [key, member] : members_)
+    if (member.leased == 0 && !member.idle_since) member.idle_since = now.monotonic;
+}
+
 bool DeliveryGroup::may_have_more(const Member& member) const {
   return member.sent.records < member.granted.records && member.sent.bytes < member.granted.bytes &&
          member.leased < house_.options.leases_per_member && member.outbox_bytes < member.max_bytes;
@@ -117,7 +125,7 @@ Taker DeliveryGroup::taker(const MemberKey& key, const Member& member, Now now) 
   Taker one{.member = key,
             .delivery = member.deliveries + 1,
             .deadline = now.monotonic + member.ack_timeout,
-            .idle = member.leased == 0};
+            .idle_since = member.idle_since};
   if (!may_have_more(member)) return one;
   one.most_records = std::min(member.granted.records - member.sent.records,
                               house_.options.leases_per_member - member.leased);
@@ -131,9 +139,9 @@ Taker DeliveryGroup::taker(const MemberKey& key, const Member& member, Now now) 
 Takers DeliveryGroup::takers(const Queue& queue, Now now) const {
   std::vector<Taker> all;
   bool any = false;
-  for (const auto& [key, member] : members_) {
-    if (!member.topics.contains(queue.records.place().topic)) continue;
-    Taker one = taker(key, member, now);
+  all.reserve(queue.readers.size());
+  for (const auto& [key, member] : queue.readers) {
+    Taker one = taker(key, *member, now);
     any = any || one.most_records > 0;
     if (one.most_records > 0 || kind_ == GroupKind::kKeyShared) all.push_back(one);
   }
@@ -171,6 +179,9 @@ bool DeliveryGroup::serve(Queue& queue, Now now) {
 bool DeliveryGroup::read_and_give(Queue& queue, Now now) {
   Takers takers = this->takers(queue, now);
   if (takers.size() == 0) return false;
+  queue.records.see_who_waits(takers, now);
+  list(queue);
+  if (!queue.records.may_take()) return false;
   const Offset from = queue.records.read_from(acks(queue));
   const std::size_t bytes = bytes_for(takers);
   if (!read(queue, from < queue.records.next() ? std::min(bytes, kReturnedBytes) : bytes))
@@ -217,6 +228,7 @@ void DeliveryGroup::deliver(const Queue& queue, const Taker& taker, DeliveredBat
   member.sent.records += delivered.records;
   member.sent.bytes += delivered.bytes;
   member.leased += delivered.records;
+  member.idle_since.reset();
   member.served = ++servings_;
   member.outbox_bytes += delivered.bytes;
   member.outbox.push_back(std::move(delivered));

@@ -43,10 +43,17 @@ Result<> DeliveryGroup::attach(const MemberKey& key, const AttachRequest& reques
   member.max_bytes = std::clamp<std::size_t>(request.max_bytes, 1, house_.options.fetch_bytes);
   member.ack_timeout = request.ack_timeout;
   for (auto& [id, queue] : queues_) {
+    add_reader(queue, key, member);
     queue.stopped = false;
     mark(queue);
   }
   return {};
+}
+
+void DeliveryGroup::add_reader(Queue& queue, const MemberKey& key, Member& member) {
+  if (!member.topics.contains(queue.records.place().topic)) return;
+  const std::pair reader(key, &member);
+  queue.readers.insert(std::ranges::upper_bound(queue.readers, reader), reader);
 }
 
 Result<> DeliveryGroup::open_queues(const std::vector<std::string>& topics, bool latest, Now now) {
@@ -82,6 +89,7 @@ Result<> DeliveryGroup::open_queue(const storage::Topic& topic, std::size_t inde
                                              house_.options.delayed_in_memory,
                                              house_.options.parked_bytes, house_.ahead_memory})
           .first->second;
+  for (auto& [key, member] : members_) add_reader(queue, key, member);
   ids_[name] = id;
   queue.records.begin(floor, acks(queue), now);
   list(queue);
@@ -120,6 +128,7 @@ void DeliveryGroup::detach(const MemberKey& key, bool lost, Now now) {
   if (it == members_.end()) return;
   members_.erase(it);
   for (auto& [id, queue] : queues_) {
+    std::erase_if(queue.readers, [&](const auto& reader) { return reader.first == key; });
     Change change;
     for (const auto& piece : queue.records.leased_by(key)) {
       if (lost)
@@ -356,6 +365,8 @@ void DeliveryGroup::on_time(Now now) {
 }
 
 void DeliveryGroup::shift(Duration gap) {
+  for (auto& [key, member] : members_)
+    if (member.idle_since) *member.idle_since += gap;
   for (auto& [id, queue] : queues_) {
     queue.records.shift(gap);
     list(queue);

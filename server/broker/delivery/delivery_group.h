@@ -96,8 +96,9 @@ class DeliveryGroup {
     Grants granted, sent;
     std::size_t max_bytes = 0;
     std::chrono::milliseconds ack_timeout{0};
-    std::uint64_t leased = 0;  // records
-    std::uint64_t served = 0;  // when, of all servings
+    std::uint64_t leased = 0;                 // records
+    std::optional<MonotonicTime> idle_since;  // it has none
+    std::uint64_t served = 0;                 // when, of all servings
     std::deque<DeliveredBatches> outbox;
     std::size_t outbox_bytes = 0;
     std::uint64_t deliveries = 0;
@@ -106,6 +107,7 @@ class DeliveryGroup {
     Queue(DeliveryQueue::Place place, bool by_key, DeliveryQueue::Limits limits)
         : records(std::move(place), by_key, limits) {}
     DeliveryQueue records;
+    std::vector<std::pair<MemberKey, Member*>> readers;  // of its topic, by key
     std::optional<storage::ReadToken> reading, reading_dead, reading_delayed, reading_ahead;
     std::optional<storage::ReadResult> fetched, fetched_delayed;
     std::optional<Result<storage::ReadResult>> fetched_dead;
@@ -124,6 +126,7 @@ class DeliveryGroup {
   };
   using Pieces = DeliveryQueue::Pieces;
 
+  static void add_reader(Queue& queue, const MemberKey& key, Member& member);
   const storage::PartitionAcks* acks(const Queue& queue) const;
   Result<> open_queues(const std::vector<std::string>& topics, bool latest, Now now);
   Result<> open_queue(const storage::Topic& topic, std::size_t index, bool latest, Now now,
@@ -168,6 +171,7 @@ class DeliveryGroup {
   Takers takers(const Queue& queue, Now now) const;
   Takers choose(const Queue& queue, std::vector<Taker> could) const;
   static std::size_t bytes_for(Takers& takers);
+  void note_idle(Now now);
   bool may_have_more(const Member& member) const;
   void deliver(const Queue& queue, const Taker& taker, DeliveredBatches delivered);
   bool anybody_may_have_more() const;

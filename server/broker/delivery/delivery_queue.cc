@@ -152,17 +152,14 @@ void DeliveryQueue::died(Offset offset) {
 
 void DeliveryQueue::on_time(Now now) {
   for (const auto& piece : waiting_.take_due(now.monotonic)) make_ready(piece.range);
-  if (patient_until_ && *patient_until_ <= now.monotonic) {
-    impatient_ = true;
-    patient_until_.reset();
-  }
+  patience_.on_time(now.monotonic);
   refill(now);
 }
 
 std::optional<MonotonicTime> DeliveryQueue::next_deadline() const {
   std::optional<MonotonicTime> next;
-  for (const auto& due :
-       {leases_.next_due(), keyed_.next_deadline(), waiting_.next_due(), look_at_, patient_until_})
+  for (const auto& due : {leases_.next_due(), keyed_.next_deadline(), waiting_.next_due(), look_at_,
+                          patience_.until()})
     if (due) next = next ? std::min(*next, *due) : due;
   return next;
 }
@@ -171,7 +168,7 @@ void DeliveryQueue::shift(Duration gap) {
   leases_.shift(gap);
   keyed_.shift(gap);
   waiting_.shift(gap);
-  if (patient_until_) *patient_until_ += gap;
+  patience_.shift(gap);
 }
 
 }  // namespace leat::broker

@@ -14,6 +14,7 @@
 #include "server/broker/delivery/delayed_records.h"
 #include "server/broker/delivery/delivery.h"
 #include "server/broker/delivery/keyed_records.h"
+#include "server/broker/delivery/patience.h"
 #include "server/broker/delivery/read_ahead.h"
 #include "server/broker/delivery/retries.h"
 #include "server/broker/delivery/takers.h"
@@ -48,7 +49,6 @@ class DeliveryQueue {
         most_parked_bytes_(limits.parked_bytes),
         delayed_(limits.delayed_in_memory),
         ahead_(limits.ahead) {}
-
   const Place& place() const { return place_; }
 
   // Nobody has anything: new ones begin at `floor`, what failed before waits for its time.
@@ -60,6 +60,7 @@ class DeliveryQueue {
   // nothing when none is left, or it may not take more.
   DeliveredBatches take_parked(Taker& taker, const storage::PartitionAcks* acks);
   bool has_parked() const { return keyed_.has_parked(); }
+  bool has_parked(const MemberKey& member) const { return keyed_.has_parked(member); }
   // What was kept for members that still may not take more, and may go to others, is read again.
   // `reads_on`: has_something().
   void free_parked(const Takers& takers, bool reads_on);
@@ -86,6 +87,9 @@ class DeliveryQueue {
     // To be counted as done: offsets without a record, and what has expired.
     std::vector<OffsetRange> gone;
   };
+  // By key, before what follows and free_parked(): whether enough waits for members already.
+  void see_who_waits(const Takers& takers, Now now);
+  bool may_take() const { return patience_.reads() || !ready_.empty(); }  // what is read
   // Leases to the takers, of whom there is one unless it is by key, what they may have, in order. A
   // record that has failed too often dies instead. Errors: kInvalidBatch.
   Result<Taken> take(const Asked& asked, Takers& takers);
@@ -127,7 +131,6 @@ class DeliveryQueue {
 
   // The parts of the range that do not wait for a taker.
   std::vector<OffsetRange> not_ready(OffsetRange range) const { return ready_.missing(range); }
-
   bool has_dying() const { return !dying_.empty(); }
   // The first that dies, and why.
   std::optional<std::pair<Offset, Reason>> first_dying() const;
@@ -143,7 +146,6 @@ class DeliveryQueue {
   Result<> rescan(const storage::ReadResult& read, const storage::PartitionAcks* acks, Now now);
   std::optional<MonotonicTime> next_deadline() const;
   void shift(Duration gap);
-
   std::uint64_t leased_records() const { return leases_.offsets() + keyed_.leased(); }
   std::uint64_t waiting_records() const {
     return waiting_.offsets() + dying_.size() + delayed_.size();
@@ -180,7 +182,9 @@ class DeliveryQueue {
   void plan(Now now);
 
   // By key: delivery_by_key.cc.
-  void begin_by_key(Cut& cut);
+  void begin_by_key(Cut& cut) const;
+  std::size_t passing() const;
+  bool is_crowded() const;
   Result<> take_by_key(const RecordBatchView& batch, Cut& cut);
   Result<> take_part_by_key(const RecordBatchView& part, Cut& cut);
   Result<> open(const RecordBatchView& batch, Offset from, const Cut& cut);
@@ -193,7 +197,6 @@ class DeliveryQueue {
   void park(const KeyedRecords::Place& place, std::size_t taker, const Records::Iterator& record,
             Cut& cut);
   bool holds_enough(const Cut& cut) const;
-  bool holds_parked() const;
   void skip(OffsetRange gap, Cut& cut);
 
   Place place_;
@@ -211,9 +214,7 @@ class DeliveryQueue {
   std::optional<MonotonicTime> look_at_;  // at what is delayed
   KeyedRecords keyed_;
   std::optional<BegunBatch> reading_;
-  bool paused_ = false;                         // enough is parked
-  std::optional<MonotonicTime> patient_until_;  // while somebody idles
-  bool impatient_ = false;                      // that long
+  Patience patience_;  // by key
 };
 
 }  // namespace leat::broker

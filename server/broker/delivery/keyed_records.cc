@@ -1,10 +1,11 @@
 #include "server/broker/delivery/keyed_records.h"
 
 #include <algorithm>
-#include <functional>
+#include <cstring>
 
 namespace leat::broker {
 namespace {
+__extension__ using Product = unsigned __int128;
 // Let go at a time: each must be read again, and may be held back again.
 constexpr std::size_t kLetGo = 16;
 constexpr std::uint64_t kFew = 16;  // offsets, looked at one by one
@@ -14,11 +15,32 @@ std::uint64_t span_of(OffsetRange range) {
   return static_cast<std::uint64_t>(range.last.value) -
          static_cast<std::uint64_t>(range.first.value);
 }
+
+std::uint64_t word(Bytes bytes) {  // at most eight
+  std::uint64_t word = 0;
+  if (bytes.size() == sizeof(word)) {
+    std::memcpy(&word, bytes.data(), sizeof(word));
+    return word;
+  }
+  for (const std::byte byte : bytes) word = word << 8 | std::to_integer<std::uint64_t>(byte);
+  return word;
+}
+
+// All bits of the product have a say, and so in a remainder, too.
+std::uint64_t fold(std::uint64_t word) {
+  const Product product = Product{word ^ 0x9e3779b97f4a7c15} * 0xbf58476d1ce4e5b9;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
 }  // namespace
 
+// Fast, for keys are short most often, and there is one of each record.
 KeyHash hash_of(const std::optional<Bytes>& key) {
   if (!key) return std::nullopt;
-  return std::hash<std::string_view>{}(as_text(*key));
+  std::uint64_t hash = key->size();
+  Bytes rest = *key;
+  for (; rest.size() > sizeof(hash); rest = rest.subspan(sizeof(hash)))
+    hash = fold(hash ^ word(rest.first(sizeof(hash))));
+  return fold(hash ^ word(rest));
 }
 
 // ---- order ----
@@ -261,6 +283,8 @@ void KeyedRecords::erase(std::uint32_t at) {
   --(record.state == State::kOut ? key.out : key.stopped);
   unlink(key, at);
   records_.remove(at);
+  // Nothing can come of it while others are out, but for what is parked to be noted.
+  if (key.first != kNone && key.drained && key.out > 0) return;
   if (key.first != kNone) return ended_.push_back(number);
   by_hash_.erase(key.hash);
   keys_.remove(number);

@@ -65,9 +65,11 @@ class KeyedRecords {
   // It will be tried again: until then its key stands still.
   void block(const Place& place);
   // Until the member, which holds its key, may take more.
-  // `part_bytes`: what its members' parts of the batch come to.
-  void park(const Place& place, const MemberKey& member, const RecordBatchView& batch,
-            const Records::Iterator& record, std::size_t part_bytes);
+  // `part_bytes`: what its members' parts of the batch come to. `joins`: what the call for the
+  // member's record before it gave, where that is of the batch, and nothing else changed since.
+  std::uint32_t park(const Place& place, const MemberKey& member, const RecordBatchView& batch,
+                     const Records::Iterator& record, std::size_t part_bytes,
+                     std::uint32_t joins = kNone);
 
   // ---- what was parked ----
 

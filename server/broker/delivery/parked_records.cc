@@ -3,16 +3,19 @@
 
 namespace leat::broker {
 
-void KeyedRecords::park(const Place& place, const MemberKey& member, const RecordBatchView& batch,
-                        const Records::Iterator& record, std::size_t part_bytes) {
+std::uint32_t KeyedRecords::park(const Place& place, const MemberKey& member,
+                                 const RecordBatchView& batch, const Records::Iterator& record,
+                                 std::size_t part_bytes, std::uint32_t joins) {
   const std::uint32_t at = settle_in(place);
-  const std::uint32_t loan = part_for(member, batch, place.offset, part_bytes);
+  const std::uint32_t loan =
+      joins != kNone ? joins : part_for(member, batch, place.offset, part_bytes);
   BatchPart& part = loans_[loan].part;
   const std::size_t before = part.size();
   part.add(batch, record);
   parked_bytes_ += part.size() - before;
   enter(at, loan);
   set_state(at, State::kOut);
+  return loan;
 }
 
 // The member's latest, where the record belongs behind what is in it.
@@ -44,7 +47,8 @@ KeyedRecords::Unparked KeyedRecords::unpark(const MemberKey& member, std::uint64
   Loan& from = loans_[at];
   Loan& to = loans_[number];
   drop_part(at);
-  to.records.reserve(to.records.size() + from.count);
+  if (const std::size_t all = to.records.size() + from.count; all > to.records.capacity())
+    to.records.reserve(2 * all);
   for (const std::uint32_t one : from.records) {
     if (records_[one].loan != at) continue;
     records_[one].loan = number;
@@ -86,6 +90,9 @@ void KeyedRecords::divide(std::uint32_t at, std::uint64_t records) {
   const auto batch = RecordBatchView::parse(bytes);
   LEAT_ASSERT(batch.has_value());
   const Records in_part = batch->records();
+  const std::size_t even = bytes.size() / all.size();
+  loans_[at].part.reserve(batch_layout::kHeaderBytes + even * (loans_[at].records.size() + 1));
+  if (rest != kNone) loans_[rest].part.reserve(bytes.size() - even * records);
   std::size_t next = 0;
   for (auto record = in_part.begin(); next < all.size() && record != in_part.end(); ++record) {
     if (record->offset != records_.offset_of(all[next])) continue;

@@ -26,9 +26,12 @@ bool Takers::anybody_may_take() const {
   return std::ranges::any_of(all_, [](const Taker& taker) { return taker.most_records > 0; });
 }
 
-bool Takers::anybody_idle() const {
-  return std::ranges::any_of(
-      all_, [](const Taker& taker) { return taker.idle && taker.most_records > 0; });
+std::optional<MonotonicTime> Takers::idle_since() const {
+  std::optional<MonotonicTime> first;
+  for (const Taker& taker : all_)
+    if (taker.idle_since && taker.most_records > 0)
+      first = first ? std::min(*first, *taker.idle_since) : taker.idle_since;
+  return first;
 }
 
 }  // namespace leat::broker

@@ -16,7 +16,7 @@ struct Taker {
   std::size_t most_bytes = 0;      // of what was parked, one part always passes
   std::uint64_t delivery = 0;      // what is taken comes by
   MonotonicTime deadline;
-  bool idle = false;  // has nothing at all
+  std::optional<MonotonicTime> idle_since;  // has nothing at all
 };
 
 // All that read a topic, whether they may take more or not: so that a key, as long as nobody comes
@@ -33,8 +33,9 @@ class Takers {
   // If it may.
   std::optional<std::size_t> find(const MemberKey& member) const;
   std::optional<std::size_t> index_of(const MemberKey& member) const;  // whether it may or not
-  // Somebody may take records, and has none.
-  bool anybody_idle() const;
+  // Of whom may take records, and has none, the one who waits longest; nullopt: nobody does.
+  std::optional<MonotonicTime> idle_since() const;
+  bool anybody_idle() const { return idle_since().has_value(); }
   bool anybody_may_take() const;
 
  private:
