@@ -200,6 +200,21 @@ void Shard::on_receive(ConnectionId id, Bytes bytes) {
   settle();
 }
 
+reactor::Landing Shard::landing(ConnectionId id) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return {};
+  session::Session::Room room = it->second->room();
+  return {std::move(room.owner), room.place};
+}
+
+void Shard::on_landed(ConnectionId id, std::size_t bytes) {
+  if (const auto it = sessions_.find(id); it != sessions_.end()) {
+    it->second->filled(bytes);
+    touch(id, *it->second);
+  }
+  settle();
+}
+
 void Shard::on_drained(ConnectionId id) {
   on_local_drained(id);
   settle();

@@ -59,6 +59,8 @@ class Shard final : public reactor::ReactorHandler,
 
   void on_accept(ConnectionId id, std::size_t listener) override;
   void on_receive(ConnectionId id, Bytes bytes) override;
+  reactor::Landing landing(ConnectionId id) override;
+  void on_landed(ConnectionId id, std::size_t bytes) override;
   void on_drained(ConnectionId id) override;
   void on_closed(ConnectionId id) override;
   void on_wake() override;

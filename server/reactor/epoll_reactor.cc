@@ -123,10 +123,16 @@ void EpollReactor::accept(std::size_t listener) {
 }
 
 void EpollReactor::receive(ConnectionId id, const Connection& connection) {
-  auto* buffer = reinterpret_cast<std::byte*>(buffer_.get());
+  const Landing landing = handler_->landing(id);
+  const bool lands = !landing.place.empty();
+  const MutableBytes to =
+      lands ? landing.place
+            : MutableBytes(reinterpret_cast<std::byte*>(buffer_.get()), receive_bytes_);
   count_call();
-  const ssize_t n = ::recv(connection.fd, buffer, receive_bytes_, 0);
-  if (n > 0) return handler_->on_receive(id, Bytes(buffer, static_cast<std::size_t>(n)));
+  const ssize_t n = ::recv(connection.fd, to.data(), to.size(), 0);
+  const auto received = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+  if (n > 0 && lands) return handler_->on_landed(id, received);
+  if (n > 0) return handler_->on_receive(id, to.first(received));
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   lost(id);
 }

@@ -28,6 +28,12 @@ struct Slice {
   Bytes bytes;
 };
 
+// Memory that bytes are received into. `owner` keeps it while the kernel may write there.
+struct Landing {
+  std::shared_ptr<void> owner;
+  MutableBytes place;
+};
+
 // What happens, told on the thread that runs the reactor. A handler may call any method of the
 // reactor; it must not throw.
 class ReactorHandler {
@@ -38,6 +44,10 @@ class ReactorHandler {
   virtual void on_receive(ConnectionId connection, Bytes bytes) = 0;
   // Queued output fell to zero.
   virtual void on_drained(ConnectionId connection) = 0;
+  // Where the connection's next bytes are wanted, if that is known: asked before they are received.
+  // Nothing else of it is received until on_landed() tells how many came there.
+  virtual Landing landing(ConnectionId) { return {}; }
+  virtual void on_landed(ConnectionId, std::size_t /*bytes*/) {}
   // The peer closed, an error, or the write deadline; not told after close(). The id is dead.
   virtual void on_closed(ConnectionId connection) = 0;
   virtual void on_wake() = 0;

@@ -159,24 +159,6 @@ void UringReactor::arm_wake() {
   io_uring_prep_read(entry(Operation::kWake, 0), event_, &wakes_, sizeof wakes_, 0);
 }
 
-void UringReactor::update_reading(ConnectionId id, Connection& of) {
-  auto& connection = static_cast<UringConnection&>(of);
-  if (finishing_) return;
-  if (!connection.reads()) {
-    if (connection.armed && !connection.cancelling) cancel(Operation::kReceive, id.value);
-    connection.cancelling = connection.armed;
-    return;
-  }
-  if (!connection.held.empty() || connection.ended) resumed_.push_back(id);
-  // While one is being cancelled its last completion comes first, and arms the next.
-  if (connection.armed || connection.ended) return;
-  io_uring_sqe* sqe = entry(Operation::kReceive, id.value);
-  io_uring_prep_recv_multishot(sqe, connection.fd, nullptr, 0, 0);
-  io_uring_sqe_set_flags(sqe, IOSQE_BUFFER_SELECT);
-  sqe->buf_group = ReceiveBuffers::kGroup;
-  connection.armed = true;
-}
-
 void UringReactor::flush(ConnectionId id, Connection& connection) {
   while (gathered_->used == GatheredSends::kSends) submit();
   io_uring_sqe* sqe = entry(Operation::kSend, id.value);  // first: it may submit
@@ -205,6 +187,7 @@ void UringReactor::drop(ConnectionId id, Connection& of) {
     cancel(Operation::kSend, id.value);
     leaving_.emplace(id, std::move(connection.output));
   }
+  if (connection.landing) leaving_landings_.emplace(id, std::move(connection.landing));
   // Behind the entries that name this descriptor, or they would meet whoever gets its number next.
   io_uring_sqe* sqe = entry(Operation::kIgnored, 0);
   io_uring_prep_close(sqe, connection.fd);
@@ -343,38 +326,6 @@ void UringReactor::on_accepted(std::size_t listener, int result, std::uint32_t f
   // would fail for ever.
   if (result == -EMFILE || result == -ENFILE) listeners_.shed();
   io_uring_prep_poll_add(entry(Operation::kPoll, listener), listeners_.fd(listener), POLLIN);
-}
-
-void UringReactor::on_received(ConnectionId id, int result, std::uint32_t flags) {
-  auto* connection = static_cast<UringConnection*>(find(id));
-  if (connection && !finishing_) deliver(id, *connection, buffers_.bytes(flags, result));
-  buffers_.give_back(flags);
-  connection = static_cast<UringConnection*>(find(id));
-  if (!connection || flags & IORING_CQE_F_MORE) return;
-  connection->armed = connection->cancelling = false;
-  const bool goes_on = result > 0 || result == -ECANCELED || result == -ENOBUFS ||
-                       result == -EINTR || result == -EAGAIN;
-  if (goes_on) return update_reading(id, *connection);
-  connection->ended = true;
-  if (!finishing_ && connection->reads() && connection->held.empty()) lost(id);
-}
-
-void UringReactor::deliver(ConnectionId id, UringConnection& connection, Bytes bytes) {
-  if (bytes.empty() || connection.closing) return;
-  if (!connection.paused && connection.held.empty()) return handler_->on_receive(id, bytes);
-  connection.held.insert(connection.held.end(), bytes.begin(), bytes.end());
-}
-
-void UringReactor::deliver_held() {
-  for (const ConnectionId id : std::exchange(resumed_, {})) {
-    auto* connection = static_cast<UringConnection*>(find(id));
-    if (!connection || !connection->reads()) continue;
-    const std::vector<std::byte> held = std::exchange(connection->held, {});
-    if (!held.empty()) handler_->on_receive(id, held);
-    connection = static_cast<UringConnection*>(find(id));
-    if (connection && connection->reads() && connection->held.empty() && connection->ended)
-      lost(id);
-  }
 }
 
 void UringReactor::on_sent(ConnectionId id, int result) {

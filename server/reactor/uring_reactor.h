@@ -24,10 +24,15 @@ class UringReactor final : public SocketReactor {
   // What an operation is for; completions carry it beside the connection or listener.
   enum class Operation : std::uint8_t { kIgnored, kAccept, kPoll, kWake, kReceive, kSend };
   struct UringConnection final : Connection {
-    bool armed = false;           // a multishot receive is with the kernel
-    bool cancelling = false;      // and was asked to end
-    bool ended = false;           // by the peer or an error; told once `held` is delivered
-    std::vector<std::byte> held;  // arrived while paused
+    bool waits() const { return landed > 0 || !held.empty(); }
+
+    bool armed = false;             // a receive is with the kernel
+    bool cancelling = false;        // and was asked to end
+    bool ended = false;             // by the peer or an error; told once nothing waits
+    bool in_turns = false;          // the next receive is for what begins behind a landing
+    std::shared_ptr<void> landing;  // where the kernel writes, instead of its own choice
+    std::size_t landed = 0;         // came there while paused
+    std::vector<std::byte> held;    // arrived while paused, behind that
   };
   struct GatheredSends;
 
@@ -56,7 +61,11 @@ class UringReactor final : public SocketReactor {
   void on_woken();
   void on_received(ConnectionId id, int result, std::uint32_t flags);
   void on_sent(ConnectionId id, int result);
+  void arm_receive(ConnectionId id, UringConnection& connection);
+  bool arm_landing(ConnectionId id, UringConnection& connection);
+  Landing landing(ConnectionId id, const UringConnection& connection) const;
   void deliver(ConnectionId id, UringConnection& connection, Bytes bytes);
+  void deliver_landed(ConnectionId id, UringConnection& connection, int result);
   void deliver_held();
 
   io_uring ring_{};
@@ -67,6 +76,7 @@ class UringReactor final : public SocketReactor {
   std::vector<ConnectionId> resumed_;  // may have something held to deliver
   // Output of connections that are gone, until the kernel lets go of it.
   std::unordered_map<ConnectionId, OutputQueue> leaving_;
+  std::unordered_map<ConnectionId, std::shared_ptr<void>> leaving_landings_;
   std::uint64_t wakes_ = 0;  // where the kernel writes the eventfd's count
 };
 

@@ -3,6 +3,10 @@
 #include <algorithm>
 
 namespace leat::session {
+namespace {
+// Less than this is sooner copied than received by itself.
+constexpr std::size_t kWorthRoom = 64 << 10;
+}  // namespace
 
 void FramedSession::on_receive(Bytes bytes) {
   if (closing_) return;
@@ -10,7 +14,7 @@ void FramedSession::on_receive(Bytes bytes) {
     // Of what follows a frame that was begun nothing is copied before that one is done with.
     const std::size_t missing = reserved_ > 0 ? reserved_ - received_.size() : bytes.size();
     const Bytes rest = bytes.first(std::min(missing, bytes.size()));
-    received_.insert(received_.end(), rest.begin(), rest.end());
+    received_.append(rest);
     bytes = bytes.subspan(rest.size());
     proceed();
   }
@@ -22,18 +26,27 @@ void FramedSession::on_receive(Bytes bytes) {
 // What is received behind all that waits.
 void FramedSession::keep(Bytes bytes) {
   if (received_.empty()) bytes = bytes.subspan(process(bytes));
-  received_.insert(received_.end(), bytes.begin(), bytes.end());
+  received_.append(bytes);
+}
+
+FramedSession::Room FramedSession::room() const {
+  const std::size_t missing = reserved_ > 0 && !closing_ ? reserved_ - received_.size() : 0;
+  if (missing < kWorthRoom) return {};
+  return {received_.owner(), received_.free().first(missing)};
+}
+
+void FramedSession::filled(std::size_t bytes) {
+  if (closing_) return;
+  received_.grow(bytes);
+  if (received_.size() == reserved_) proceed();
+  account();
+  update_deadline();
 }
 
 void FramedSession::proceed() {
   if (closing_ || blocked()) return;
-  const std::size_t used = process(received_);
-  if (used == received_.size()) {
-    received_ = {};
-  } else if (used > 0) {
-    received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(used));
-    received_.shrink_to_fit();
-  }
+  const std::size_t used = process(received_.all());
+  received_.drop_front(used);
   account();
   if (paused_ && !held_back_ && !closing_) {
     paused_ = false;
@@ -68,8 +81,8 @@ void FramedSession::hold_back() {
 
 // Has what lies in received_ counted, and room for the rest of a frame before it is read.
 void FramedSession::account() {
-  if (closing_) received_ = {};
-  std::size_t frame = begun_frame(received_);
+  if (closing_) received_.clear();
+  std::size_t frame = begun_frame(received_.all());
   if (frame <= received_.size()) frame = 0;
   if (reserved_ > 0 && frame == reserved_) return;
   memory_.give_back(std::exchange(held_, 0), std::exchange(reserved_, 0));
@@ -78,7 +91,7 @@ void FramedSession::account() {
     return received_.reserve(frame);
   }
   if (!memory_.hold(received_.size())) {
-    received_ = {};
+    received_.clear();
     return refuse({ErrorCode::kLimitReached,
                    "the memory for requests is in use (memory); try again later, or raise it"});
   }

@@ -2,10 +2,9 @@
 // the peer's own appetite for replies demands it, and counted. One thread.
 #pragma once
 
-#include <vector>
-
 #include "server/broker/broker.h"
 #include "server/session/connection_memory.h"
+#include "server/session/received_bytes.h"
 #include "server/session/session.h"
 #include "server/session/session_options.h"
 
@@ -18,6 +17,8 @@ class FramedSession : public Session {
   FramedSession& operator=(const FramedSession&) = delete;
 
   void on_receive(Bytes bytes) final;
+  Room room() const final;
+  void filled(std::size_t bytes) final;
   void proceed() final;
   std::optional<MonotonicTime> deadline() const final { return deadline_; }
   void on_deadline() final;
@@ -67,7 +68,7 @@ class FramedSession : public Session {
   void hold_back();
   void account();
 
-  std::vector<std::byte> received_;  // what could not be handled yet: part of a frame, or held back
+  ReceivedBytes received_;  // what could not be handled yet: part of a frame, or held back
   std::size_t held_ = 0, reserved_ = 0;  // what received_ has of memory_
   bool paused_ = false, held_back_ = false;
   std::optional<MonotonicTime> deadline_;

@@ -28,6 +28,14 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual void on_receive(Bytes bytes) = 0;
+  // Where the rest of a large frame is wanted, so that it need not be copied there; filled() tells
+  // how much came. Nothing else is received meanwhile.
+  struct Room {
+    std::shared_ptr<void> owner;  // while somebody may write there
+    MutableBytes place;
+  };
+  virtual Room room() const { return {}; }
+  virtual void filled(std::size_t /*bytes*/) {}
   virtual void on_reply(CorrelationId correlation, broker::Reply reply) = 0;
   virtual void on_subscription_ended(std::uint32_t, const Error&) {}
   // What held requests back may have gone: output drained, room in storage.

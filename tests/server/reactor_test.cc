@@ -67,6 +67,8 @@ class Harness : public ReactorHandler {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(bytes.data()) % 8, 0u);
     if (receive) receive(id, bytes);
   }
+  Landing landing(ConnectionId id) override { return wants ? wants(id) : Landing{}; }
+  void on_landed(ConnectionId id, std::size_t bytes) override { landed(id, bytes); }
   void on_drained(ConnectionId) override { ++drained; }
   void on_closed(ConnectionId) override {
     ++closed;
@@ -91,6 +93,8 @@ class Harness : public ReactorHandler {
   std::function<void()> wake, timer;
   std::function<void(ConnectionId)> accept;
   std::function<void(ConnectionId, Bytes)> receive;
+  std::function<Landing(ConnectionId)> wants;
+  std::function<void(ConnectionId, std::size_t)> landed;
   std::atomic<int> accepted{0}, drained{0}, closed{0}, woken{0}, timers{0};
   std::atomic<bool> stopping{false};
   std::thread thread;
@@ -117,6 +121,13 @@ std::size_t read_until_closed(int fd) {
   while ((n = ::recv(fd, bytes, sizeof bytes, 0)) > 0) total += static_cast<std::size_t>(n);
   EXPECT_EQ(n, 0) << std::strerror(errno);
   return total;
+}
+
+// The peer's close, with a reset where it had not read all.
+void read_until_reset(int fd) {
+  char bytes[4096];
+  while (::recv(fd, bytes, sizeof bytes, 0) > 0) continue;
+  ::close(fd);
 }
 
 TEST_P(ReactorTest, SendsMuchToASlowReaderAndClosesWhenDrained) {
@@ -283,6 +294,116 @@ TEST_P(ReactorTest, PausingNeitherLosesNorReordersBytes) {
   ::close(fd);
   harness.closed.wait(0);  // only behind the last byte, although it came while paused
   EXPECT_TRUE(received == sent);
+}
+
+// What a handler that wants its bytes in places of its own has so far.
+struct Wanting {
+  Landing landing() const {
+    return {place, place ? MutableBytes(place->data(), place->size()) : MutableBytes()};
+  }
+  void want(std::size_t bytes) {
+    place = bytes > 0 ? std::make_shared<std::vector<std::byte>>(bytes) : nullptr;
+  }
+  void take(std::size_t bytes) {
+    ASSERT_TRUE(place);
+    ASSERT_LE(bytes, place->size());
+    all.insert(all.end(), place->begin(), place->begin() + static_cast<std::ptrdiff_t>(bytes));
+  }
+
+  std::shared_ptr<std::vector<std::byte>> place;
+  std::vector<std::byte> all;
+};
+
+TEST_P(ReactorTest, BytesGoWhereTheyAreWantedAndStayInOrder) {
+  Harness harness(GetParam());
+  Random random(12), size(13);
+  Wanting wanting;
+  std::size_t landed = 0;
+  std::atomic<std::size_t> needed{1};  // in all, until something is told
+  bool paused = false;
+  const auto next = [&](ConnectionId id) {
+    wanting.want(random.below(2) == 0 ? 0 : random.below(200'000) + 1);
+    needed = wanting.all.size() + (wanting.place ? wanting.place->size() : 1);
+    needed.notify_all();
+    if (random.below(4) > 0) return;
+    paused = true;
+    harness.reactor->pause(id);
+    if (random.below(2) == 0) harness.reactor->resume(id);  // and pause again
+    harness.reactor->pause(id);
+    harness.reactor->set_timer(harness.clock.now());
+  };
+  harness.wants = [&](ConnectionId) { return wanting.landing(); };
+  harness.receive = [&](ConnectionId id, Bytes bytes) {
+    EXPECT_FALSE(paused);
+    wanting.all.insert(wanting.all.end(), bytes.begin(), bytes.end());
+    next(id);
+  };
+  harness.landed = [&](ConnectionId id, std::size_t bytes) {
+    EXPECT_FALSE(paused);
+    wanting.take(bytes);
+    landed += bytes;
+    next(id);
+  };
+  harness.timer = [&] {
+    paused = false;
+    harness.reactor->resume(ConnectionId(1));
+  };
+  harness.start();
+  std::vector<std::byte> sent(6'000'000);
+  for (std::byte& b : sent) b = static_cast<std::byte>(size.next());
+  const int fd = harness.connect();
+  for (std::size_t at = 0; at < sent.size();) {
+    const std::size_t bytes = std::min<std::size_t>(size.below(150'000) + 1, sent.size() - at);
+    ASSERT_EQ(::send(fd, &sent[at], bytes, 0), static_cast<ssize_t>(bytes));
+    at += bytes;
+    if (size.below(3) > 0) continue;  // else what is wanted next is known before it is sent
+    for (std::size_t now; (now = needed) <= at;) needed.wait(now);
+  }
+  ::close(fd);
+  harness.closed.wait(0);
+  EXPECT_TRUE(wanting.all == sent);
+  EXPECT_GT(landed, 0u);
+}
+
+TEST_P(ReactorTest, WhatAPeerThatLeavesDidNotFillIsTold) {
+  Harness harness(GetParam());
+  Wanting wanting;
+  wanting.want(1'000);
+  harness.wants = [&](ConnectionId) { return wanting.landing(); };
+  harness.landed = [&](ConnectionId, std::size_t bytes) {
+    EXPECT_EQ(harness.closed, 0);
+    wanting.take(bytes);
+    wanting.want(1'000 - wanting.all.size());
+  };
+  harness.start();
+  const int fd = harness.connect();
+  ASSERT_EQ(::send(fd, "last words", 10, 0), 10);
+  ::close(fd);
+  harness.closed.wait(0);
+  EXPECT_EQ(as_text(wanting.all), "last words");
+}
+
+// The kernel may write there until it let go, whoever else has forgotten of it.
+TEST_P(ReactorTest, AClosedConnectionsPlaceStaysUntilNobodyWritesThere) {
+  Harness harness(GetParam());
+  Wanting wanting;
+  wanting.want(100'000);
+  std::weak_ptr<void> place = wanting.place;
+  harness.wants = [&](ConnectionId) { return wanting.landing(); };
+  harness.landed = [](ConnectionId, std::size_t) {};
+  harness.wake = [&] {
+    wanting.place.reset();
+    harness.reactor->close(ConnectionId(1));
+  };
+  harness.start();
+  const int fd = harness.connect();
+  ASSERT_EQ(::send(fd, "begun", 5, 0), 5);
+  harness.accepted.wait(0);
+  harness.reactor->wake();
+  ::shutdown(fd, SHUT_WR);
+  read_until_reset(fd);
+  harness.stop();
+  EXPECT_TRUE(place.expired());
 }
 
 TEST_P(ReactorTest, APeerThatLeavesWhilePausedIsToldAfterItsBytes) {

@@ -235,6 +235,43 @@ TEST_F(SessionTest, RoomForAFrameIsKeptFromItsHeaderUntilItIsThrough) {
   EXPECT_EQ(memory.used(), 8'000u);  // until it is closed
 }
 
+// Whoever receives may write the rest of a large frame where it belongs, in any pieces.
+TEST_F(SessionTest, ALargeFramesRestMayBePutInItsPlace) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    Random random(seed);
+    ConnectionMemory ample{10'000'000, 1'000'000, [] {}};
+    RecordingOutput by_call, by_room;
+    NativeSession called{ConnectionId(7), broker, by_call, ample, options, clock};
+    NativeSession filled{ConnectionId(8), broker, by_room, ample, options, clock};
+    std::vector<std::byte> frames;
+    native::encode(CorrelationId(1), native::Request(native::Hello{}), frames);
+    for (std::uint64_t i = 2; i < 12; ++i) {
+      const std::vector<std::byte> payload(random.below(2) == 0 ? 100 : random.below(300'000));
+      native::encode(CorrelationId(i),
+                     native::Request(native::Produce{{}, PartitionIndex(0), payload}), frames);
+    }
+    std::size_t put = 0;
+    for (Bytes rest(frames); !rest.empty();) {
+      const std::size_t bytes = std::min<std::size_t>(random.below(90'000) + 1, rest.size());
+      const session::Session::Room room = filled.room();
+      const std::size_t there = std::min(bytes, room.place.size());
+      std::ranges::copy(rest.first(there), room.place.begin());
+      if (there > 0)
+        filled.filled(there);
+      else
+        filled.on_receive(rest.first(bytes));
+      put += there;
+      rest = rest.subspan(there > 0 ? there : bytes);
+    }
+    called.on_receive(frames);
+    called.flush();
+    filled.flush();
+    EXPECT_TRUE(by_room.sent == by_call.sent) << "seed " << seed;
+    EXPECT_GT(put, 0u);
+    EXPECT_EQ(ample.used(), 0u);
+  }
+}
+
 // However frames begin, grow and go: the bound holds, nobody waits for ever, none is lost.
 TEST_F(SessionTest, ConnectionsTogetherKeepWithinTheirMemory) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
