@@ -30,9 +30,13 @@ class BatchPart {
   Offset newest() const { return newest_; }  // record
   // The part is empty afterwards; it had a record.
   std::vector<std::byte> take();
+  // So many of the first records, at least one and not all, as a part of their own; the others stay
+  // where they are, and keep what is the newest time of all.
+  BatchPart split(std::int32_t records);
 
  private:
   void begin(const RecordBatchView& batch);
+  void write_counts();
 
   std::vector<std::byte> bytes_;  // room for the header, then records
   std::int32_t count_ = 0;

@@ -56,6 +56,45 @@ TEST_P(BatchPartsTest, EachRecordIsInOnePartAsItWas) {
   EXPECT_EQ(seen.size(), 100u);
 }
 
+TEST_P(BatchPartsTest, APartIsSplitInTwo) {
+  RecordBatchBuilder builder;
+  for (int i = 0; i < 10; ++i) {
+    const std::string value = "value" + std::to_string(i * i * i);
+    builder.append({as_bytes("key"), as_bytes(value), {}}, 1'000 - i);
+  }
+  std::vector<std::byte> bytes = builder.take(GetParam());
+  assign_offset(bytes, Offset(500), LeaderEpoch(7));
+  const auto whole = *RecordBatchView::parse(bytes);
+  const auto records = *RecordReader::open(whole);
+  for (int first = 1; first < 4; ++first) {
+    BatchPart part;
+    for (auto it = records.begin(); it != records.end(); ++it)
+      if (it->offset.value % 2 == 1) part.add(whole, it);  // 501, 503 … 509
+    BatchPart front = part.split(first);
+    EXPECT_EQ(front.count(), first);
+    EXPECT_EQ(front.newest(), Offset(499 + 2 * first));
+    EXPECT_EQ(part.count(), 5 - first);
+    EXPECT_EQ(part.newest(), Offset(509));
+    std::int64_t offset = 501;
+    for (BatchPart* one : {&front, &part}) {
+      const auto taken = one->take();
+      const auto view = *RecordBatchView::parse(taken);
+      ASSERT_TRUE(view.check());
+      EXPECT_EQ(view.base_offset(), Offset(500));
+      EXPECT_EQ(view.max_timestamp_ms(), 999);
+      const auto reader = *RecordReader::open(view);
+      for (const RecordView& record : reader) {
+        const auto n = record.offset.value - 500;
+        EXPECT_EQ(record.offset, Offset(offset));
+        EXPECT_EQ(as_text(*record.value), "value" + std::to_string(n * n * n));
+        EXPECT_EQ(record.timestamp_ms, 1'000 - n);
+        offset += 2;
+      }
+    }
+    EXPECT_EQ(offset, 511);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Compressions, BatchPartsTest,
                          ::testing::Values(Compression::kNone, Compression::kGzip,
                                            Compression::kLz4, Compression::kZstd));

@@ -29,11 +29,11 @@ Offset add_attempts(DeliveredBatches& to, Bytes part, const storage::PartitionAc
 
 }  // namespace
 
-void DeliveryQueue::see_who_waits(const Takers& takers, Now now) {
+void DeliveryQueue::see_who_waits(std::optional<MonotonicTime> idle_since, Now now) {
   if (!by_key_) return;
   const bool eased =
       passing() <= kHeldInPassing / 2 && keyed_.parked_bytes() <= most_parked_bytes_ / 2;
-  patience_.see(is_crowded(), eased, takers.idle_since(), now.monotonic);
+  patience_.see(is_crowded(), eased, idle_since, now.monotonic);
 }
 
 void DeliveryQueue::begin_by_key(Cut& cut) const {
@@ -159,8 +159,7 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
   // Held back it would wait for ever, nothing of its key being out that could end; and nothing says
   // that a member without leases will ever take more.
   const bool keeps = keyed_.parked_bytes() < most_parked_bytes_ && !cut.may_expire;
-  const bool stuck =
-      holder && cut.takers[*holder].idle_since && cut.takers[*holder].most_records == 0;
+  const bool stuck = holder && cut.takers[*holder].idle && cut.takers[*holder].most_records == 0;
   if (turn.had && (!keeps || stuck)) holder.reset();
   const bool free = !turn.holder || (turn.had && !holder);
   if (holder && cut.takers[*holder].most_records > 0 && !cut.parked[*holder])
@@ -209,7 +208,7 @@ void DeliveryQueue::give(const KeyedRecords::Place& place, std::size_t index,
   DeliveredBatches& delivered = cut.taken.delivered[index];
   add_span(delivered, {place.offset, place.offset}, 1, cut.attempts(place.offset) + 1);
   cut.parts->add(index, record);
-  taker.idle_since.reset();
+  taker.idle = false;
   --taker.most_records;
   if (delivered.ranges.size() >= kMostRanges) taker.most_records = 0;
 }
@@ -248,7 +247,7 @@ DeliveredBatches DeliveryQueue::take_parked(Taker& taker, const storage::Partiti
 // only for who has had nothing to do for a while.
 void DeliveryQueue::free_parked(const Takers& takers, bool reads_on) {
   for (const Taker& taker : takers)
-    if (taker.idle_since && taker.most_records == 0) keyed_.free_parts(taker.member);
+    if (taker.idle && taker.most_records == 0) keyed_.free_parts(taker.member);
   if (patience_.impatient() ? takers.anybody_idle() : !reads_on && !patience_.paused())
     keyed_.free_drained(
         [&takers](const MemberKey& member) { return takers.find(member).has_value(); });

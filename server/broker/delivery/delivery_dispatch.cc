@@ -58,21 +58,20 @@ void DeliveryGroup::give_parked(Now now) {
 
 void DeliveryGroup::give_parked(Queue& queue, Now now) {
   follow_log_start(queue);
-  Takers takers = this->takers(queue, now);
-  for (std::size_t i = 0; i < takers.size(); ++i) {
-    Taker& one = takers[i];
-    while (one.most_records > 0 && queue.records.has_parked(one.member)) {
+  for (const auto& [key, member] : queue.readers)
+    while (may_have_more(*member) && queue.records.has_parked(key)) {
+      Taker one = taker(key, *member, now);
       DeliveredBatches delivered = queue.records.take_parked(one, acks(queue));
       if (delivered.ranges.empty()) break;
       deliver(queue, one, std::move(delivered));
-      one = taker(one.member, members_.at(one.member), now);
     }
-  }
-  queue.records.see_who_waits(takers, now);
+  queue.records.see_who_waits(idle_since(queue), now);
   list(queue);
   const auto high_watermark = house_.storage.bounds(queue.records.place().id).high_watermark;
-  if (takers.anybody_may_take())
-    queue.records.free_parked(takers, queue.records.has_something(high_watermark, acks(queue)));
+  const bool reads_on = queue.records.has_something(high_watermark, acks(queue));
+  if (any_idle_ || !reads_on)
+    if (const Takers all = takers(queue, now); all.anybody_may_take())
+      queue.records.free_parked(all, reads_on);
   mark(queue);
 }
 
@@ -107,8 +106,22 @@ void DeliveryGroup::trim(Queue& queue, Offset log_start) {
 
 // Deliveries end it: who settled all it had, and got more, did not idle meanwhile.
 void DeliveryGroup::note_idle(Now now) {
-  for (auto& [key, member] : members_)
-    if (member.leased == 0 && !member.idle_since) member.idle_since = now.monotonic;
+  any_idle_ = false;
+  for (auto& [key, member] : members_) {
+    if (member.leased > 0) continue;
+    if (!member.idle_since) member.idle_since = now.monotonic;
+    any_idle_ = true;
+  }
+}
+
+// Of whoever has nothing and may have something of the queue, the longest.
+std::optional<MonotonicTime> DeliveryGroup::idle_since(const Queue& queue) const {
+  std::optional<MonotonicTime> first;
+  if (!any_idle_) return first;
+  for (const auto& [key, member] : queue.readers)
+    if (member->idle_since && may_have_more(*member))
+      first = first ? std::min(*first, *member->idle_since) : member->idle_since;
+  return first;
 }
 
 bool DeliveryGroup::may_have_more(const Member& member) const {
@@ -125,7 +138,7 @@ Taker DeliveryGroup::taker(const MemberKey& key, const Member& member, Now now) 
   Taker one{.member = key,
             .delivery = member.deliveries + 1,
             .deadline = now.monotonic + member.ack_timeout,
-            .idle_since = member.idle_since};
+            .idle = member.leased == 0};
   if (!may_have_more(member)) return one;
   one.most_records = std::min(member.granted.records - member.sent.records,
                               house_.options.leases_per_member - member.leased);
@@ -177,11 +190,13 @@ bool DeliveryGroup::serve(Queue& queue, Now now) {
 }
 
 bool DeliveryGroup::read_and_give(Queue& queue, Now now) {
+  queue.records.see_who_waits(idle_since(queue), now);
+  if (!queue.records.may_take()) {
+    list(queue);
+    return false;
+  }
   Takers takers = this->takers(queue, now);
   if (takers.size() == 0) return false;
-  queue.records.see_who_waits(takers, now);
-  list(queue);
-  if (!queue.records.may_take()) return false;
   const Offset from = queue.records.read_from(acks(queue));
   const std::size_t bytes = bytes_for(takers);
   if (!read(queue, from < queue.records.next() ? std::min(bytes, kReturnedBytes) : bytes))

@@ -172,6 +172,7 @@ class DeliveryGroup {
   Takers choose(const Queue& queue, std::vector<Taker> could) const;
   static std::size_t bytes_for(Takers& takers);
   void note_idle(Now now);
+  std::optional<MonotonicTime> idle_since(const Queue& queue) const;
   bool may_have_more(const Member& member) const;
   void deliver(const Queue& queue, const Taker& taker, DeliveredBatches delivered);
   bool anybody_may_have_more() const;
@@ -194,6 +195,7 @@ class DeliveryGroup {
   std::deque<Queue*> parking_;     // that keep something for members, by key
   std::set<PartitionId> burying_;  // where something dies
   std::set<std::pair<MonotonicTime, PartitionId>> deadlines_;
+  bool any_idle_ = false;  // when dispatch() began
   std::uint64_t servings_ = 0, redelivered_ = 0, dead_ = 0;
 };
 

@@ -88,7 +88,7 @@ class DeliveryQueue {
     std::vector<OffsetRange> gone;
   };
   // By key, before what follows and free_parked(): whether enough waits for members already.
-  void see_who_waits(const Takers& takers, Now now);
+  void see_who_waits(std::optional<MonotonicTime> idle_since, Now now);
   bool may_take() const { return patience_.reads() || !ready_.empty(); }  // what is read
   // Leases to the takers, of whom there is one unless it is by key, what they may have, in order. A
   // record that has failed too often dies instead. Errors: kInvalidBatch.

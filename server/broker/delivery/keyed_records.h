@@ -176,6 +176,7 @@ class KeyedRecords {
   std::uint32_t part_for(const MemberKey& member, const RecordBatchView& batch, Offset offset,
                          std::size_t part_bytes);
   void divide(std::uint32_t loan, std::uint64_t records);
+  Unparked unpark_first(std::uint32_t part, std::uint32_t records, std::uint32_t loan);
   Leased cut_one(std::uint32_t at);
   bool is_lease(std::uint32_t at, const MemberKey& member, std::uint64_t delivery) const;
   const std::vector<std::uint32_t>& leases_in(OffsetRange range, const MemberKey& member,

@@ -43,7 +43,10 @@ KeyedRecords::Unparked KeyedRecords::unpark(const MemberKey& member, std::uint64
                                             std::uint32_t number) {
   const std::uint32_t at = parked_.at(member).front();
   const auto in_part = static_cast<std::uint32_t>(loans_[at].part.count());
-  if (loans_[at].count > most || loans_[at].count < in_part) divide(at, most);
+  if (loans_[at].count < in_part)
+    divide(at, most);
+  else if (loans_[at].count > most)
+    return unpark_first(at, static_cast<std::uint32_t>(most), number);
   Loan& from = loans_[at];
   Loan& to = loans_[number];
   drop_part(at);
@@ -60,6 +63,25 @@ KeyedRecords::Unparked KeyedRecords::unpark(const MemberKey& member, std::uint64
   Unparked unparked{from.part.take(), from.count};
   loans_.remove(at);
   return unparked;
+}
+
+// The rest of the part, which nothing has left, stays.
+KeyedRecords::Unparked KeyedRecords::unpark_first(std::uint32_t at, std::uint32_t records,
+                                                  std::uint32_t number) {
+  Loan& from = loans_[at];
+  Loan& to = loans_[number];
+  parked_bytes_ -= from.part.size();
+  BatchPart first = from.part.split(static_cast<std::int32_t>(records));
+  parked_bytes_ += from.part.size();
+  const auto end = from.records.begin() + records;
+  for (auto one = from.records.begin(); one != end; ++one) records_[*one].loan = number;
+  to.records.insert(to.records.end(), from.records.begin(), end);
+  from.records.erase(from.records.begin(), end);
+  from.count -= records;
+  to.count += records;
+  parked_records_ -= records;
+  leased_ += records;
+  return {first.take(), records};
 }
 
 // It is the member's no more, and its bytes go.

@@ -1,6 +1,8 @@
 // Who may take records, and which of them a record goes to.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -16,7 +18,7 @@ struct Taker {
   std::size_t most_bytes = 0;      // of what was parked, one part always passes
   std::uint64_t delivery = 0;      // what is taken comes by
   MonotonicTime deadline;
-  std::optional<MonotonicTime> idle_since;  // has nothing at all
+  bool idle = false;  // has nothing at all
 };
 
 // All that read a topic, whether they may take more or not: so that a key, as long as nobody comes
@@ -33,14 +35,16 @@ class Takers {
   // If it may.
   std::optional<std::size_t> find(const MemberKey& member) const;
   std::optional<std::size_t> index_of(const MemberKey& member) const;  // whether it may or not
-  // Of whom may take records, and has none, the one who waits longest; nullopt: nobody does.
-  std::optional<MonotonicTime> idle_since() const;
-  bool anybody_idle() const { return idle_since().has_value(); }
+  // Somebody may take records, and has none.
+  bool anybody_idle() const;
   bool anybody_may_take() const;
 
  private:
-  std::vector<Taker> all_;  // by member
-  std::size_t turn_ = 0;    // of records without a key
+  std::optional<std::size_t> search(const MemberKey& member) const;
+
+  std::vector<Taker> all_;                         // by member
+  mutable std::array<std::uint32_t, 64> found_{};  // where a member was, by its connection
+  std::size_t turn_ = 0;                           // of records without a key
 };
 
 }  // namespace leat::broker

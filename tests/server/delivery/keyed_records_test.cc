@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -236,6 +237,22 @@ TEST_F(KeyedRecordsTest, WhatIsRevokedIsLostToItsDelivery) {
   EXPECT_EQ(lost(0, 9, 1),
             (std::vector<OffsetRange>{{Offset(0), Offset(0)}, {Offset(1), Offset(1)}}));
   EXPECT_EQ(finish(0, 9, 1), (std::vector<OffsetRange>{{Offset(2), Offset(2)}}));
+}
+
+// Each byte and the length have a say.
+TEST(HashOfKey, KeysThatDifferHaveHashesThatDiffer) {
+  std::set<std::uint64_t> seen{*hash_of(Bytes())};
+  std::size_t keys = 1;
+  for (std::size_t size = 1; size <= 40; ++size)
+    for (std::size_t at = 0; at < size; ++at)
+      for (const char byte : {'b', 'c'}) {
+        std::string key(size, 'a');
+        key[at] = byte;
+        seen.insert(*hash_of(as_bytes(key)));
+        ++keys;
+      }
+  EXPECT_EQ(seen.size(), keys);
+  EXPECT_FALSE(hash_of(std::nullopt));
 }
 
 }  // namespace
