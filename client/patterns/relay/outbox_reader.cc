@@ -1,6 +1,7 @@
 #include "client/patterns/relay/outbox_reader.h"
 
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "client/patterns/outbox.h"
@@ -17,6 +18,12 @@ constexpr std::string_view kColumnsSqlite =
     "sequence, id, aggregatetype, aggregateid, type, payload, headers, traceparent, "
     "deliver_at_ms, 0, 1";
 constexpr std::size_t kLane = 9, kReady = 10;
+
+// A round takes less time than its statements' plans, so these are made once. What is known of the
+// table then may be that it is empty: its indexes are right whatever it becomes.
+constexpr const char* kPlans =
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
+    "SET enable_bitmapscan = off; SET enable_sort = off";
 
 OutboxRow row_at(const SqlRows& rows, std::size_t i) {
   OutboxRow row{.sequence = rows.integer(i, 0),
@@ -46,6 +53,8 @@ Result<OutboxReader> OutboxReader::open(Database& database, OutboxReaderOptions 
   OutboxReader reader(database, std::move(options));
   if (auto ok = ensure_tables(database, outbox_tables()); !ok) return fail(ok.error());
   if (auto ok = reader.read_identity(); !ok) return fail(ok.error());
+  if (reader.postgres())
+    if (auto ok = database.in_each_session(kPlans); !ok) return fail(ok.error());
   return reader;
 }
 
@@ -165,45 +174,69 @@ Result<std::vector<OutboxRound>> OutboxReader::next(const std::vector<RefusedRow
     changed_.clear();
     return fail(why);
   };
-  auto tx = Transaction::begin(*database_);
-  if (!tx) return forget(tx.error());
   const std::vector<int> finished = std::exchange(given_, {});
-  if (auto ok = finish(finished, refused); !ok) return forget(ok.error());
-  auto rounds = reopened();
-  if (rounds && rounds->empty()) rounds = choose();
+  auto rounds = begin(finished, refused);
   if (!rounds) return forget(rounds.error());
+  Transaction tx(*database_);
   for (const int lane : finished) changed_.insert(lane);
   if (auto ok = write_down(); !ok) return forget(ok.error());
-  if (auto ok = tx->commit(); !ok) return forget(ok.error());
+  // What is only taken off may come again after a crash: the broker knows it. What is to be
+  // published must be on disk before.
+  if (auto ok = rounds->empty() ? tx.commit_lazily() : tx.commit(); !ok) return forget(ok.error());
   for (const OutboxRound& round : *rounds) given_.push_back(round.lane);
   return rounds;
 }
 
-Result<> OutboxReader::finish(const std::vector<int>& lanes,
-                              const std::vector<RefusedRow>& refused) {
-  for (const RefusedRow& row : refused) {
-    auto put_aside = database_->execute("UPDATE leat_outbox SET failed = $2 WHERE sequence = $1",
-                                        {row.sequence, std::string_view(row.why)});
-    if (!put_aside) return fail(put_aside.error());
+// Statements, and the texts that their parameters lie in.
+struct OutboxReader::Statements {
+  std::vector<SqlStatement> all;
+  std::deque<std::string> texts;
+  std::string_view keep(std::string text) { return texts.emplace_back(std::move(text)); }
+};
+
+// Begins the transaction: everything that needs no answer before it, in one round trip.
+Result<std::vector<OutboxRound>> OutboxReader::begin(const std::vector<int>& finished,
+                                                     const std::vector<RefusedRow>& refused) {
+  Statements statements;
+  finish(finished, refused, statements);
+  const bool again = any_open();
+  if (!again) choose(statements);
+  auto given = database_->begin_with(statements.all);
+  if (!given) return fail(given.error());
+  if (!again) {
+    chosen_ = std::move(given->back());
+    return make_rounds();
   }
+  auto rounds = reopened();
+  if (!rounds) database_->rollback();
+  return rounds;
+}
+
+void OutboxReader::finish(const std::vector<int>& lanes, const std::vector<RefusedRow>& refused,
+                          Statements& into) {
+  for (const RefusedRow& row : refused)
+    into.all.push_back({"UPDATE leat_outbox SET failed = $2 WHERE sequence = $1",
+                        {row.sequence, into.keep(row.why)}});
   std::string numbers;
   for (const int lane : lanes) {
     Lane& state = leased_.at(lane);
     if (!state.open.empty()) numbers += (numbers.empty() ? "" : ",") + state.open;
     state.open.clear();
   }
-  if (numbers.empty()) return {};
+  if (numbers.empty()) return;
   const std::string which =
       postgres() ? " WHERE sequence = ANY($1::text::bigint[]) AND failed IS NULL"
                  : " WHERE sequence IN (SELECT value FROM json_each($1)) AND failed IS NULL";
   const std::string now = postgres() ? "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
                                      : "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)";
-  auto done =
-      database_->execute(options_.keep ? "UPDATE leat_outbox SET published_ms = " + now + which
-                                       : "DELETE FROM leat_outbox" + which,
-                         {std::string_view(list_of(numbers))});
-  if (!done) return fail(done.error());
-  return {};
+  into.all.push_back(
+      {into.keep(options_.keep ? "UPDATE leat_outbox SET published_ms = " + now + which
+                               : "DELETE FROM leat_outbox" + which),
+       {into.keep(list_of(numbers))}});
+}
+
+bool OutboxReader::any_open() const {
+  return std::ranges::any_of(leased_, [](const auto& lane) { return !lane.second.open.empty(); });
 }
 
 std::string OutboxReader::list_of(const std::string& numbers) const {
@@ -233,26 +266,28 @@ Result<std::vector<OutboxRound>> OutboxReader::reopened() {
   return rounds;
 }
 
+void OutboxReader::choose(Statements& into) const {
+  const std::int64_t each =
+      std::max<std::int64_t>(options_.rows / static_cast<std::int64_t>(leased_.size()), 1);
+  // Lane by lane, each a walk along the index by lane and sequence: only that has this order.
+  into.all.push_back(
+      {into.keep(postgres()
+                     ? "SELECT chosen.* FROM unnest($2::text::int[]) AS mine (number) CROSS JOIN "
+                       "LATERAL (SELECT " +
+                           std::string(kColumnsPostgres) +
+                           " FROM leat_outbox WHERE lane >= mine.number AND lane <= mine.number "
+                           "AND published_ms IS NULL AND failed IS NULL "
+                           "ORDER BY lane, sequence LIMIT $1) AS chosen"
+                     : "SELECT " + std::string(kColumnsSqlite) +
+                           " FROM leat_outbox WHERE published_ms IS NULL AND failed IS NULL "
+                           "AND $2 <> '' ORDER BY sequence LIMIT $1"),
+       {each, into.keep(list_of(lane_list()))}});
+}
+
 // Visible rows by their numbers. Transactions that began before one of them did may still write
 // rows with smaller numbers, so it waits for them; and what is of the same aggregate behind it
 // waits with it.
-Result<std::vector<OutboxRound>> OutboxReader::choose() {
-  const std::int64_t each =
-      std::max<std::int64_t>(options_.rows / static_cast<std::int64_t>(leased_.size()), 1);
-  // Lane by lane, so that whatever is known of the table each is a walk along its index.
-  auto rows = database_->execute(
-      postgres()
-          ? "SELECT chosen.* FROM unnest($2::text::int[]) AS mine (number) CROSS JOIN LATERAL "
-            "(SELECT " +
-                std::string(kColumnsPostgres) +
-                " FROM leat_outbox WHERE lane = mine.number AND published_ms IS NULL "
-                "AND failed IS NULL ORDER BY sequence LIMIT $1) AS chosen"
-          : "SELECT " + std::string(kColumnsSqlite) +
-                " FROM leat_outbox WHERE published_ms IS NULL AND failed IS NULL "
-                "AND $2 <> '' ORDER BY sequence LIMIT $1",
-      {each, std::string_view(list_of(lane_list()))});
-  if (!rows) return fail(rows.error());
-  chosen_ = std::move(*rows);
+std::vector<OutboxRound> OutboxReader::make_rounds() {
   std::map<int, OutboxRound> by_lane;
   std::set<std::pair<std::string_view, std::string_view>> waiting;
   for (std::size_t i = 0; i < chosen_.size(); ++i) {
@@ -275,17 +310,30 @@ Result<std::vector<OutboxRound>> OutboxReader::choose() {
   return rounds;
 }
 
+// All lanes in one statement; SQLite has but one.
 Result<> OutboxReader::write_down() {
-  for (const int lane : std::exchange(changed_, {})) {
-    const Lane& state = leased_.at(lane);
-    auto written = database_->execute(
-        "UPDATE leat_outbox_lane SET round = $2, open = $3 WHERE lane = $1 AND relay = $4",
-        {std::int64_t(lane), state.round, std::string_view(state.open), options_.name});
-    if (!written) return fail(written.error());
-    if (written->affected() == 0)
-      return fail(ErrorCode::kDatabaseConflict,
-                  "another relay has taken lane " + std::to_string(lane) + " over meanwhile");
+  const std::set<int> changed = std::exchange(changed_, {});
+  if (changed.empty()) return {};
+  std::string numbers, rounds, open;
+  for (const int number : changed) {
+    const Lane& lane = leased_.at(number);
+    const char* const comma = numbers.empty() ? "" : ",";
+    numbers += comma + std::to_string(number);
+    rounds += comma + std::to_string(lane.round);
+    open += comma + (postgres() ? '"' + lane.open + '"' : lane.open);
   }
+  if (postgres()) numbers = list_of(numbers), rounds = list_of(rounds), open = list_of(open);
+  auto written = database_->execute(
+      postgres() ? "UPDATE leat_outbox_lane AS old SET round = new.round, open = new.open "
+                   "FROM unnest($1::text::int[], $2::text::bigint[], $3::text::text[]) "
+                   "AS new (lane, round, open) WHERE old.lane = new.lane AND old.relay = $4"
+                 : "UPDATE leat_outbox_lane SET round = $2, open = $3 "
+                   "WHERE lane = $1 AND relay = $4",
+      {std::string_view(numbers), std::string_view(rounds), std::string_view(open), options_.name});
+  if (!written) return fail(written.error());
+  if (written->affected() != static_cast<std::int64_t>(changed.size()))
+    return fail(ErrorCode::kDatabaseConflict,
+                "another relay has taken lanes over meanwhile, of " + numbers);
   return {};
 }
 

@@ -46,7 +46,8 @@ struct RefusedRow {
 // One thread at a time, as its database.
 class OutboxReader {
  public:
-  // Reads an outbox that is there; `database` outlives the reader.
+  // Reads an outbox that is there; `database` outlives the reader, which alone uses it and, of
+  // PostgreSQL, changes how its sessions plan.
   // Errors: kDatabaseSchema (no outbox, or of another version), and Database's.
   static Result<OutboxReader> open(Database& database, OutboxReaderOptions options);
 
@@ -80,9 +81,15 @@ class OutboxReader {
   Result<> read_identity();
   Result<> lease(std::int64_t now);
   Result<std::int64_t> share(std::int64_t now);
-  Result<> finish(const std::vector<int>& lanes, const std::vector<RefusedRow>& refused);
+  struct Statements;
+  void finish(const std::vector<int>& lanes, const std::vector<RefusedRow>& refused,
+              Statements& into);
+  void choose(Statements& into) const;
+  Result<std::vector<OutboxRound>> begin(const std::vector<int>& finished,
+                                         const std::vector<RefusedRow>& refused);
+  bool any_open() const;
   Result<std::vector<OutboxRound>> reopened();
-  Result<std::vector<OutboxRound>> choose();
+  std::vector<OutboxRound> make_rounds();
   Result<> write_down();
   bool postgres() const { return database_->dialect() == SqlDialect::kPostgres; }
   std::string lane_list() const;

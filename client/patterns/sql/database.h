@@ -66,6 +66,12 @@ class SqlRows {
   std::int64_t affected_ = 0;
 };
 
+// Borrows what its parameters do.
+struct SqlStatement {
+  std::string_view sql;
+  std::vector<SqlValue> parameters;
+};
+
 enum class SqlDialect { kSqlite, kPostgres };
 
 // One thread at a time. Statements are prepared once per connection and text; parameters are $1,
@@ -85,20 +91,44 @@ class Database {
   Result<SqlRows> execute(std::string_view sql, std::initializer_list<SqlValue> parameters = {}) {
     return execute(sql, std::span(parameters.begin(), parameters.size()));
   }
+  // One after the other up to the first that fails, in one round trip: what each gave. None but the
+  // last should give many rows.
+  virtual Result<std::vector<SqlRows>> execute_all(std::span<const SqlStatement> statements) {
+    std::vector<SqlRows> all;
+    for (const SqlStatement& statement : statements) {
+      auto rows = execute(statement.sql, statement.parameters);
+      if (!rows) return fail(rows.error());
+      all.push_back(std::move(*rows));
+    }
+    return all;
+  }
   // Several statements without parameters or results, for tables.
   virtual Result<> run_script(const std::string& sql) = 0;
+
+  // A script that runs now, and on each connection that is made anew: settings.
+  virtual Result<> in_each_session(const std::string& script) { return run_script(script); }
 
   // Connects anew where the connection was lost. SQLite takes the write lock, so that nothing
   // inside fails because somebody else wrote meanwhile.
   virtual Result<> begin() = 0;
-  // The same, and a first statement in the same round trip.
-  virtual Result<SqlRows> begin_with(std::string_view sql, std::span<const SqlValue> parameters) {
+  // The same, and first statements in the same round trip: what each gave. After an error there is
+  // no transaction.
+  virtual Result<std::vector<SqlRows>> begin_with(std::span<const SqlStatement> statements) {
     if (auto ok = begin(); !ok) return fail(ok.error());
-    auto rows = execute(sql, parameters);
-    if (!rows) rollback();
-    return rows;
+    auto all = execute_all(statements);
+    if (!all) rollback();
+    return all;
+  }
+  Result<SqlRows> begin_with(std::string_view sql, std::span<const SqlValue> parameters) {
+    const SqlStatement first[] = {{sql, {parameters.begin(), parameters.end()}}};
+    auto all = begin_with(first);
+    if (!all) return fail(all.error());
+    return std::move(all->front());
   }
   virtual Result<> commit() = 0;
+  // For what may be lost with the machine, as long as nothing that came before is: does not wait
+  // for the disk where the database can do that. The next commit() makes it durable, too.
+  virtual Result<> commit_lazily() { return commit(); }
   // Also what is left of a transaction that failed; does nothing outside of one.
   virtual void rollback() = 0;
   virtual bool in_transaction() const = 0;
@@ -127,13 +157,14 @@ class Transaction {
     if (database_) database_->rollback();
   }
   // Error kDatabaseUnreachable: whether it was committed is not known.
-  Result<> commit() {
-    auto committed = database_->commit();
+  Result<> commit() { return ended(database_->commit()); }
+  Result<> commit_lazily() { return ended(database_->commit_lazily()); }
+
+ private:
+  Result<> ended(Result<> committed) {
     if (committed) database_ = nullptr;
     return committed;
   }
-
- private:
   Database* database_;
 };
 

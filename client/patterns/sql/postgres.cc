@@ -1,5 +1,6 @@
 #include "client/patterns/sql/postgres.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
@@ -163,6 +164,15 @@ Result<> PostgresDatabase::connected() {
   if (PQstatus(handle_) != CONNECTION_OK) return fail(lost());
   PQsetNoticeProcessor(
       handle_, [](void*, const char*) {}, nullptr);
+  for (const std::string& script : settings_)
+    if (const ResultPtr set(PQexec(handle_, script.c_str())); !gave_rows(set.get()))
+      return fail(postgres_error(set.get(), handle_));
+  return {};
+}
+
+Result<> PostgresDatabase::in_each_session(const std::string& script) {
+  if (auto ok = run_script(script); !ok) return ok;
+  if (std::ranges::find(settings_, script) == settings_.end()) settings_.push_back(script);
   return {};
 }
 
@@ -200,53 +210,79 @@ Result<> PostgresDatabase::begin() {
   return run_script("BEGIN");
 }
 
-Result<SqlRows> PostgresDatabase::begin_with(std::string_view sql,
-                                             std::span<const SqlValue> parameters) {
-  if (auto ok = connected(); !ok) return fail(ok.error());
-  const auto begin = prepare("BEGIN"), name = prepare(sql);
-  if (!begin || !name) return fail(begin ? name.error() : begin.error());
-  const Parameters given(parameters);
-  if (!PQenterPipelineMode(handle_) ||
-      !PQsendQueryPrepared(handle_, begin->c_str(), 0, nullptr, nullptr, nullptr, 1) ||
-      !PQsendQueryPrepared(handle_, name->c_str(), given.count(), given.values(), given.lengths(),
-                           given.formats(), 1) ||
-      !PQpipelineSync(handle_))
-    return fail(lost());
-  Result<SqlRows> rows = fail(lost());
+// All of them, before the first is answered.
+Result<> PostgresDatabase::send(std::span<const SqlStatement> statements) {
+  std::vector<std::string> names;
+  for (const SqlStatement& statement : statements) {
+    auto name = prepare(statement.sql);
+    if (!name) return fail(name.error());
+    names.push_back(std::move(*name));
+  }
+  if (!PQenterPipelineMode(handle_)) return fail(lost());
+  for (std::size_t i = 0; i < statements.size(); ++i) {
+    const Parameters given(statements[i].parameters);
+    if (!PQsendQueryPrepared(handle_, names[i].c_str(), given.count(), given.values(),
+                             given.lengths(), given.formats(), 1))
+      return fail(lost());
+  }
+  if (!PQpipelineSync(handle_)) return fail(lost());
+  return {};
+}
+
+Result<std::vector<SqlRows>> PostgresDatabase::execute_all(
+    std::span<const SqlStatement> statements) {
+  if (auto ok = send(statements); !ok) return fail(ok.error());
+  std::vector<SqlRows> all;
   std::optional<Error> failed;
-  for (bool first = true, synced = false; !synced;) {
+  for (bool synced = false; !synced;) {
     ResultPtr result(PQgetResult(handle_));
     if (!result) {  // behind each statement's
-      if (PQstatus(handle_) != CONNECTION_OK) {
-        failed = lost();
-        break;
-      }
-      first = false;
-      continue;
+      if (PQstatus(handle_) == CONNECTION_OK) continue;
+      failed = lost();
+      break;
     }
     const ExecStatusType status = PQresultStatus(result.get());
     synced = status == PGRES_PIPELINE_SYNC;
     if (synced || status == PGRES_PIPELINE_ABORTED) continue;
-    if (!gave_rows(result.get())) {
-      if (!failed) failed = postgres_error(result.get(), handle_);
-    } else if (!first) {
-      rows = rows_of(std::move(result));
-    }
+    if (gave_rows(result.get()))
+      all.push_back(rows_of(std::move(result)));
+    else if (!failed)
+      failed = postgres_error(result.get(), handle_);
   }
   PQexitPipelineMode(handle_);
-  if (!failed) return rows;
-  rollback();
-  return fail(*failed);
+  if (failed) return fail(*failed);
+  return all;
 }
 
-Result<> PostgresDatabase::commit() {
-  const ResultPtr result(PQexec(handle_, "COMMIT"));
+Result<std::vector<SqlRows>> PostgresDatabase::begin_with(
+    std::span<const SqlStatement> statements) {
+  if (auto ok = connected(); !ok) return fail(ok.error());
+  std::vector<SqlStatement> whole = {{"BEGIN", {}}};
+  whole.insert(whole.end(), statements.begin(), statements.end());
+  auto all = execute_all(whole);
+  if (all)
+    all->erase(all->begin());
+  else
+    rollback();
+  return all;
+}
+
+Result<> PostgresDatabase::finish(const char* script) {
+  const ResultPtr result(PQexec(handle_, script));
   if (!gave_rows(result.get())) return fail(postgres_error(result.get(), handle_));
   // What failed inside turns COMMIT into this.
   if (std::strcmp(PQcmdStatus(result.get()), "ROLLBACK") == 0)
     return fail(ErrorCode::kDatabaseFailed,
                 "a statement of the transaction failed, so nothing was committed");
   return {};
+}
+
+Result<> PostgresDatabase::commit() {
+  return finish("COMMIT");
+}
+
+Result<> PostgresDatabase::commit_lazily() {
+  return finish("SET LOCAL synchronous_commit = off; COMMIT");
 }
 
 void PostgresDatabase::rollback() {

@@ -30,15 +30,19 @@ class PostgresDatabase final : public Database {
 
   pg_conn* handle() const { return handle_; }
 
+  using Database::begin_with;
   using Database::execute;
   SqlDialect dialect() const override { return SqlDialect::kPostgres; }
   // Integers, text, bytea, boolean, uuid come back; cast what else there is to text.
   Result<SqlRows> execute(std::string_view sql, std::span<const SqlValue> parameters) override;
   Result<> run_script(const std::string& sql) override;
+  Result<> in_each_session(const std::string& script) override;
   Result<> begin() override;
-  // In libpq's pipeline mode, so that both take one round trip.
-  Result<SqlRows> begin_with(std::string_view sql, std::span<const SqlValue> parameters) override;
+  // These two in libpq's pipeline mode, so that all take one round trip.
+  Result<std::vector<SqlRows>> execute_all(std::span<const SqlStatement> statements) override;
+  Result<std::vector<SqlRows>> begin_with(std::span<const SqlStatement> statements) override;
   Result<> commit() override;
+  Result<> commit_lazily() override;
   void rollback() override;
   bool in_transaction() const override;
 
@@ -51,11 +55,14 @@ class PostgresDatabase final : public Database {
   PostgresDatabase(pg_conn* handle, bool owned);
   Result<> connected();
   Result<std::string> prepare(std::string_view sql);
+  Result<> send(std::span<const SqlStatement> statements);
+  Result<> finish(const char* script);
   Error lost() const;
 
   pg_conn* handle_;
   bool owned_;
   std::unique_ptr<Prepared> prepared_;
+  std::vector<std::string> settings_;  // scripts of each session
 };
 
 // What a result that is not one says, by its SQLSTATE.

@@ -91,6 +91,43 @@ TEST_P(DatabaseTest, BeginsWithAStatement) {
   EXPECT_EQ(number("SELECT count(*) FROM t"), 1);
 }
 
+TEST_P(DatabaseTest, RunsSeveralStatementsUpToTheFirstThatFails) {
+  const SqlStatement all[] = {{"INSERT INTO t (k) VALUES ($1), ($2)", {1, 2}},
+                              {"DELETE FROM t WHERE k = $1", {2}},
+                              {"SELECT k FROM t", {}}};
+  auto gave = db().begin_with(all);
+  ASSERT_TRUE(gave) << gave.error().message();
+  ASSERT_EQ(gave->size(), 3u);
+  EXPECT_EQ((*gave)[0].affected(), 2);
+  EXPECT_EQ((*gave)[1].affected(), 1);
+  EXPECT_EQ((*gave)[2].integer(0, 0), 1);
+  const SqlStatement wrong[] = {{"INSERT INTO t (k) VALUES (3)", {}},
+                                {"INSERT INTO t (k) VALUES (1)", {}},
+                                {"INSERT INTO t (k) VALUES (4)", {}}};
+  EXPECT_FALSE(db().execute_all(wrong));
+  db().rollback();
+  EXPECT_EQ(number("SELECT count(*) FROM t"), 0);
+  const SqlStatement twice[] = {wrong[0], wrong[0]};
+  EXPECT_FALSE(db().begin_with(twice));
+  EXPECT_FALSE(db().in_transaction());
+}
+
+TEST_P(DatabaseTest, CommitsLazily) {
+  ASSERT_TRUE(db().begin());
+  ASSERT_TRUE(db().execute("INSERT INTO t (k) VALUES (1)"));
+  ASSERT_TRUE(db().commit_lazily());
+  EXPECT_FALSE(db().in_transaction());
+  const auto other = open();
+  EXPECT_EQ(other->execute("SELECT count(*) FROM t")->integer(0, 0), 1);
+  if (!postgres()) return;
+  EXPECT_EQ(db().execute("SHOW synchronous_commit")->text(0, 0), "on");  // only of that one
+  ASSERT_TRUE(db().begin());
+  EXPECT_FALSE(db().execute("INSERT INTO t (k) VALUES (1)"));
+  EXPECT_FALSE(db().commit_lazily());
+  db().rollback();
+  EXPECT_FALSE(db().in_transaction());
+}
+
 TEST_P(DatabaseTest, SaysWhatIsWrongByKind) {
   auto missing = db().execute("SELECT * FROM absent");
   ASSERT_FALSE(missing);
@@ -201,6 +238,7 @@ TEST(PostgresDatabaseTest, ConnectsAnewWithTheNextTransactionOnly) {
   auto database = PostgresDatabase::open(server.create_database("test"));
   ASSERT_TRUE(database);
   ASSERT_TRUE((*database)->run_script("CREATE TABLE t (k BIGINT PRIMARY KEY)"));
+  ASSERT_TRUE((*database)->in_each_session("SET enable_sort = off"));
   ASSERT_TRUE((*database)->begin());
   ASSERT_TRUE((*database)->execute("INSERT INTO t VALUES (1)"));
   server.kill();
@@ -215,6 +253,7 @@ TEST(PostgresDatabaseTest, ConnectsAnewWithTheNextTransactionOnly) {
   EXPECT_FALSE((*database)->execute("INSERT INTO t VALUES (3)"));
   ASSERT_TRUE((*database)->begin());
   EXPECT_EQ((*database)->execute("SELECT count(*) FROM t")->integer(0, 0), 0);
+  EXPECT_EQ((*database)->execute("SHOW enable_sort")->text(0, 0), "off");
   ASSERT_TRUE((*database)->commit());
 }
 
