@@ -13,6 +13,9 @@ constexpr int outbox_lanes(SqlDialect dialect) {
 // What is notified when events were committed, PostgreSQL.
 inline constexpr const char* kOutboxChannel = "leat_outbox";
 
+// Who has all lanes while the log is read, as if it were a relay's name.
+inline constexpr std::string_view kTailHolder = "log tailing";
+
 TableSet outbox_tables();
 // What notifies, PostgreSQL.
 TableSet outbox_notify();

@@ -138,8 +138,28 @@ Result<> OutboxReader::lease(std::int64_t now) {
     if (!written) return fail(written.error());
   }
   leased_ = std::move(mine);
+  note_holders(*rows);
   std::erase_if(given_, [this](int lane) { return !leased_.contains(lane); });
   return {};
+}
+
+void OutboxReader::note_holders(const SqlRows& lanes) {
+  held_by_others_ = ErrorCode::kOk;
+  if (!leased_.empty()) return;
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < lanes.size(); ++i) names.emplace(lanes.text(i, 1));
+  if (names.erase(std::string(kTailHolder)) > 0) {
+    held_by_others_ = {ErrorCode::kDatabaseConflict,
+                       "this outbox is published by reading PostgreSQL's log (leat outbox relay "
+                       "--tail); a relay that polls waits until its slot is removed (leat outbox "
+                       "relay --tail --remove-slot)"};
+    return;
+  }
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "'" : ", '") + name + "'";
+  held_by_others_ = {ErrorCode::kDatabaseConflict,
+                     "other relays have all lanes of this outbox: " + list +
+                         "; this one waits until one of them ends"};
 }
 
 void OutboxReader::release() {

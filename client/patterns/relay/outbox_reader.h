@@ -58,6 +58,8 @@ class OutboxReader {
   // `lease`. Between rounds.
   Result<> renew_leases();
   std::size_t lanes() const { return leased_.size(); }
+  // Who has them all, where there is none for this relay: kDatabaseConflict, for people. Else kOk.
+  const Error& held_by_others() const { return held_by_others_; }
 
   // Marks or deletes the rows of the rounds that were given before, but for those refused, which
   // stay with the reason, and those of lanes that are `unfinished`, whose round is given again; and
@@ -92,6 +94,7 @@ class OutboxReader {
   std::vector<OutboxRound> make_rounds();
   Result<> write_down();
   bool postgres() const { return database_->dialect() == SqlDialect::kPostgres; }
+  void note_holders(const SqlRows& lanes);
   std::string lane_list() const;
   std::string list_of(const std::string& numbers) const;  // as the database takes them
 
@@ -104,6 +107,7 @@ class OutboxReader {
   SqlRows chosen_;          // what the rounds given lie in
   std::vector<SqlRows> again_;
   bool waits_for_others_ = false;
+  Error held_by_others_ = ErrorCode::kOk;
 };
 
 }  // namespace leat::patterns

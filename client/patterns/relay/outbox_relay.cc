@@ -95,6 +95,7 @@ Result<std::uint64_t> OutboxRelay::run_once() {
   auto more = step();
   for (; more && (*more || reader_.waits_for_others()); more = step())
     if (!*more) wakeup_->wait(kSoon, stop_);
+  if (held_since_) tell_of_holders();  // it does not wait
   reader_.release();
   if (!more) return fail(more.error());
   return published_ - before;
@@ -104,7 +105,25 @@ Result<> OutboxRelay::renew() {
   if (steady_clock::now() < renew_at_ && reader_.lanes() > 0) return {};
   if (auto ok = reader_.renew_leases(); !ok) return ok;
   renew_at_ = steady_clock::now() + options_.lease / 3;
+  note_holders();
   return {};
+}
+
+// Relays that live give a new one its share within a lease: until then there is nothing to tell.
+void OutboxRelay::note_holders() {
+  if (reader_.held_by_others() == ErrorCode::kOk) {
+    held_since_.reset();
+    told_of_holders_ = false;
+    return;
+  }
+  const auto now = steady_clock::now();
+  if (!held_since_) held_since_ = now;
+  if (now - *held_since_ >= options_.lease) tell_of_holders();
+}
+
+void OutboxRelay::tell_of_holders() {
+  if (!std::exchange(told_of_holders_, true) && options_.on_problem)
+    options_.on_problem(reader_.held_by_others());
 }
 
 // A round of each lane that has something. False: none has.

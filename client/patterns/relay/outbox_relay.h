@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ struct OutboxRelayOptions {
   bool keep = false;  // published rows are marked (published_ms) and stay, instead of being deleted
   // Looks at least so often, however quiet it is.
   std::chrono::milliseconds look_again{1'000};
-  // For a log, on the relay's thread: what cannot be done now and is tried again; rows that were
+  // For a log, on the relay's thread: what cannot be done now and is tried again; that others have
+  // had all of the outbox for as long as a lease, once until they let go of some; rows that were
   // put aside for good (their column `failed` says why).
   std::function<void(const Error& why)> on_problem;
   std::function<void(const OutboxRow& row, const Error& why)> on_refused;
@@ -70,6 +72,8 @@ class OutboxRelay {
               OutboxRelayOptions options);
   Result<bool> step();
   Result<> renew();
+  void note_holders();
+  void tell_of_holders();
   Result<> begin(const OutboxRound& round);
   Result<> end(const OutboxRound& round);
   Result<> check_age(const OutboxRound& round, Publisher& publisher);
@@ -84,9 +88,11 @@ class OutboxRelay {
   std::map<int, std::unique_ptr<Publisher>> publishers_;
   std::set<std::pair<int, std::string>> checked_;  // lane and topic: what is stored is not newer
   std::chrono::steady_clock::time_point renew_at_;
-  std::vector<RefusedRow> refused_rows_;  // of the rounds under way
-  std::set<int> unfinished_;              // lanes of them
-  int stop_;                              // an eventfd
+  std::vector<RefusedRow> refused_rows_;                             // of the rounds under way
+  std::set<int> unfinished_;                                         // lanes of them
+  std::optional<std::chrono::steady_clock::time_point> held_since_;  // by others, all of it
+  bool told_of_holders_ = false;
+  int stop_;  // an eventfd
   std::atomic<std::uint64_t> published_ = 0, refused_ = 0;
 };
 

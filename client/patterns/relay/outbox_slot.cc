@@ -13,7 +13,6 @@ namespace leat::patterns {
 namespace {
 
 constexpr std::int64_t kLock = 0x6c656174'7461696c;  // whoever makes or removes a slot
-constexpr std::string_view kHolder = "log tailing";  // of lanes, as if it were a relay's name
 
 TableSet tail_tables() {
   return {.name = "outbox_tail",
@@ -227,7 +226,7 @@ class Preparation {
     const std::string begins = pgoutput::lsn_text(slot.begins);
     for (auto written :
          {database_.execute("UPDATE leat_outbox_lane SET relay = $1, until_ms = $2, open = ''",
-                            {kHolder, std::int64_t(INT64_MAX)}),
+                            {kTailHolder, std::int64_t(INT64_MAX)}),
           database_.execute("DELETE FROM leat_outbox_tail WHERE slot = $1",
                             {std::string_view(options_.slot)}),
           database_.execute("INSERT INTO leat_outbox_tail (slot, source, begins, snapshot) "
@@ -248,7 +247,7 @@ class Preparation {
     if (!rows) return fail(rows.error());
     for (std::size_t i = 0; i < rows->size(); ++i) {
       const std::string relay(rows->text(i, 0));
-      if (relay == kHolder)
+      if (relay == kTailHolder)
         return fail(ErrorCode::kDatabaseConflict,
                     "another slot than '" + options_.slot +
                         "' tails this outbox (table leat_outbox_tail): name that one, or remove it "
@@ -317,7 +316,7 @@ Result<> remove_slot(PostgresDatabase& database, const SlotOptions& options) {
                                      {std::string_view(options.slot)}),
                     database.execute("UPDATE leat_outbox_lane SET relay = '', until_ms = 0 "
                                      "WHERE relay = $1",
-                                     {kHolder})})
+                                     {kTailHolder})})
     if (!done) return fail(done.error());
   return tx->commit();
 }

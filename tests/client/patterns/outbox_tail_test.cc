@@ -458,10 +458,13 @@ TEST_F(OutboxTailTest, RelaysThatPollAndTheTailKeepApart) {
   }
   publish();
   commit("2");
+  polling.on_problem = options().on_problem;
   auto again = OutboxRelay::open(*client_, *polled, wake_by_time(), polling);
   ASSERT_TRUE(again);
-  ASSERT_TRUE((*again)->run_once());
+  for (int times = 0; times < 2; ++times) ASSERT_TRUE((*again)->run_once());  // told at once
   EXPECT_EQ(rows(), 1) << "its lanes are the tail's";
+  ASSERT_EQ(problems_.size(), 1u) << "told once";
+  EXPECT_THAT(problems_[0].detail, HasSubstr("--remove-slot"));
   publish();
   EXPECT_THAT(values(), ElementsAre("0", "1", "2"));
   ASSERT_TRUE(remove_slot(*database_, options().slot));

@@ -325,6 +325,48 @@ TEST_P(OutboxTest, RelaysShareTheLanesAndTakeOverFromOneThatIsSilent) {
   EXPECT_GT(taken->size(), 4u);
 }
 
+// It waits for as long as it takes, and says once what for.
+TEST_P(OutboxTest, ARelayThatFindsNothingFreeSaysWhoHasIt) {
+  const auto others = open();
+  std::vector<OutboxReader> holders;  // as many as there are lanes
+  for (int i = 0; i < (postgres() ? 8 : 1); ++i) {
+    auto reader = OutboxReader::open(*others, {.name = "holder" + std::to_string(i)});
+    ASSERT_TRUE(reader);
+    holders.push_back(std::move(*reader));
+  }
+  for (int round = 0; round < 8; ++round)
+    for (OutboxReader& reader : holders) ASSERT_TRUE(reader.renew_leases());
+  for (const OutboxReader& reader : holders) ASSERT_EQ(reader.lanes(), 1u);
+  commit(event("1", "waits"));
+  std::mutex mutex;
+  std::vector<Error> problems;
+  OutboxRelayOptions options;
+  options.lease = 1'000ms;
+  options.look_again = 10ms;
+  options.on_problem = [&](const Error& why) {
+    const std::lock_guard lock(mutex);
+    problems.push_back(why);
+  };
+  const auto waits = relay(*relay_database_, options);
+  std::thread running([&] { waits->run(); });
+  const auto told = [&] {
+    const std::lock_guard lock(mutex);
+    return problems.size();
+  };
+  const auto hang = std::chrono::steady_clock::now() + 60s;
+  while (told() == 0 && std::chrono::steady_clock::now() < hang) std::this_thread::sleep_for(5ms);
+  std::this_thread::sleep_for(50ms);  // it looks several times more
+  for (OutboxReader& reader : holders) reader.release();
+  while (rows() > 0 && std::chrono::steady_clock::now() < hang) std::this_thread::sleep_for(5ms);
+  waits->stop();
+  running.join();
+  EXPECT_EQ(rows(), 0);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].code, ErrorCode::kDatabaseConflict);
+  EXPECT_THAT(problems[0].detail, HasSubstr("'holder0'"));
+  EXPECT_THAT(problems[0].detail, HasSubstr("waits until one of them ends"));
+}
+
 TEST_P(OutboxTest, ARestoredDatabaseIsNotTakenForWhatWasPublished) {
   commit(event("1", "a"));
   publish();
