@@ -129,8 +129,10 @@ int run_program(const Program& program, int argc, char** argv) {
   std::int64_t timeout_ms = 10'000;
   app.add_option("--broker", context.broker,
                  "leat://HOST:PORT or unix:///PATH (default: leat://127.0.0.1:5328)")
+      ->take_last()  // become() gives it in front of what the user says
       ->envname("LEAT_BROKER");
   app.add_option("--timeout", timeout_ms, "for one request, e.g. 500ms or 10s (default: 10s)")
+      ->take_last()
       ->transform(durations())
       ->type_name("TIME");
   std::string color = "auto";

@@ -33,8 +33,10 @@ Result<> check_name(const std::string& what, const std::string& name) {
               "a " + what + " called '" + name + "': use 1 to 63 of a-z 0-9 _");
 }
 
+// Of a connection that is refused PostgreSQL gives words alone, of version 15 and 16.
 Error with_hint(Error error) {
-  if (error.detail.find("42501") != std::string::npos)  // insufficient_privilege
+  const auto says = [&](const char* text) { return error.detail.find(text) != std::string::npos; };
+  if (says("42501") || says("start walsender") || says("start WAL sender"))
     error.detail +=
         "; the relay's role needs the attribute REPLICATION (ALTER ROLE … REPLICATION) "
         "and has to own leat_outbox, or make slot and publication for it beforehand";
@@ -98,8 +100,8 @@ class Preparation {
   Result<> ensure_publication() {
     auto rows = database_.execute(
         "SELECT pubinsert, EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = p.pubname "
-        "AND t.tablename = 'leat_outbox' AND "
-        "to_regclass(quote_ident(t.schemaname) || '.leat_outbox') = 'leat_outbox'::regclass) "
+        "AND t.tablename = 'leat_outbox' AND t.schemaname = (SELECT n.nspname FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = 'leat_outbox'::regclass)) "
         "FROM pg_publication p WHERE pubname = $1",
         {std::string_view(options_.publication)});
     if (!rows) return fail(rows.error());

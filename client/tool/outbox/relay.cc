@@ -62,9 +62,10 @@ auto patiently(const char* doing, bool patient, Open open) {
 int relay(const Context& context, const RelayOptions& given) {
   if (given.tail) return tail_outbox(context, given);
   auto database = patiently("database", !given.once, [&] { return open_database(given.database); });
-  if (!database) return failed("outbox relay", database.error());
+  if (!database)
+    return interrupted() != 0 ? interrupted() : failed("outbox relay", database.error());
   auto client = patiently("broker", !given.once, [&] { return context.connect(); });
-  if (!client) return failed("outbox relay", client.error());
+  if (!client) return interrupted() != 0 ? interrupted() : failed("outbox relay", client.error());
   auto relay = patterns::OutboxRelay::open(*client, **database, wakeup_of(given.database),
                                            relay_options(given));
   if (!relay) return failed("outbox relay", relay.error());

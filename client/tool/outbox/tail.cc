@@ -69,7 +69,7 @@ int tail_outbox(const Context& context, const RelayOptions& given) {
   const patterns::OutboxTailOptions options = tail_options(given);
   if (given.remove_slot) return remove(given, options.slot);
   auto client = connect(context, !given.once);
-  if (!client) return failed("outbox relay", client.error());
+  if (!client) return interrupted() != 0 ? interrupted() : failed("outbox relay", client.error());
   auto tail = patterns::OutboxTail::open(*client, options);
   if (!tail) return failed("outbox relay", tail.error());
   if (given.once) {
