@@ -22,6 +22,11 @@ std::vector<std::byte> refusal_for(Protocol protocol, std::size_t connections) {
                                      "later, or raise the limit"});
 }
 
+// As Java writes an address of which it has no name.
+std::string kafka_host(const std::string& address) {
+  return address.empty() ? address : "/" + address;
+}
+
 }  // namespace
 
 // ---- coming up and going down ----
@@ -188,8 +193,9 @@ void Shard::drain() {
 
 void Shard::on_accept(ConnectionId id, std::size_t listener) {
   if (listeners_[listener].protocol == Protocol::kKafka)
-    add(id, std::make_unique<session::KafkaSession>(
-                id, *broker_, *this, *memory_, options_.limits.session, facts_[listener], clock_));
+    add(id, std::make_unique<session::KafkaSession>(id, *broker_, *this, *memory_,
+                                                    options_.limits.session, facts_[listener],
+                                                    clock_, kafka_host(reactor_->peer(id))));
   else
     on_local_accept(id);
   settle();
@@ -350,6 +356,7 @@ void Shard::settle() {
     let_replies_leave();
     close_finished();
   } while (local_->flush(*this));
+  watch_reads();
   set_timer();
 }
 
@@ -382,6 +389,7 @@ void Shard::set_timer() {
   };
   if (!deadlines_.empty()) earlier(deadlines_.begin()->first);
   earlier(local_->next_deadline());
+  earlier(read_watch_.due());
   earlier(drain_until_);
   reactor_->set_timer(next);
 }

@@ -13,6 +13,7 @@
 #include "server/listen_url.h"
 #include "server/local_connections.h"
 #include "server/reactor/reactor.h"
+#include "server/read_watch.h"
 #include "server/server.h"
 #include "server/session/connection_memory.h"
 #include "server/session/kafka/kafka_facts.h"
@@ -58,6 +59,7 @@ class Shard final : public reactor::ReactorHandler,
   void log_repairs() const;
 
   void on_accept(ConnectionId id, std::size_t listener) override;
+  void on_refused(std::size_t listener) override;
   void on_receive(ConnectionId id, Bytes bytes) override;
   reactor::Landing landing(ConnectionId id) override;
   void on_landed(ConnectionId id, std::size_t bytes) override;
@@ -97,6 +99,7 @@ class Shard final : public reactor::ReactorHandler,
   void close_finished();
   void set_timer();
   void drain();
+  void watch_reads();
 
   ServerOptions options_;
   SystemClock clock_;
@@ -120,7 +123,9 @@ class Shard final : public reactor::ReactorHandler,
   std::set<ConnectionId> replied_;
   std::vector<ConnectionId> closed_;
   std::optional<MonotonicTime> drain_until_;
-  MonotonicTime last_complaint_;
+  MonotonicTime last_complaint_, last_refusal_;  // that were logged
+  std::uint64_t refused_ = 0;                    // connections beyond the limit
+  ReadWatch read_watch_;
 
   std::thread thread_;
 };

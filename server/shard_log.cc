@@ -7,6 +7,7 @@ namespace leat {
 namespace {
 
 constexpr auto kComplaintInterval = std::chrono::seconds(1);
+constexpr auto kRefusalInterval = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -51,6 +52,35 @@ void Shard::complain(ConnectionId id, const std::string& what) {
   last_complaint_ = now;
   log(LogLevel::kWarning, "event=refused connection=" + std::to_string(id.value) + " reason='" +
                               escaped(what, 400) + "'");
+}
+
+// A flood does not fill the log: the next line says how many there were.
+void Shard::on_refused(std::size_t listener) {
+  ++refused_;
+  const MonotonicTime now = clock_.now();
+  if (refused_ > 1 && now - last_refusal_ < kRefusalInterval) return;
+  last_refusal_ = now;
+  log(LogLevel::kWarning, "event=connections_refused listener=" + urls_[listener] +
+                              " limit=" + std::to_string(options_.limits.reactor.connections) +
+                              " refused=" + std::to_string(refused_) +
+                              " action='raise limits.connections, or have clients close theirs'");
+}
+
+// After each event; the clock is looked at only where something has changed, or is due.
+void Shard::watch_reads() {
+  const ReadWatch::Progress progress{storage_->reads_under_way(), storage_->reads_ended()};
+  if (!read_watch_.wants(progress)) return;
+  switch (read_watch_.see(progress, clock_.now())) {
+    case ReadWatch::News::kNone:
+      return;
+    case ReadWatch::News::kStalled:
+      return log(LogLevel::kWarning,
+                 "event=reads_stalled seconds=" + std::to_string(ReadWatch::kStalled.count()) +
+                     " action='the disk does not answer: consumers of older records wait for it; "
+                     "look at the kernel's log (dmesg), then at the disk'");
+    case ReadWatch::News::kGoesOn:
+      return log(LogLevel::kInfo, "event=reads_go_on");
+  }
 }
 
 void Shard::trace(ConnectionId id, const std::string& what) {

@@ -41,6 +41,9 @@ class DiskStorage final : public Storage {
   ~DiskStorage() override;
 
   StorageStats stats() const;
+  // Whether the disk is being read for somebody, and how many such reads have ended so far.
+  bool reads_under_way() const { return cold_reads_.under_way(); }
+  std::uint64_t reads_ended() const { return cold_reads_.ended(); }
   // What is held within the memory budget: the newest records, memtables, cached blocks.
   std::size_t memory_in_use() const;
 

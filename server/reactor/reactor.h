@@ -40,6 +40,8 @@ class ReactorHandler {
  public:
   virtual ~ReactorHandler() = default;
   virtual void on_accept(ConnectionId connection, std::size_t listener) = 0;
+  // One came beyond the limit of connections, was told so where there are words for it, and closed.
+  virtual void on_refused(std::size_t /*listener*/) {}
   // `bytes` are valid during the call, and 8-byte aligned at the start of a read.
   virtual void on_receive(ConnectionId connection, Bytes bytes) = 0;
   // Queued output fell to zero.
@@ -75,6 +77,8 @@ class Reactor {
   // Queues output; it leaves, gathered, at the end of the event batch. Ignored on a dead id.
   virtual void send(ConnectionId connection, Slice slice) = 0;
   virtual std::size_t queued_bytes(ConnectionId connection) const = 0;
+  // The peer's IP address, as the kernel says; empty: of a Unix socket, or of a dead id.
+  virtual std::string peer(ConnectionId connection) const = 0;
   // Stops reading: back-pressure to the peer.
   virtual void pause(ConnectionId connection) = 0;
   virtual void resume(ConnectionId connection) = 0;

@@ -37,6 +37,7 @@ SocketReactor::Connection* SocketReactor::find(ConnectionId id) {
 std::optional<ConnectionId> SocketReactor::admit(int fd, std::size_t listener) {
   if (connections_.size() >= limits_.connections) {
     refused_.refuse(fd, refusals_[listener], clock_.now());
+    handler_->on_refused(listener);
     return std::nullopt;
   }
   prepare_connection(fd);
@@ -67,6 +68,11 @@ void SocketReactor::mark_dirty(ConnectionId id, Connection& connection) {
 std::size_t SocketReactor::queued_bytes(ConnectionId id) const {
   const auto it = connections_.find(id);
   return it == connections_.end() ? 0 : it->second->output.bytes();
+}
+
+std::string SocketReactor::peer(ConnectionId id) const {
+  const auto it = connections_.find(id);
+  return it == connections_.end() ? std::string() : peer_of(it->second->fd);
 }
 
 void SocketReactor::pause(ConnectionId id) {

@@ -19,6 +19,7 @@ class SocketReactor : public Reactor {
   Result<Address> listen(const Address& address, std::vector<std::byte> refusal) final;
   void send(ConnectionId id, Slice slice) final;
   std::size_t queued_bytes(ConnectionId id) const final;
+  std::string peer(ConnectionId id) const final;
   void pause(ConnectionId id) final;
   void resume(ConnectionId id) final;
   void close(ConnectionId id) final;

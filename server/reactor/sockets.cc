@@ -106,6 +106,24 @@ Result<int> open_listener(const Address& address, Address& bound) {
   return fd;
 }
 
+std::string peer_of(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return {};
+  if (name.ss_family == AF_INET) {
+    const auto& address = reinterpret_cast<const sockaddr_in&>(name).sin_addr;
+    ::inet_ntop(AF_INET, &address, text, sizeof text);
+  } else if (name.ss_family == AF_INET6) {
+    const auto& address = reinterpret_cast<const sockaddr_in6&>(name).sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&address))
+      ::inet_ntop(AF_INET, &address.s6_addr[12], text, sizeof text);
+    else
+      ::inet_ntop(AF_INET6, &address, text, sizeof text);
+  }
+  return text;
+}
+
 void prepare_connection(int fd) {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails on Unix sockets: fine

@@ -154,6 +154,7 @@ void ColdReads::expect(const Place& place) {
 void ColdReads::ended(EndedRead ended, const Tell& tell) {
   const auto node = under_way_.extract(ended.id);
   LEAT_ASSERT(!node.empty());
+  ++ended_;
   UnderWay& read = node.mapped();
   const Place place{ended.partition, read.read.from};
   if (const auto at = places_.find(place); at != places_.end() && at->second == ended.id)

@@ -68,6 +68,8 @@ class ColdReads {
 
   std::size_t bytes() const { return bytes_; }  // kept, or set aside for what is being read ahead
   std::uint64_t hits() const { return hits_; }  // reads that found theirs made or under way
+  bool under_way() const { return !under_way_.empty(); }
+  std::uint64_t ended() const { return ended_; }  // reads, so far
 
  private:
   using Place = std::pair<PartitionId, Offset>;
@@ -112,7 +114,7 @@ class ColdReads {
   std::map<Place, Kept> kept_;  // without overlaps that matter: the last before an offset
   std::size_t bytes_ = 0;
   std::uint64_t refused_ = 0;  // bytes that were not read ahead for want of room
-  std::uint64_t hits_ = 0;
+  std::uint64_t hits_ = 0, ended_ = 0;
   // Where reads ended: one that begins there goes on from it. The oldest are forgotten.
   std::set<Place> expected_;
   std::deque<Place> expected_in_order_;

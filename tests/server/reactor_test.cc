@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -63,6 +64,7 @@ class Harness : public ReactorHandler {
     if (accept) accept(id);
     accepted.notify_all();
   }
+  void on_refused(std::size_t) override { ++refused; }
   void on_receive(ConnectionId id, Bytes bytes) override {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(bytes.data()) % 8, 0u);
     if (receive) receive(id, bytes);
@@ -95,7 +97,7 @@ class Harness : public ReactorHandler {
   std::function<void(ConnectionId, Bytes)> receive;
   std::function<Landing(ConnectionId)> wants;
   std::function<void(ConnectionId, std::size_t)> landed;
-  std::atomic<int> accepted{0}, drained{0}, closed{0}, woken{0}, timers{0};
+  std::atomic<int> refused{0}, accepted{0}, drained{0}, closed{0}, woken{0}, timers{0};
   std::atomic<bool> stopping{false};
   std::thread thread;
 };
@@ -197,6 +199,29 @@ TEST_P(ReactorTest, RefusesConnectionsBeyondTheLimit) {
   EXPECT_EQ(read_until_closed(three), 0u);  // accepted by the kernel, closed by us
   EXPECT_EQ(harness.accepted, 2);
   for (const int fd : {one, two, three}) ::close(fd);
+  harness.stop();
+  EXPECT_EQ(harness.refused, 1);
+}
+
+TEST_P(ReactorTest, SaysWhoThePeerIs) {
+  Harness harness(GetParam());
+  const std::string path = "/tmp/leat_reactor_test." + std::to_string(::getpid());
+  ASSERT_TRUE(harness.reactor->listen({.unix_path = path}));
+  std::vector<std::string> peers;
+  harness.accept = [&](ConnectionId id) { peers.push_back(harness.reactor->peer(id)); };
+  harness.start();
+  const int tcp = harness.connect();
+  harness.accepted.wait(0);
+  sockaddr_un name{.sun_family = AF_UNIX, .sun_path = {}};
+  path.copy(name.sun_path, sizeof name.sun_path - 1);
+  const int local = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::connect(local, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  harness.accepted.wait(1);
+  harness.stop();
+  EXPECT_EQ(peers, (std::vector<std::string>{"127.0.0.1", ""}));
+  EXPECT_EQ(harness.reactor->peer(ConnectionId(99)), "");
+  for (const int fd : {tcp, local}) ::close(fd);
+  ::unlink(path.c_str());
 }
 
 std::size_t open_descriptors() {

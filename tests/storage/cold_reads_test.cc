@@ -107,6 +107,19 @@ Seen seen(const ReadResult& result) {
   return seen;
 }
 
+TEST(ColdReads, SaysWhetherTheDiskIsRead) {
+  Disk disk(1 << 20);
+  disk.fill(kFirst, 10);
+  EXPECT_FALSE(disk.reads.under_way());
+  disk.reads.read(kFirst, Offset(0), 1'000, 1);
+  disk.reads.read(kFirst, Offset(0), 1'000, 2);  // the same
+  EXPECT_TRUE(disk.reads.under_way());
+  EXPECT_EQ(disk.reads.ended(), 0u);
+  disk.answer();
+  EXPECT_FALSE(disk.reads.under_way());
+  EXPECT_EQ(disk.reads.ended(), 1u);
+}
+
 TEST(ColdReads, WhoGoesOnFindsTheNextReadMade) {
   Disk disk(1 << 20);
   disk.fill(kFirst, 100);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "protocol/base/clock.h"
 #include "server/broker/broker.h"
@@ -17,14 +19,16 @@ class AnyExchange;
 class KafkaConnection {
  public:
   KafkaConnection(ConnectionId connection, broker::Broker& the_broker, ConnectionMemory& memory,
-                  const KafkaFacts& the_facts, const Clock& the_clock)
+                  const KafkaFacts& the_facts, const Clock& the_clock, std::string host)
       : id(connection),
+        client_host(std::move(host)),
         broker(the_broker),
         facts(the_facts),
         clock(the_clock),
         fetch_sessions(memory, connection.value) {}
 
   const ConnectionId id;
+  const std::string client_host;  // as Kafka writes it, "/127.0.0.1"; of a Unix socket empty
   broker::Broker& broker;
   const KafkaFacts& facts;
   const Clock& clock;

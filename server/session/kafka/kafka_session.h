@@ -14,12 +14,12 @@ namespace leat::session {
 
 class KafkaSession final : public FramedSession {
  public:
-  // `facts` outlives the session.
+  // `facts` outlives the session. `client_host`: as KafkaConnection has it.
   KafkaSession(ConnectionId id, broker::Broker& broker, SessionOutput& output,
                ConnectionMemory& memory, const SessionOptions& options, const KafkaFacts& facts,
-               const Clock& clock)
+               const Clock& clock, std::string client_host = {})
       : FramedSession(id, broker, output, memory, options, clock),
-        connection_(id, broker, memory, facts, clock) {}
+        connection_(id, broker, memory, facts, clock, std::move(client_host)) {}
 
   void on_reply(CorrelationId call, broker::Reply reply) override;
   void flush() override;

@@ -1,5 +1,6 @@
 // The limits that a server is given reach the part that keeps them.
 #include <atomic>
+#include <mutex>
 
 #include <gtest/gtest.h>
 
@@ -87,6 +88,29 @@ TEST_F(LimitsTest, AClientSaysWhichLimitKeptItOut) {
     }
     ASSERT_TRUE(server->connect_local());  // has a limit of its own
   }
+}
+
+// Kafka's protocol has no words for it, and whoever runs the broker would look in vain.
+TEST_F(LimitsTest, ConnectionsThatAreRefusedAreLogged) {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  ServerOptions options{.data_dir = directory / "data", .listen = {"kafka://127.0.0.1:0"}};
+  options.limits.reactor.connections = 1;
+  options.log = [&](LogLevel, std::string_view line) {
+    const std::lock_guard lock(mutex);
+    if (line.find("connections_refused") != std::string_view::npos) lines.emplace_back(line);
+  };
+  auto opened = Server::open(options);
+  ASSERT_TRUE(opened) << opened.error().message();
+  const std::string kafka = (*opened)->listeners().front();
+  RawConnection one(kafka);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(RawConnection(kafka).closed_by_peer());
+  opened->reset();
+  ASSERT_FALSE(lines.empty());
+  EXPECT_LT(lines.size(), 20u);  // a flood does not fill the log
+  EXPECT_NE(lines[0].find("listener=" + kafka), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("limit=1 refused=1"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("raise limits.connections"), std::string::npos) << lines[0];
 }
 
 TEST_F(LimitsTest, ALocalClientIsToldTheSame) {

@@ -354,6 +354,7 @@ TEST_F(KafkaGroupsTest, GroupsAreDescribedInEveryVersion) {
     ASSERT_EQ(group.members.size(), 1u);
     EXPECT_EQ(group.members[0].member_id, member);
     EXPECT_EQ(group.members[0].client_id, "test");
+    EXPECT_EQ(group.members[0].client_host, "/10.0.0.1");
     EXPECT_EQ(as_text(group.members[0].member_metadata), kReadsOrders);
     EXPECT_EQ(as_text(group.members[0].member_assignment), "all of it");
     if (version >= 3) {

@@ -25,7 +25,8 @@ class KafkaFixture : public ::testing::Test, public broker::ReplySink {
   // One more client, numbered from 1; the first is there.
   struct Client {
     Client(KafkaFixture& f, std::uint64_t number)
-        : session(ConnectionId(number), f.broker, output, f.memory, f.options, f.facts, f.clock) {}
+        : session(ConnectionId(number), f.broker, output, f.memory, f.options, f.facts, f.clock,
+                  "/10.0.0." + std::to_string(number)) {}
     RecordingOutput output;
     KafkaSession session;
     std::map<std::int32_t, std::int16_t> versions;  // by correlation
