@@ -9,13 +9,20 @@ constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS leat_schema "
     "(name TEXT PRIMARY KEY, version BIGINT NOT NULL)";
 
+// The oldest that is brought up to date.
+std::int64_t oldest(const TableSet& tables) {
+  return tables.version - static_cast<std::int64_t>(tables.upgrades.size());
+}
+
 Error wrong_version(const TableSet& tables, std::int64_t found) {
   const std::string name(tables.name);
   return {ErrorCode::kDatabaseSchema,
           "the tables of '" + name + "' have version " + std::to_string(found) +
               ", this program knows version " + std::to_string(tables.version) + ": " +
-              (found > tables.version ? "use a program that is as new as they are"
-                                      : "migrate them as CHANGELOG.md says")};
+              (found > tables.version
+                   ? "use a program that is as new as they are"
+                   : "it brings tables up to date from version " + std::to_string(oldest(tables)) +
+                         " on; open them with a release in between first, see CHANGELOG.md")};
 }
 
 // Nothing: there are none.
@@ -24,8 +31,7 @@ Result<std::optional<std::int64_t>> version_of(Database& database, const TableSe
   if (!found) return fail(found.error());
   if (found->empty()) return std::optional<std::int64_t>();
   const std::int64_t version = found->integer(0, 0);
-  const auto known = static_cast<std::int64_t>(tables.upgrades.size());
-  if (version > tables.version || version < tables.version - known)
+  if (version > tables.version || version < oldest(tables))
     return fail(wrong_version(tables, version));
   return std::optional(version);
 }

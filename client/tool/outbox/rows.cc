@@ -35,6 +35,8 @@ Result<std::unique_ptr<patterns::Database>> open_outbox(const std::string& addre
   if (!version || version->empty())
     return fail(ErrorCode::kNotFound,
                 "there is no outbox in it: Outbox::open() makes one, or leat outbox relay");
+  if (auto ok = patterns::ensure_tables(**database, patterns::outbox_tables()); !ok)
+    return fail(ok.error());
   return database;
 }
 
