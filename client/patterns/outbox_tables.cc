@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS leat_outbox (
   txid XID8 NOT NULL DEFAULT pg_current_xact_id(),
   lane INT NOT NULL GENERATED ALWAYS AS
     (hashtext(aggregatetype || '/' || aggregateid) & 7) STORED,
-  published_ms BIGINT, failed TEXT) 
+  published_ms BIGINT, failed TEXT)
   WITH (autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 CREATE INDEX IF NOT EXISTS leat_outbox_open ON leat_outbox (lane, sequence)
   WHERE published_ms IS NULL AND failed IS NULL;
