@@ -156,7 +156,7 @@ Result<> OutboxTail::publish_backlog(const OutboxSlot& slot) {
       const OutboxRow row = row_at(*found, i);
       rows.push_back({row, {slot.begins - 1, static_cast<std::uint64_t>(row.sequence)}});
     }
-    if (auto ok = publish(rows, 0); !ok) return ok;
+    if (auto ok = publish(rows, 0, {}); !ok) return ok;
     if (auto ok = removal_->advance(0); !ok) return ok;
   }
 }
@@ -171,7 +171,7 @@ Result<> OutboxTail::follow(bool once) {
     if (!more) return fail(more.error());
     if (rows_->rows().empty())
       removal_->add({}, rows_->whole());
-    else if (auto ok = publish(rows_->rows(), rows_->whole()); !ok)
+    else if (auto ok = publish(rows_->rows(), rows_->whole(), rows_->transactions()); !ok)
       return ok;
     rows_->clear();
     owners_.clear();
@@ -231,11 +231,12 @@ bool OutboxTail::while_waiting() {
 }
 
 // Until all rows are published; their removal is under way then.
-Result<> OutboxTail::publish(const std::vector<PositionedRow>& rows, pgoutput::Lsn whole) {
+Result<> OutboxTail::publish(const std::vector<PositionedRow>& rows, pgoutput::Lsn whole,
+                             const std::vector<std::uint32_t>& transactions) {
   if (auto ok = check_age(rows); !ok) return ok;
   const Published published = publisher_->publish(rows, [this] { return while_waiting(); });
   if (published.unfinished != ErrorCode::kOk) return fail(published.unfinished);
-  if (auto ok = settle(rows, published, whole); !ok) return ok;
+  if (auto ok = settle(rows, published, whole, transactions); !ok) return ok;
   published_ += rows.size() - published.refused.size();
   return {};
 }
@@ -268,26 +269,32 @@ Result<> OutboxTail::check_age(const std::vector<PositionedRow>& rows) {
 
 // Published rows go; those that never can be published stay, with the reason.
 Result<> OutboxTail::settle(const std::vector<PositionedRow>& rows, const Published& published,
-                            pgoutput::Lsn whole) {
+                            pgoutput::Lsn whole, const std::vector<std::uint32_t>& transactions) {
   std::vector<std::int64_t> done;
   done.reserve(rows.size());
   auto refused = published.refused.begin();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (refused == published.refused.end() || refused->index != i) {
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (refused != published.refused.end() && refused->index == i)
+      ++refused;
+    else
       done.push_back(rows[i].row.sequence);
-      continue;
-    }
-    if (auto ok = removal_->advance(0); !ok) return ok;  // the connection is free then
-    const std::string why = refused->why.message();
+  if (published.refused.empty()) {
+    removal_->add(done, whole, transactions);
+    return {};
+  }
+  removal_->add(done, 0, transactions);
+  if (auto ok = removal_->advance(0); !ok) return ok;  // then the connection is free, and sees them
+  for (const Published::Refused& one : published.refused) {
+    const OutboxRow& row = rows[one.index].row;
+    const std::string why = one.why.message();
     auto written = database_->execute(
         "UPDATE leat_outbox SET failed = $2 WHERE sequence = $1 AND published_ms IS NULL",
-        {rows[i].row.sequence, std::string_view(why)});
+        {row.sequence, std::string_view(why)});
     if (!written) return fail(written.error());
     ++refused_;
-    if (options_.on_refused) options_.on_refused(rows[i].row, refused->why);
-    ++refused;
+    if (options_.on_refused) options_.on_refused(row, one.why);
   }
-  removal_->add(done, whole);
+  removal_->add({}, whole);
   return {};
 }
 

@@ -71,10 +71,11 @@ class OutboxTail {
   Result<> publish_backlog(const OutboxSlot& slot);
   Result<> follow(bool once);
   Result<bool> read();
-  Result<> publish(const std::vector<PositionedRow>& rows, pgoutput::Lsn whole);
+  Result<> publish(const std::vector<PositionedRow>& rows, pgoutput::Lsn whole,
+                   const std::vector<std::uint32_t>& transactions);
   Result<> check_age(const std::vector<PositionedRow>& rows);
   Result<> settle(const std::vector<PositionedRow>& rows, const Published& published,
-                  pgoutput::Lsn whole);
+                  pgoutput::Lsn whole, const std::vector<std::uint32_t>& transactions);
   Result<> confirm(bool ask = false);
   Result<> check_lag_now();
   Result<pgoutput::Lsn> end_of_log();

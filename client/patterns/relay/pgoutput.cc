@@ -49,9 +49,9 @@ class Fields {
 };
 
 Begin begin(Fields& in) {
-  const Begin begin{in.be<std::uint64_t>()};
-  in.be<std::int64_t>();   // when
-  in.be<std::uint32_t>();  // transaction id
+  Begin begin{.commit = in.be<std::uint64_t>()};
+  in.be<std::int64_t>();  // when
+  begin.transaction = in.be<std::uint32_t>();
   return begin;
 }
 

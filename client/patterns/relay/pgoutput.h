@@ -20,7 +20,8 @@ namespace leat::patterns::pgoutput {
 using Lsn = std::uint64_t;
 
 struct Begin {
-  Lsn commit = 0;  // of the transaction's commit record
+  Lsn commit = 0;                 // of the transaction's commit record
+  std::uint32_t transaction = 0;  // its id, without the epoch
 };
 struct Commit {
   Lsn commit = 0;

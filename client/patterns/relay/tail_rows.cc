@@ -53,6 +53,7 @@ Result<> TailRows::take(Bytes bytes) {
   if (const auto* begin = std::get_if<pgoutput::Begin>(&*message)) {
     if (commit_ != 0 || begin->commit == 0) return out_of_place("a transaction within another");
     commit_ = begin->commit;
+    transaction_ = begin->transaction;
     row_ = 0;
   }
   if (const auto* commit = std::get_if<pgoutput::Commit>(&*message)) {
@@ -70,6 +71,7 @@ void TailRows::reached(pgoutput::Lsn at) {
 
 void TailRows::clear() {
   rows_.clear();
+  transactions_.clear();
   kept_.clear();
   bytes_ = 0;
 }
@@ -139,6 +141,8 @@ Result<> TailRows::take_insert(const pgoutput::Insert& insert) {
   if (!is_null(at(columns.traceparent))) row.row.traceparent = text(columns.traceparent);
   bytes_ += kRowBytes + row.row.payload.value_or(Bytes()).size();
   rows_.push_back(row);
+  if (transactions_.empty() || transactions_.back() != transaction_)
+    transactions_.push_back(transaction_);
   return {};
 }
 

@@ -30,6 +30,8 @@ class TailRows {
   // where it commits, and which of its rows it is, from 1.
   const std::vector<PositionedRow>& rows() const { return rows_; }
   std::size_t bytes() const { return bytes_; }  // of rows
+  // That inserted them.
+  const std::vector<std::uint32_t>& transactions() const { return transactions_; }
   // Up to where everything is in rows(), or was: confirmed when they are done.
   pgoutput::Lsn whole() const { return whole_; }
   bool inside_transaction() const { return commit_ != 0; }
@@ -53,9 +55,11 @@ class TailRows {
   std::string table_;
   std::map<std::uint32_t, std::optional<Columns>> relations_;  // nullopt: another table
   pgoutput::Lsn commit_ = 0;                                   // of the open transaction
+  std::uint32_t transaction_ = 0;                              // its id
   std::uint64_t row_ = 0;                                      // of it
   pgoutput::Lsn whole_ = 0;
   std::vector<PositionedRow> rows_;
+  std::vector<std::uint32_t> transactions_;
   std::size_t bytes_ = 0;
   std::deque<std::string> kept_;  // what was decoded
 };

@@ -291,6 +291,45 @@ TEST_F(OutboxTailTest, RelaysThatAreKilledLeaveNoDuplicateAndNoGap) {
   EXPECT_EQ(rows(), 0);
 }
 
+// A commit that waits for a standby is in the log already, and nobody's statement sees it.
+TEST_F(OutboxTailTest, RowsOfACommitThatIsNotSeenYetAreRemovedOnceItIs) {
+  test::TemporaryDirectory elsewhere;
+  PostgresServer server(elsewhere.path(), {});
+  use(server);
+  const auto standby = [&](const std::string& name) {
+    run("ALTER SYSTEM SET synchronous_standby_names = '" + name + "'");
+    run("SELECT pg_reload_conf()");
+  };
+  publish();  // a slot is made once nothing is under way
+  run("SET synchronous_commit = local");
+  standby("nobody");
+  std::thread waits([&] {
+    const auto other = open();
+    auto outbox = Outbox::open(*other, {.notify = false});
+    ASSERT_TRUE(outbox);
+    ASSERT_TRUE(other->begin());
+    ASSERT_TRUE(outbox->add(event("a", "0")));
+    ASSERT_TRUE(outbox->add({.aggregate_type = "not a topic!",
+                             .aggregate_id = "b",
+                             .type = "Changed",
+                             .payload = bytes("1")}));
+    ASSERT_TRUE(other->commit());
+  });
+  auto local = options();
+  local.slot.connection += " options='-c synchronous_commit=local'";
+  const auto running = tail(local);
+  std::thread thread([&] { running->run(); });
+  wait_for(1);
+  EXPECT_EQ(rows(), 0) << "it waits for the standby";
+  standby("");
+  waits.join();
+  while (number("SELECT count(*) FROM leat_outbox WHERE failed IS NULL") > 0 ||
+         number("SELECT count(*) FROM leat_outbox WHERE failed IS NOT NULL") == 0)
+    std::this_thread::sleep_for(1ms);
+  running->stop();
+  thread.join();
+}
+
 TEST_F(OutboxTailTest, LostConnectionsAreMadeAgain) {
   test::TemporaryDirectory elsewhere;
   PostgresServer server(elsewhere.path(), {.fsync = true});
