@@ -194,6 +194,7 @@ Result<std::vector<Settlement>> DeliveryGroup::settle(const MemberKey& key,
   for (const Settlement& settlement : request.settlements) {
     if (!before || before->partition != settlement.partition) {
       queue = find(settlement.partition);
+      if (queue) follow_log_start(*queue);  // below it all counts as done
       change = queue ? &changes[queue->records.place().id] : nullptr;
     }
     before = &settlement;

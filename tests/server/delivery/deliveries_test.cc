@@ -384,6 +384,24 @@ TEST_F(DeliveriesTest, TheFloorPassesWhatRetentionTook) {
   EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(4));
 }
 
+TEST_F(DeliveriesTest, AnAckIsNotRefusedForWhatRetentionTookWhileNobodyCouldTakeMore) {
+  for (const GroupKind kind : {GroupKind::kShared, GroupKind::kKeyShared}) {
+    AttachRequest one = request(kind);
+    one.grants = {3, 1 << 20};
+    attach(1, one);
+    write({"a", "b", "c"});
+    const auto got = take(1);
+    ASSERT_EQ(got.size(), 3u);
+    const std::int64_t first = got.front().offset;
+    settle(1, first, first, Outcome::kNack, 1h);
+    ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(first + 1)));
+    settle(1, first, first + 2, Outcome::kAck);
+    EXPECT_TRUE(last<Settled>()->refused.empty()) << name_of(kind);
+    EXPECT_EQ(storage.committed("g", orders, PartitionIndex(0))->offset, Offset(first + 3));
+    broker.deliveries().detach(next(1), 1, when());
+  }
+}
+
 TEST_F(DeliveriesTest, WhatCannotBeAPositionBecomesTheNearestOne) {
   for (int i = 0; i < 4; ++i) write({"a"});
   ASSERT_TRUE(storage.move_log_start(partition_id(orders), Offset(1)));
