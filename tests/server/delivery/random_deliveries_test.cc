@@ -1,6 +1,11 @@
 // Random members, acks, time-outs, restarts, standstills, slow reads and moves of the log start
 // against a model of what a delivery promises: one holder of a lease, nothing acked again, nothing
 // lost, attempts counted, each key in order.
+//
+//   LEAT_DELIVERIES_SEEDS  how many histories
+//   LEAT_DELIVERIES_SEED   the first one's seed
+#include <cstdlib>
+
 #include "tests/server/delivery/deliveries_fixture.h"
 
 namespace leat::broker {
@@ -70,13 +75,20 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
         due.push_back(i);
     for (const std::size_t at : due) fail(at);
   }
+  // All that is there: what is taken makes room for more, also for who took before.
   void collect() {
+    bool any = true;
+    while (any && !HasFatalFailure()) collect_some(any);
+  }
+  void collect_some(bool& any) {
+    any = false;
     // What was due once stays so when the clock is set back; what is taken now may have been given
     // when it was looked at last.
     latest_wall_ms = std::max(latest_wall_ms, wall_ms());
     const std::int64_t given_ms = std::min(std::exchange(collected_ms, wall_ms()), wall_ms());
     for (const auto& [connection, grant] : members)
       for (const Got& got : take(connection)) {
+        any = true;
         auto& record = model.records[static_cast<std::size_t>(got.offset)];
         ASSERT_EQ(record.state, Model::State::kOpen) << got.offset << ": acked, or another's";
         ASSERT_EQ(got.attempt, record.failed + 1) << got.offset;
@@ -314,7 +326,15 @@ TEST_P(RandomDeliveries, LoseNothingAndRepeatNothingThatWasAcked) {
             static_cast<std::int64_t>(model.records.size()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomDeliveries, ::testing::Range(1, 301));
+int from_environment(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::atoi(text) : otherwise;
+}
+
+const int kFirst = from_environment("LEAT_DELIVERIES_SEED", 1);
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomDeliveries,
+                         ::testing::Range(kFirst,
+                                          kFirst + from_environment("LEAT_DELIVERIES_SEEDS", 300)));
 
 }  // namespace
 }  // namespace leat::broker
