@@ -107,6 +107,8 @@ void DeliveryGroup::on_topics_changed(Now now) {
       ++it;
       continue;
     }
+    for (const auto& [key, member] : queue.readers)
+      for (const auto& piece : queue.records.leased_by(key)) member->leased -= count(piece.range);
     std::erase(turn_, &queue);
     std::erase(parking_, &queue);
     burying_.erase(it->first);

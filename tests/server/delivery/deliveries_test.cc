@@ -498,6 +498,18 @@ TEST_F(DeliveriesTest, RetentionAndDeletedTopicsEndWhatWaits) {
   EXPECT_EQ(take(1), firsts(0, 0));
 }
 
+TEST_F(DeliveriesTest, WhatWasLeasedOfADeletedTopicLeavesRoomForMore) {
+  AttachRequest one = request();
+  one.grants = {1'000, 1 << 30};
+  attach(1, one);
+  for (int i = 0; i < 200; ++i) write({"a"});
+  EXPECT_EQ(take(1), firsts(0, 199)) << "leases_per_member";
+  broker.delete_topic(next(), "orders", when());
+  orders = create("orders", 1);
+  write({"c"});
+  EXPECT_EQ(take(1), firsts(0, 0));
+}
+
 // As limits are without a test's.
 class RoomyDeliveriesTest : public DeliveriesFixture {
  protected:
