@@ -311,12 +311,21 @@ void DeliveryGroup::on_read(storage::ReadToken token, PartitionId partition,
 
 std::optional<DeliveredBatches> DeliveryGroup::next(const MemberKey& key) {
   const auto it = members_.find(key);
-  if (it == members_.end() || it->second.outbox.empty()) return std::nullopt;
-  Member& member = it->second;
-  DeliveredBatches delivered = std::move(member.outbox.front());
-  member.outbox.pop_front();
-  member.outbox_bytes -= delivered.bytes;
-  return delivered;
+  while (it != members_.end() && !it->second.outbox.empty()) {
+    Member& member = it->second;
+    DeliveredBatches delivered = std::move(member.outbox.front());
+    member.outbox.pop_front();
+    member.outbox_bytes -= delivered.bytes;
+    // The connection may have had no room for longer than the lease held. Until it has, what is
+    // lost counts as sent: who takes nothing gets no more.
+    const std::uint64_t records = delivered.records;
+    const Queue* queue = find(delivered.partition);
+    const bool any = queue && queue->records.keep_leased(delivered, key);
+    member.sent.records -= any ? records - delivered.records : records;
+    if (any) return delivered;
+    member.sent.bytes -= delivered.bytes;
+  }
+  return std::nullopt;
 }
 
 }  // namespace leat::broker

@@ -56,8 +56,7 @@ class DeliveryQueue {
   // Records below are gone.
   void trim(Offset log_start);
 
-  // By key: what was kept for the taker while it might not take more. One delivery at a time;
-  // nothing when none is left, or it may not take more.
+  // By key: what was kept for the taker. One delivery at a time; none when it may not take more.
   DeliveredBatches take_parked(Taker& taker, const storage::PartitionAcks* acks);
   bool has_parked() const { return keyed_.has_parked(); }
   bool has_parked(const MemberKey& member) const { return keyed_.has_parked(member); }
@@ -68,7 +67,7 @@ class DeliveryQueue {
   Offset next() const { return next_; }  // the first that is new
   // Steps over what is done. What came back is read upwards, then from the lowest again.
   Offset read_from(const storage::PartitionAcks* acks);
-  // To read; what is at hand of ahead() aside.
+  // To read; not what ahead() has at hand.
   bool has_something(Offset high_watermark, const storage::PartitionAcks* acks) {
     return read_from(acks) < high_watermark && (!ready_.empty() || !is_full());
   }
@@ -109,9 +108,10 @@ class DeliveryQueue {
   // The same, which the member has lost; the whole range where it has nothing left of the delivery.
   std::vector<OffsetRange> lost(OffsetRange range, const MemberKey& member,
                                 std::uint64_t delivery) const;
-  // Takes the member's leases out of the range: those by the delivery, or of a group that is not by
-  // key, all.
+  // Takes the member's leases out of the range: those by the delivery; not by key, if `any`, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
+  // Takes out what the member has lost of it, by key all or nothing; false: nothing is left.
+  bool keep_leased(DeliveredBatches& delivered, const MemberKey& member) const;
   // All of a member that is gone.
   Pieces leased_by(const MemberKey& member);
   Pieces expired(MonotonicTime now);

@@ -107,6 +107,21 @@ Result<> DeliveryQueue::add_leased(const RecordBatchView& batch, const std::vect
   return {};
 }
 
+// Somebody else may have it by now, or it was acked: it must not go out again.
+bool DeliveryQueue::keep_leased(DeliveredBatches& delivered, const MemberKey& member) const {
+  if (by_key_) return keyed_.has_lease(member, delivered.number);
+  DeliveredBatches left;
+  for (const auto& [range, attempt] : delivered.ranges)
+    for (const OffsetRange part : leases_.present(range, [&](const Lease& lease) {
+           return lease.member == member && lease.delivery == delivered.number;
+         }))
+      add_range(left, part, attempt);
+  delivered.ranges = std::move(left.ranges);
+  delivered.records = left.records;
+  delivered.redelivered = left.redelivered;
+  return !delivered.ranges.empty();
+}
+
 // What has failed too often dies. False: all of it.
 bool DeliveryQueue::lease(OffsetRange range, Cut& cut) {
   Taker& taker = cut.takers[0];

@@ -113,6 +113,10 @@ class KeyedRecords {
   // What of the range the delivery brought, and has lost; all of it where it has no lease any more.
   std::vector<OffsetRange> lost(OffsetRange range, const MemberKey& member,
                                 std::uint64_t delivery) const;
+  // Whether it has a lease left of what the delivery brought.
+  bool has_lease(const MemberKey& member, std::uint64_t delivery) const {
+    return loans_.find(member, delivery) != nullptr;
+  }
   // Done, or gone; nothing where it is not known.
   void end(Offset offset);
   // It failed, or was given back: it is read again, and its key stands still until then, but for

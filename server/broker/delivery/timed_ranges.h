@@ -1,6 +1,7 @@
 // Disjoint ranges of offsets, each with a value and a time at which it is due.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -98,6 +99,17 @@ class TimedRanges {
     return pieces;
   }
 
+  // The parts of `range` that are there and `wanted` says yes to, ascending.
+  template <class Wanted>
+  std::vector<Range> present(Range range, Wanted wanted) const {
+    std::vector<Range> parts;
+    auto it = at_or_before(range.first);
+    if (it == ranges_.end()) it = ranges_.begin();
+    for (; it != ranges_.end() && it->first <= range.last; ++it)
+      if (it->second.last >= range.first && wanted(it->second.value))
+        parts.push_back({std::max(it->first, range.first), std::min(it->second.last, range.last)});
+    return parts;
+  }
   // The parts of `range` that are not there, ascending.
   std::vector<Range> missing(Range range) const {
     std::vector<Range> parts;
