@@ -1,6 +1,6 @@
-// Random members, acks, time-outs, restarts, standstills, slow reads and moves of the log start
-// against a model of what a delivery promises: one holder of a lease, nothing acked again, nothing
-// lost, attempts counted, each key in order.
+// Random members, acks, time-outs, restarts, standstills, slow reads, connections without room and
+// moves of the log start against a model of what a delivery promises: one holder of a lease,
+// nothing acked again, nothing lost, attempts counted, each key in order.
 //
 //   LEAT_DELIVERIES_SEEDS  how many histories
 //   LEAT_DELIVERIES_SEED   the first one's seed
@@ -45,6 +45,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
   }
   void leave(std::uint64_t connection, bool lost) {
     if (!members.erase(connection)) return;
+    stuck.erase(connection);
     for (auto& record : model.records)
       if (record.state == Model::State::kLeased && record.member == connection) {
         record.state = Model::State::kOpen;
@@ -86,22 +87,48 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
     // when it was looked at last.
     latest_wall_ms = std::max(latest_wall_ms, wall_ms());
     const std::int64_t given_ms = std::min(std::exchange(collected_ms, wall_ms()), wall_ms());
-    for (const auto& [connection, grant] : members)
+    for (const auto& [connection, grant] : members) {
+      if (stuck.contains(connection)) continue;
       for (const Got& got : take(connection)) {
         any = true;
-        auto& record = model.records[static_cast<std::size_t>(got.offset)];
-        ASSERT_EQ(record.state, Model::State::kOpen) << got.offset << ": acked, or another's";
-        ASSERT_EQ(got.attempt, record.failed + 1) << got.offset;
-        ASSERT_LE(record.due_ms, latest_wall_ms) << got.offset << " is delayed";
-        ASSERT_TRUE(record.expires_ms == 0 || record.expires_ms > given_ms) << got.offset;
-        if (kind == GroupKind::kKeyShared)
-          check_order(static_cast<std::size_t>(got.offset), connection);
-        record.state = Model::State::kLeased;
-        record.placed = true;
-        record.member = connection;
-        record.deadline = now + kTimeout;
-        brought[connection][number[connection][got.offset]].insert(got.offset);
+        collect_one(got, connection, given_ms);
+        if (HasFatalFailure()) return;
       }
+      late.erase(connection);
+    }
+  }
+  void collect_one(const Got& got, std::uint64_t connection, std::int64_t given_ms) {
+    auto& record = model.records[static_cast<std::size_t>(got.offset)];
+    ASSERT_EQ(record.state, Model::State::kOpen) << got.offset << ": acked, or another's";
+    // What failed in vain with a connection that took nothing is not known.
+    ASSERT_TRUE(got.attempt == record.failed + 1 || (sticks && got.attempt > record.failed))
+        << got.offset << ": attempt " << got.attempt << " after " << record.failed;
+    ASSERT_LE(record.due_ms, latest_wall_ms) << got.offset << " is delayed";
+    ASSERT_TRUE(record.expires_ms == 0 || record.expires_ms > given_ms || late.contains(connection))
+        << got.offset;
+    if (kind == GroupKind::kKeyShared)
+      check_order(static_cast<std::size_t>(got.offset), connection);
+    record.state = Model::State::kLeased;
+    record.failed = got.attempt - 1;
+    record.placed = true;
+    record.member = connection;
+    record.deadline = now + kTimeout;
+    brought[connection][number[connection][got.offset]].insert(got.offset);
+    if (!late.contains(connection)) return;
+    settle(connection, got.offset, got.offset, Outcome::kExtend);  // it has been leased for a while
+    ASSERT_TRUE(last<Settled>()->refused.empty()) << got.offset << " has no lease";
+  }
+  // A connection that has no room takes nothing until it has.
+  void stick_or_not(std::uint64_t connection) {
+    if (stuck.erase(connection))
+      late.insert(connection);
+    else if (members.contains(connection))
+      stuck.insert(connection);
+  }
+  void let_all_take() {
+    late.merge(stuck);
+    stuck.clear();
+    collect();
   }
   // A delayed record has no place in its key's order until it was delivered.
   void check_order(std::size_t got, std::uint64_t connection) {
@@ -207,6 +234,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
   }
   void restart() {
     members.clear();
+    stuck.clear();
     for (auto& record : model.records)
       if (record.state == Model::State::kLeased) record.state = Model::State::kOpen;
     for (std::uint64_t connection = 1; connection < 6; ++connection)
@@ -234,7 +262,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
   }
   // Not beyond what somebody has.
   void move_log_start() {
-    collect();
+    let_all_take();
     const PartitionId id = partition_id(orders);
     std::int64_t to = storage.bounds(id).log_start.value;
     for (auto left = random.below(10); left > 0; --left, ++to) {
@@ -261,6 +289,7 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
       if (HasFatalFailure()) return;
     }
     const std::uint64_t connection = 1 + random.below(5);
+    if (sticks && random.below(8) == 0) return stick_or_not(connection);
     switch (random.below(12)) {
       case 0:
       case 1:
@@ -287,6 +316,8 @@ class RandomDeliveries : public DeliveriesFixture, public ::testing::WithParamIn
   Model model;
   std::int64_t latest_wall_ms = 0, collected_ms = 0;
   std::map<std::uint64_t, std::uint64_t> members;  // connection and what it was granted
+  const bool sticks = GetParam() % 8 > 3 && kind == GroupKind::kShared;
+  std::set<std::uint64_t> stuck, late;  // take nothing; have just begun to again
   // By connection and delivery, since it joined.
   std::map<std::uint64_t, std::map<std::uint64_t, std::set<std::int64_t>>> brought;
 };
