@@ -1,6 +1,7 @@
 // How the records of a partition are divided by key.
 #include <algorithm>
 
+#include "protocol/batch_cursor.h"
 #include "server/broker/delivery/delivery_cut.h"
 
 namespace leat::broker {
@@ -269,6 +270,33 @@ void DeliveryQueue::extend(OffsetRange range, const MemberKey& member, std::uint
 std::vector<OffsetRange> DeliveryQueue::lost(OffsetRange range, const MemberKey& member,
                                              std::uint64_t delivery) const {
   return keyed_.lost(range, member, delivery);
+}
+
+void leave_out(const std::vector<Offset>& lost, DeliveredBatches& delivered) {
+  DeliveredBatches left;
+  auto tried = delivered.ranges.begin();
+  for (const storage::StoredBatches& stored : delivered.batches)
+    for (Bytes rest = stored.bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::parse(rest);
+      LEAT_ASSERT(batch.has_value());  // it was read to be delivered
+      rest = rest.subspan(batch->bytes().size());
+      auto cursor = BatchCursor::open(*batch);
+      LEAT_ASSERT(cursor.has_value());
+      BatchPart part;
+      for (; cursor->at_most(batch->last_offset()); cursor->next()) {
+        const Offset offset = cursor->record()->offset;
+        while (tried->range.last < offset) ++tried;
+        if (std::ranges::binary_search(lost, offset)) continue;
+        part.add(*batch, cursor->record());
+        add_span(left, {offset, offset}, 1, tried->attempt);
+      }
+      if (part.count() > 0) add_part(left, part.take());
+    }
+  delivered.ranges = std::move(left.ranges);
+  delivered.batches = std::move(left.batches);
+  delivered.bytes = left.bytes;
+  delivered.records = left.records;
+  delivered.redelivered = left.redelivered;
 }
 
 }  // namespace leat::broker

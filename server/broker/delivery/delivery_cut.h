@@ -55,6 +55,10 @@ inline void add_span(DeliveredBatches& to, OffsetRange range, std::uint64_t reco
   if (attempt > 1) to.redelivered += records;
 }
 
+// By key: the delivery without these records, ascending, which are not all that it has; the others
+// are framed anew.
+void leave_out(const std::vector<Offset>& lost, DeliveredBatches& delivered);
+
 struct DeliveryQueue::Cut {
   Cut(const Asked& asks, Takers& all) : asked(asks), takers(all) {
     taken.delivered.resize(all.size());

@@ -318,12 +318,12 @@ std::optional<DeliveredBatches> DeliveryGroup::next(const MemberKey& key) {
     member.outbox_bytes -= delivered.bytes;
     // The connection may have had no room for longer than the lease held. Until it has, what is
     // lost counts as sent: who takes nothing gets no more.
-    const std::uint64_t records = delivered.records;
-    const Queue* queue = find(delivered.partition);
+    const Grants before{delivered.records, delivered.bytes};
+    Queue* queue = find(delivered.partition);
     const bool any = queue && queue->records.keep_leased(delivered, key);
-    member.sent.records -= any ? records - delivered.records : records;
+    member.sent.records -= any ? before.records - delivered.records : before.records;
+    member.sent.bytes -= any ? before.bytes - delivered.bytes : before.bytes;
     if (any) return delivered;
-    member.sent.bytes -= delivered.bytes;
   }
   return std::nullopt;
 }

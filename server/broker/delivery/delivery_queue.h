@@ -110,12 +110,12 @@ class DeliveryQueue {
                                 std::uint64_t delivery) const;
   // Takes the member's leases out of the range: those by the delivery; not by key, if `any`, all.
   Pieces leased(OffsetRange range, const MemberKey& member, std::uint64_t delivery, bool any);
-  // Takes out what the member has lost of it, by key all or nothing; false: nothing is left.
-  bool keep_leased(DeliveredBatches& delivered, const MemberKey& member) const;
+  // Takes out what the member has lost of it; false: nothing is left.
+  bool keep_leased(DeliveredBatches& delivered, const MemberKey& member);
   // All of a member that is gone.
   Pieces leased_by(const MemberKey& member);
   Pieces expired(MonotonicTime now);
-  // Gives them back to the table, with a new deadline. Not by key.
+  // Not by key: gives them back to the table, with a new deadline.
   void extend(const Pieces& pieces, MonotonicTime deadline);
   // What came back and nobody has: taken out. Not of a group by key, where it would overtake.
   std::vector<OffsetRange> returned(OffsetRange range);

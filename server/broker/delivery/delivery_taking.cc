@@ -108,8 +108,14 @@ Result<> DeliveryQueue::add_leased(const RecordBatchView& batch, const std::vect
 }
 
 // Somebody else may have it by now, or it was acked: it must not go out again.
-bool DeliveryQueue::keep_leased(DeliveredBatches& delivered, const MemberKey& member) const {
-  if (by_key_) return keyed_.has_lease(member, delivered.number);
+bool DeliveryQueue::keep_leased(DeliveredBatches& delivered, const MemberKey& member) {
+  if (by_key_) {
+    if (!keyed_.has_lease(member, delivered.number)) return false;
+    // Taken back by a retry that comes first in its key.
+    const auto lost = keyed_.take_lost(member, delivered.number);
+    if (!lost.empty()) leave_out(lost, delivered);
+    return !delivered.ranges.empty();
+  }
   DeliveredBatches left;
   for (const auto& [range, attempt] : delivered.ranges)
     for (const OffsetRange part : leases_.present(range, [&](const Lease& lease) {

@@ -117,6 +117,10 @@ class KeyedRecords {
   bool has_lease(const MemberKey& member, std::uint64_t delivery) const {
     return loans_.find(member, delivery) != nullptr;
   }
+  // What it has lost of a delivery that goes out without it, ascending.
+  std::vector<Offset> take_lost(const MemberKey& member, std::uint64_t delivery) {
+    return loans_.take_lost(member, delivery);
+  }
   // Done, or gone; nothing where it is not known.
   void end(Offset offset);
   // It failed, or was given back: it is read again, and its key stands still until then, but for

@@ -1,5 +1,8 @@
 #include "server/broker/delivery/loans.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace leat::broker {
 
 std::uint32_t Loans::lend(const MemberKey& member, std::uint64_t delivery, MonotonicTime deadline) {
@@ -32,6 +35,14 @@ const Loans::Delivery* Loans::find(const MemberKey& member, std::uint64_t delive
 
 void Loans::lose(std::uint32_t at, Offset offset) {
   deliveries_.at({loans_[at].member, loans_[at].delivery}).lost.push_back(offset);
+}
+
+std::vector<Offset> Loans::take_lost(const MemberKey& member, std::uint64_t delivery) {
+  const auto it = deliveries_.find({member, delivery});
+  if (it == deliveries_.end()) return {};
+  auto lost = std::exchange(it->second.lost, {});
+  std::ranges::sort(lost);
+  return lost;
 }
 
 std::optional<std::pair<MonotonicTime, std::uint32_t>> Loans::next_deadline() const {

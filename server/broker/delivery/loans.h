@@ -49,6 +49,8 @@ class Loans {
   const Delivery* find(const MemberKey& member, std::uint64_t delivery) const;
   // A record of the loan, which is still there.
   void lose(std::uint32_t at, Offset offset);
+  // What of it was lost, ascending: it was not brought after all. Nothing where none is leased.
+  std::vector<Offset> take_lost(const MemberKey& member, std::uint64_t delivery);
 
   // Of the loan that ends first.
   std::optional<std::pair<MonotonicTime, std::uint32_t>> next_deadline() const;

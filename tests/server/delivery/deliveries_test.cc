@@ -106,50 +106,6 @@ TEST_F(DeliveriesTest, ALateAckCountsUnlessSomebodyElseHasTheRecord) {
   EXPECT_EQ(last<Settled>()->refused.size(), 1u) << "never delivered";
 }
 
-// A connection without room takes nothing, however long.
-TEST_F(DeliveriesTest, WhatWasNotTakenWhileItsLeaseHeldIsNotTakenLater) {
-  for (const GroupKind kind : {GroupKind::kShared, GroupKind::kKeyShared}) {
-    AttachRequest one = request(kind);
-    one.ack_timeout = 1s;
-    one.grants = {2, 1 << 20};
-    attach(1, one);
-    write({"a", "b"});
-    pass(1s);
-    attach(2, request(kind));
-    const auto got = take(2);
-    ASSERT_EQ(got.size(), 2u);
-    EXPECT_EQ(got[0].attempt, 2u);
-    const std::int64_t first = got[0].offset;
-    settle(2, first, first + 1, Outcome::kAck);
-    ASSERT_TRUE(last<Settled>()->refused.empty());
-    EXPECT_TRUE(take(1).empty()) << name_of(kind) << ": acked";
-    write({"a", "b"});
-    auto later = take(1);
-    for (const Got& at_other : take(2)) later.push_back(at_other);
-    EXPECT_EQ(later.size(), 2u) << "what was not taken used up no grant";
-    EXPECT_EQ(broker.deliveries().find("g")->counts(partition_id(orders)).first, 2u);
-    for (const std::uint64_t connection : {1, 2})
-      broker.deliveries().detach(next(connection), 1, when());
-    attach(3, request(kind));
-    for (const Got& rest : take(3)) settle(3, rest.offset, rest.offset, Outcome::kAck);
-    broker.deliveries().detach(next(3), 1, when());
-  }
-}
-
-TEST_F(DeliveriesTest, ALateAckTakesTheRecordOutOfWhatItsMemberHasNotTaken) {
-  AttachRequest one = request();
-  one.ack_timeout = 1s;
-  attach(1, one);
-  write({"a", "b", "c"});
-  EXPECT_EQ(take(1), firsts(0, 2));
-  pass(1s);  // all comes again, and is not taken yet
-  const std::uint64_t counted = broker.deliveries().find("g")->redelivered();
-  EXPECT_EQ(counted, 3u);
-  settle(1, 1, 1, Outcome::kAck);
-  ASSERT_TRUE(last<Settled>()->refused.empty());
-  EXPECT_THAT(take(1), testing::ElementsAre(Got{0, 2}, Got{2, 2}));
-}
-
 TEST_F(DeliveriesTest, NackedRecordsComeAgainAfterTheirDelayOrTheBackOff) {
   AttachRequest one = request();
   one.settings.min_backoff = one.settings.max_backoff = 100ms;
