@@ -169,6 +169,8 @@ class Kafkajs(Client):
         def make():
             shutil.copy(f"{HERE}/node/package.json", directory)
             quietly(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], directory)
+            # What its package brings was compiled for another system.
+            quietly(["npm", "rebuild", "lz4"], directory)
         once(f"{directory}/installed", wanted, make)
 
     def command(self, build, bootstrap, no_auto, scratch):
