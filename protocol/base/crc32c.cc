@@ -26,6 +26,28 @@ constexpr auto make_tables() {
 }
 constexpr auto kTables = make_tables();
 
+// Checksums are polynomials over GF(2) modulo kPolynomial; reflected, so the highest bit is 1 and
+// the next one x. Behind n more bytes a checksum counts x^8n times.
+constexpr std::uint32_t kOne = std::uint32_t{1} << 31;
+
+constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t sum = 0;
+  for (std::uint32_t power = kOne; power != 0; power >>= 1) {
+    if ((a & power) != 0) sum ^= b;
+    b = (b >> 1) ^ ((b & 1) != 0 ? kPolynomial : 0);
+  }
+  return sum;
+}
+
+// kZeroBytes[k]: x^8 to the power of 2^k, what 2^k bytes make of a checksum before them.
+constexpr auto make_zero_bytes() {
+  std::array<std::uint32_t, 64> powers{};
+  powers[0] = kOne >> 8;
+  for (std::size_t k = 1; k < powers.size(); ++k) powers[k] = product(powers[k - 1], powers[k - 1]);
+  return powers;
+}
+constexpr auto kZeroBytes = make_zero_bytes();
+
 #if defined(__x86_64__)
 // Applying `kShift` zero bytes to a checksum is linear, so four table look-ups do it. That lets
 // three independent streams hide the instruction's latency of three cycles.
@@ -99,6 +121,12 @@ std::uint32_t crc32c(Bytes bytes, std::uint32_t previous) {
   if (has_instruction) return crc32c_hardware(bytes, previous);
 #endif
   return crc32c_table(bytes, previous);
+}
+
+std::uint32_t crc32c_joined(std::uint32_t first, std::uint32_t second, std::size_t bytes) {
+  for (std::size_t k = 0; bytes != 0; ++k, bytes >>= 1)
+    if ((bytes & 1) != 0) first = product(first, kZeroBytes[k]);
+  return first ^ second;
 }
 
 }  // namespace leat

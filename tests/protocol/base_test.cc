@@ -61,6 +61,8 @@ TEST(Crc32c, InstructionAndTableAgreeAtEverySizeAndSplit) {
     const std::size_t split = random.below(bytes.size() + 1);
     EXPECT_EQ(crc32c(all), crc32c_table(all));
     EXPECT_EQ(crc32c(all.subspan(split), crc32c(all.first(split))), crc32c_table(all));
+    const Bytes rest = all.subspan(split);
+    EXPECT_EQ(crc32c_joined(crc32c(all.first(split)), crc32c(rest), rest.size()), crc32c(all));
   }
 }
 
