@@ -10,7 +10,7 @@
 
 namespace leat::storage {
 
-inline constexpr int kDataFormatVersion = 8;
+inline constexpr int kDataFormatVersion = 9;
 // Read still: a start makes it the newest, before it writes anything else.
 inline constexpr int kOldestDataFormatVersion = 6;
 

@@ -71,7 +71,7 @@ Result<> DiskStorage::check_space() const {
 // ---- decide -> entry -> apply ----
 
 JournalPosition DiskStorage::journal_append(JournalEntry entry) {
-  appended_bytes_ += entry.body.size();
+  appended_bytes_ += entry.bytes();
   entry.position = last_appended_ + 1;
   auto applied = apply(entry, true);
   LEAT_ASSERT(applied.has_value());
@@ -122,7 +122,7 @@ void DiskStorage::apply_to_logs(const JournalEntry& entry, const Wants& wants) {
 }
 
 Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const Wants& wants) {
-  auto records = RecordsAppended::decode(entry.body);
+  auto records = RecordsAppended::decode(entry);
   if (!records) return fail(records.error());
   auto batch = RecordBatchView::parse(records->batch);
   if (!batch) return fail(ErrorCode::kCorruptStorage, batch.error().message());
@@ -134,7 +134,7 @@ Result<> DiskStorage::apply_records(const JournalEntry& entry, bool live, const 
   log->apply(*batch, live ? entry.owner : nullptr);
   if (!live) return {};
   stored_bytes_ += records->batch.size();
-  tail_.add(records->partition, entry.position, entry.body.size());  // it keeps all of it
+  tail_.add(records->partition, entry.position, entry.bytes());  // it keeps all of it
   evict();
   // Rules 2 and 3: below kSync a record is visible when it is appended, but not before its
   // predecessor, which may have come when the topic was kSync.

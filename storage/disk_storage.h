@@ -70,7 +70,7 @@ class DiskStorage final : public Storage {
   Offset look_from(PartitionId partition, std::int64_t timestamp_ms) const override;
   std::optional<TimedRun> newest_run(PartitionId partition,
                                      const std::optional<TimedRun>& behind = {}) const override;
-  Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
+  Result<Appended> append(PartitionId partition, const TopicConfig& config, const NewBatch& batch,
                           const NewIds& ids = {},
                           const std::optional<SourceStep>& source = {}) override;
   PartitionBounds bounds(PartitionId partition) const override;

@@ -100,6 +100,7 @@ Result<> DiskStorage::open_journal(FileIo& io) {
       .first_segment_bytes = std::min<std::size_t>(1 << 20, options_.journal_segment_bytes),
       .segment_bytes = options_.journal_segment_bytes,
       .max_group_bytes = std::min<std::size_t>(shares_.journal / writes, 1 << 20),
+      .inlays_from = 2 * options_.large_batch_bytes,  // below that, leads would add up
       .max_delayed_bytes = std::min(kMostDelayedBytes, options_.memory_bytes / 16),
       .writes = options_.journal_writes,
       .writes_in_flight = writes,
@@ -156,7 +157,7 @@ Result<> DiskStorage::replay(const JournalEntry& entry, std::vector<JournalEntry
     return fail(ok.error().code, "journal entry " + std::to_string(entry.position.value) + ": " +
                                      ok.error().message());
   slice.push_back(entry);
-  if (slice.size() < kReplaySlice && entry.body.size() < kReplayLarge) return {};
+  if (slice.size() < kReplaySlice && entry.bytes() < kReplayLarge) return {};
   auto ok = store_->apply(slice);
   slice.clear();
   state_.ids.applied(entry.position);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "protocol/base/own_process.h"
@@ -57,6 +59,7 @@ class RealFile final : public File {
  public:
   RealFile(Descriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
+  using File::write;
   Result<> write(std::uint64_t at, Bytes bytes) override {
     while (!bytes.empty()) {
       const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
@@ -69,14 +72,30 @@ class RealFile final : public File {
     return {};
   }
 
+  Result<> write(std::uint64_t at, std::span<const Bytes> pieces) override {
+    if (pieces.size() == 1 || pieces.size() > IOV_MAX) return File::write(at, pieces);
+    std::vector<iovec> vector;
+    for (const Bytes piece : pieces)
+      vector.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+    const ssize_t n = ::pwritev(fd_.get(), vector.data(), static_cast<int>(vector.size()),
+                                static_cast<off_t>(at));
+    return end_write(at, pieces, n < 0 ? -errno : static_cast<int>(n));
+  }
+
   int descriptor() const override { return fd_.get(); }
 
-  Result<> end_write(std::uint64_t at, Bytes bytes, int result) override {
+  Result<> end_write(std::uint64_t at, std::span<const Bytes> pieces, int result) override {
     // Refused before anything was written; write() knows what to do about each.
     if (result == -EINVAL || result == -EINTR || result == -EAGAIN) result = 0;
     if (result < 0) return failed("writing", path_, -result);
-    const auto done = static_cast<std::size_t>(result);
-    return write(at + done, bytes.subspan(done));
+    auto done = static_cast<std::size_t>(result);
+    for (const Bytes piece : pieces) {
+      const std::size_t there = std::min(done, piece.size());
+      if (auto ok = write(at + there, piece.subspan(there)); !ok) return ok;
+      done -= there;
+      at += piece.size();
+    }
+    return {};
   }
 
   Result<std::size_t> read(std::uint64_t at, MutableBytes into) override {
@@ -278,7 +297,15 @@ class RealFileIo final : public FileIo {
 
 }  // namespace
 
-Result<> File::end_write(std::uint64_t, Bytes, int) {
+Result<> File::write(std::uint64_t at, std::span<const Bytes> pieces) {
+  for (const Bytes piece : pieces) {
+    if (auto ok = write(at, piece); !ok) return ok;
+    at += piece.size();
+  }
+  return {};
+}
+
+Result<> File::end_write(std::uint64_t, std::span<const Bytes>, int) {
   return fail(ErrorCode::kUnsupportedRequest, "this file has no queue of writes");
 }
 

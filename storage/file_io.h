@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ class File {
   virtual ~File() = default;
   // Writes all of `bytes` at `at`, or fails (kNoSpace, kIoError): then any part may have arrived.
   virtual Result<> write(std::uint64_t at, Bytes bytes) = 0;
+  // The same of several, one behind the other.
+  virtual Result<> write(std::uint64_t at, std::span<const Bytes> pieces);
   // Reads up to `into.size()` bytes; fewer only at the end of the file. Error: kIoError.
   virtual Result<std::size_t> read(std::uint64_t at, MutableBytes into) = 0;
   // Everything written so far is on stable storage (fdatasync). After a failure nothing may be
@@ -39,9 +42,9 @@ class File {
   virtual Result<> allocate(std::uint64_t bytes) = 0;
 
   // For the write queue that belongs to the same FileIo: what the kernel calls the file, and what
-  // came of a write of `bytes` at `at` to it, by the kernel's `result`: writes what is missing.
+  // came of a write of `pieces` at `at` to it, by the kernel's `result`: writes what is missing.
   virtual int descriptor() const { return -1; }
-  virtual Result<> end_write(std::uint64_t at, Bytes bytes, int result);
+  virtual Result<> end_write(std::uint64_t at, std::span<const Bytes> pieces, int result);
 };
 
 struct OpenOptions {

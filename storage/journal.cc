@@ -12,9 +12,10 @@
 
 #include "protocol/base/assert.h"
 #include "storage/journal_format.h"
+#include "storage/journal_group.h"
 #include "storage/journal_inbox.h"
-#include "storage/journal_recovery.h"
 #include "storage/journal_segments.h"
+#include "storage/recovery/journal_recovery.h"
 #include "storage/thread.h"
 
 namespace leat::storage {
@@ -267,24 +268,22 @@ class Journal::Writer {
   }
 
   Result<> start_group(std::span<JournalEntry> entries, Entries owner) {
-    GroupHeader header{.incarnation = incarnation_, .journal_id = journal_id_};
-    for (const JournalEntry& entry : entries)
-      header.body_bytes += static_cast<std::uint32_t>(entry_bytes(entry.body.size()));
-    const std::size_t bytes = header.group_bytes();
+    const GroupPlan plan = plan_group(entries, options_.inlays_from);
+    const std::size_t bytes = plan.group_bytes();
     if (auto ok = make_room(bytes); !ok) return ok;
     const WriteQueue::Slot slot = free_.back();
     free_.pop_back();
-    const MutableBytes buffer = queue_->buffer(slot, bytes);
-    copy_entries(entries, buffer,
-                 {.incarnation = incarnation_, .segment = segment_.number, .at = used_});
-    header.entries = static_cast<std::uint32_t>(entries.size());
-    header.first = sealed_ + 1;
-    header.durable = durable_;
-    header.previous_crc = chain_;
-    chain_ = seal_group(buffer, header);
+    const GroupHeader header{.incarnation = incarnation_,
+                             .first = sealed_ + 1,
+                             .durable = durable_,
+                             .previous_crc = chain_,
+                             .journal_id = journal_id_};
+    chain_ = write_group(entries, plan, header,
+                         {.incarnation = incarnation_, .segment = segment_.number, .at = used_},
+                         queue_->buffer(slot, bytes - plan.inlaid_bytes));
     sealed_ = sealed_ + entries.size();
     point("journal.before_write");
-    queue_->start(slot, *segment_.file, used_);
+    queue_->start(slot, *segment_.file, used_, plan.inlays);
     in_flight_.push_back({slot, bytes, std::move(owner), entries});
     in_flight_bytes_ += bytes;
     used_ += bytes;

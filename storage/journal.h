@@ -25,6 +25,7 @@ struct JournalOptions {
   std::size_t first_segment_bytes = 1 << 20;  // small: start-up is quick
   std::size_t segment_bytes = 64 << 20;       // pre-written in the background
   std::size_t max_group_bytes = 1 << 20;      // one larger entry makes a group of its own
+  std::size_t inlays_from = 64 << 10;         // a large body is written from where it lies
   std::size_t max_delayed_bytes = 4 << 20;    // entries that may wait are written beyond this
   WriteMode writes = WriteMode::kAuto;        // io_uring, or threads that wait
   std::size_t writes_in_flight = 16;

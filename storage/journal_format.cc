@@ -1,8 +1,6 @@
 #include "storage/journal_format.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <cstring>
 
 namespace leat::storage {
 namespace {
@@ -11,7 +9,8 @@ constexpr std::uint32_t kManifestVersion = 2;         // 1 had no sizes
 constexpr std::size_t kCrcEnd = 8;                    // the checksum covers what is behind
 }  // namespace
 
-std::uint32_t seal_group(MutableBytes group, const GroupHeader& header) {
+std::uint32_t seal_group(MutableBytes group, const GroupHeader& header,
+                         std::span<const KnownSum> known) {
   std::byte* to = group.data();
   store_le<std::uint32_t>(to, kGroupMagic);
   store_le<std::uint32_t>(to + 8, header.body_bytes);
@@ -23,8 +22,15 @@ std::uint32_t seal_group(MutableBytes group, const GroupHeader& header) {
   store_le<std::uint32_t>(to + 44, 0);
   store_le<std::uint64_t>(to + 48, header.journal_id);
   store_le<std::uint64_t>(to + 56, 0);
-  const std::uint32_t crc =
-      crc32c(Bytes(group).subspan(kCrcEnd, kGroupHeaderBytes - kCrcEnd + header.body_bytes));
+  std::size_t from = kCrcEnd, end = kGroupHeaderBytes + header.body_bytes;
+  std::uint32_t crc = 0;
+  for (const KnownSum& sum : known) {
+    crc = crc32c(Bytes(group).subspan(from, sum.begin - from), crc);
+    crc = crc32c_joined(crc, sum.crc, sum.bytes);
+    from = sum.end;
+    end -= sum.bytes - (sum.end - sum.begin);
+  }
+  crc = crc32c(Bytes(group).subspan(from, end - from), crc);
   store_le<std::uint32_t>(to + 4, crc);
   return crc;
 }
@@ -105,32 +111,6 @@ std::string segment_name(std::uint64_t number) {
   char name[32];
   std::snprintf(name, sizeof name, "%08llu.seg", static_cast<unsigned long long>(number));
   return name;
-}
-
-std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t max_bytes) {
-  std::size_t bytes = kGroupHeaderBytes, count = 0;
-  for (const JournalEntry& entry : entries) {
-    bytes += entry_bytes(entry.body.size());
-    if (count > 0 && bytes > max_bytes) break;
-    ++count;
-  }
-  return count;
-}
-
-void copy_entries(std::span<JournalEntry> entries, MutableBytes group, const JournalPlace& place) {
-  std::byte* to = group.data() + kGroupHeaderBytes;
-  for (JournalEntry& entry : entries) {
-    entry.place = place;
-    entry.place.at += static_cast<std::uint64_t>(to + kEntryHeaderBytes - group.data());
-    store_le<std::uint32_t>(to, static_cast<std::uint32_t>(entry.body.size()));
-    store_le<std::uint16_t>(to + 4, entry.kind);
-    store_le<std::uint16_t>(to + 6, 0);
-    std::memcpy(to + kEntryHeaderBytes, entry.body.data(), entry.body.size());
-    std::byte* end = to + entry_bytes(entry.body.size());
-    std::fill(to + kEntryHeaderBytes + entry.body.size(), end, std::byte{0});
-    to = end;
-  }
-  std::fill(to, group.data() + group.size(), std::byte{0});
 }
 
 }  // namespace leat::storage

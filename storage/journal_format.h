@@ -14,7 +14,10 @@
 //   44 reserved      u32  0
 //   48 journal id    u64  random, so that groups of another journal never fit
 //   56 reserved      u64  0
-//   64 entries: { length u32 | kind u16 | reserved u16 | body, padded to 8 } …
+//   64 entries: { length u32 | kind u16 | lead u16 | lead zeros | body } padded to 8 …
+//
+// Leads (below a block, 0 before format 9) let a large body begin where its memory does in a block,
+// so that it is written from there (journal_group.h).
 #pragma once
 
 #include <cstdint>
@@ -54,8 +57,8 @@ struct GroupHeader {
   JournalPosition next() const { return first + entries; }
 };
 
-inline std::size_t entry_bytes(std::size_t body_bytes) {
-  return kEntryHeaderBytes + round_up(body_bytes, kEntryAlignment);
+inline std::size_t entry_bytes(std::size_t body_bytes, std::size_t lead = 0) {
+  return kEntryHeaderBytes + round_up(lead + body_bytes, kEntryAlignment);
 }
 
 // The chain's seed: what the very first group names as its predecessor's checksum.
@@ -65,9 +68,18 @@ inline std::uint32_t chain_seed(std::uint64_t journal_id) {
   return crc32c(id);
 }
 
+// Bytes [begin, end) of a group stand for `bytes` bytes, whose checksum is known to be `crc`; they
+// need not all be there.
+struct KnownSum {
+  std::size_t begin = 0, end = 0;
+  std::size_t bytes = 0;
+  std::uint32_t crc = 0;
+};
+
 // Writes header and checksum in front of the body that stands at group + kGroupHeaderBytes; returns
-// the checksum.
-std::uint32_t seal_group(MutableBytes group, const GroupHeader& header);
+// the checksum. What `known` stands for, in the order of the group, is not read.
+std::uint32_t seal_group(MutableBytes group, const GroupHeader& header,
+                         std::span<const KnownSum> known = {});
 
 // The header at the start of `block` if it is one of journal `id`; its checksum is not checked.
 std::optional<GroupHeader> read_group_header(Bytes block, std::uint64_t journal_id);
@@ -85,23 +97,25 @@ struct JournalPlace {
   std::uint64_t at = 0;
 };
 
-// One entry, opaque to the journal. `owner` keeps `body` alive and unchanged.
+// One entry, opaque to the journal. `owner` keeps its bytes alive and unchanged.
 struct JournalEntry {
+  struct Sum {
+    std::uint32_t bytes = 0, crc = 0;
+  };
   std::uint16_t kind = 0;
   std::shared_ptr<const void> owner;
+  Bytes
+      head;  // what the body begins with in the journal, where it lies elsewhere; none in a replay
   Bytes body;
   JournalPosition position{};  // set by append and by replay
   JournalPlace place{};        // set when it is written, and by replay
   // How long it may wait in memory before it is written (rule 3): zero is at once, max() is until
   // something else needs the disk.
   Duration max_delay{0};
-};
+  Sum sum{};  // the CRC-32C of the body's last so many bytes, where it is known
 
-// As many of `entries` as a group of at most `max_bytes` holds; at least one.
-std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t max_bytes);
-// Behind the header's place in `group`, which has the size for them; what is left becomes zeros.
-// `group` goes to `place`: so the entries know theirs.
-void copy_entries(std::span<JournalEntry> entries, MutableBytes group, const JournalPlace& place);
+  std::size_t bytes() const { return head.size() + body.size(); }
+};
 
 // The list of segments in use, in log order: the "second, synced file" of rule 4.
 struct Manifest {

@@ -20,7 +20,7 @@ JournalInbox::Put JournalInbox::put(JournalEntry entry) {
   const std::lock_guard lock(mutex_);
   entry.position = last_ = last_ + 1;
   if (failed_) return {last_, false};
-  bytes_ += entry_bytes(entry.body.size());
+  bytes_ += entry_bytes(entry.bytes());
   due_ = std::min(due_, bytes_ > max_delayed_bytes_ ? Time::min() : due_of(entry.max_delay));
   entries_.push_back(std::move(entry));
   const bool wakes = due_ == Time::min() ? bytes_ >= wakes_at_bytes_ : due_ < sleeps_until_;

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "storage/journal_format.h"
-#include "storage/journal_recovery.h"
+#include "storage/recovery/journal_recovery.h"
 
 namespace leat::storage {
 

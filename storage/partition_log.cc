@@ -1,28 +1,65 @@
 #include "storage/partition_log.h"
 
 #include <algorithm>
+#include <array>
 
 namespace leat::storage {
+namespace {
+
+using Head = std::array<std::byte, RecordsAppended::kHeadBytes>;
+
+void put_head(std::byte* to, PartitionId partition, std::size_t behind) {
+  store_le<std::uint32_t>(to, partition.value);
+  store_le<std::uint32_t>(to + 4, static_cast<std::uint32_t>(behind));
+}
+
+// What the batch's own checksum covers, up to its end.
+JournalEntry::Sum sum_of(Bytes batch) {
+  return {static_cast<std::uint32_t>(batch.size() - batch_layout::kAttributes),
+          load_be<std::uint32_t>(batch.data() + batch_layout::kCrc)};
+}
+
+}  // namespace
+
 JournalEntry RecordsAppended::encode(PartitionId partition, Offset base, LeaderEpoch epoch,
                                      Bytes batch, EntryKind kind, Bytes behind) {
   const std::size_t bytes = kHeadBytes + batch.size() + behind.size();
   auto owner = std::make_shared_for_overwrite<std::byte[]>(bytes);
   std::byte* body = owner.get();
-  store_le<std::uint32_t>(body, partition.value);
-  store_le<std::uint32_t>(body + 4, static_cast<std::uint32_t>(behind.size()));
+  put_head(body, partition, behind.size());
   std::ranges::copy(batch, body + kHeadBytes);
   std::ranges::copy(behind, body + kHeadBytes + batch.size());
   assign_offset(MutableBytes(body + kHeadBytes, batch.size()), base, epoch);
-  return {.kind = static_cast<std::uint16_t>(kind),
-          .owner = std::move(owner),
-          .body = Bytes(body, bytes)};
+  JournalEntry entry{.kind = static_cast<std::uint16_t>(kind),
+                     .owner = std::move(owner),
+                     .body = Bytes(body, bytes)};
+  if (behind.empty()) entry.sum = sum_of(batch);
+  return entry;
 }
 
-Result<RecordsAppended> RecordsAppended::decode(Bytes body) {
-  ByteReader reader(body);
+JournalEntry RecordsAppended::adopt(PartitionId partition, Offset base, LeaderEpoch epoch,
+                                    MutableBytes batch, std::shared_ptr<const void> owner) {
+  struct Adopted {
+    Head head;
+    std::shared_ptr<const void> batch;
+  };
+  auto adopted = std::make_shared<Adopted>(Adopted{{}, std::move(owner)});
+  put_head(adopted->head.data(), partition, 0);
+  assign_offset(batch, base, epoch);
+  const Bytes head(adopted->head);
+  return {.kind = static_cast<std::uint16_t>(EntryKind::kRecords),
+          .owner = std::move(adopted),
+          .head = head,
+          .body = batch,
+          .sum = sum_of(batch)};
+}
+
+Result<RecordsAppended> RecordsAppended::decode(const JournalEntry& entry) {
+  ByteReader reader(entry.head.empty() ? entry.body : entry.head);
   RecordsAppended records;
   records.partition = PartitionId(reader.le<std::uint32_t>());
   const auto behind = reader.le<std::uint32_t>();
+  if (!entry.head.empty()) reader = ByteReader(entry.body);
   if (reader.failed() || behind > reader.remaining())
     return fail(ErrorCode::kCorruptStorage, "malformed 'records'");
   records.batch = reader.bytes(reader.remaining() - behind);

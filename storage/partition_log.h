@@ -22,11 +22,15 @@ struct RecordsAppended {
   PartitionId partition;
   Bytes batch, behind;  // borrow the entry
 
-  // Copies `batch` and assigns its base offset: the one copy a produced batch makes on its way from
-  // the connection to the journal, the tail cache and RocksDB.
+  // Copies `batch`, whose checksum was verified, and assigns its base offset: the one copy that a
+  // produced batch makes on its way from the connection to the journal, the tail cache and RocksDB.
   static JournalEntry encode(PartitionId partition, Offset base, LeaderEpoch epoch, Bytes batch,
                              EntryKind kind = EntryKind::kRecords, Bytes behind = {});
-  static Result<RecordsAppended> decode(Bytes body);
+  // The same without that one: the batch stays where it is, in memory that `owner` keeps and nobody
+  // else writes to.
+  static JournalEntry adopt(PartitionId partition, Offset base, LeaderEpoch epoch,
+                            MutableBytes batch, std::shared_ptr<const void> owner);
+  static Result<RecordsAppended> decode(const JournalEntry& entry);
 };
 
 // Whether RecordsAppended::decode() is for it.

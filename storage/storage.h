@@ -22,6 +22,7 @@
 #include "storage/acks.h"
 #include "storage/group.h"
 #include "storage/ids.h"
+#include "storage/new_batch.h"
 #include "storage/reads.h"
 #include "storage/storage_events.h"
 
@@ -123,12 +124,12 @@ class Storage {
                                              const std::optional<TimedRun>& behind = {}) const = 0;
 
   // ---- records ----
-  // `batch` passed RecordBatchView::validate(), records may have been taken out of it since; it is
-  // copied, base offset and leader epoch assigned, and its whole range of offsets is used up.
+  // `batch` passed RecordBatchView::validate(), records may have been taken out of it since; base
+  // offset and leader epoch are assigned, and its whole range of offsets is used up.
   // `config` is its topic's. With a `source`, which check_source() found to continue, that is
   // stored up to there by the same entry. Errors: kStorageFailed.
-  virtual Result<Appended> append(PartitionId partition, const TopicConfig& config, Bytes batch,
-                                  const NewIds& ids = {},
+  virtual Result<Appended> append(PartitionId partition, const TopicConfig& config,
+                                  const NewBatch& batch, const NewIds& ids = {},
                                   const std::optional<SourceStep>& source = {}) = 0;
   virtual PartitionBounds bounds(PartitionId partition) const = 0;
   // Of what is appended now: raised at each start (rule 3).

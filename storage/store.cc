@@ -159,7 +159,7 @@ Result<> Store::apply_one(const JournalEntry& entry, rocksdb::WriteBatch& batch)
 }
 
 Result<> Store::apply_records(const JournalEntry& entry, rocksdb::WriteBatch& batch) {
-  auto records = RecordsAppended::decode(entry.body);
+  auto records = RecordsAppended::decode(entry);
   if (!records) return fail(records.error());
   auto view_of = RecordBatchView::parse(records->batch);
   if (!view_of) return fail(ErrorCode::kCorruptStorage, view_of.error().message());

@@ -101,7 +101,7 @@ void StoreThread::apply_round(std::vector<JournalEntry>& entries) {
   if (!failed_) {
     if (auto ok = store_.apply(slice); ok) {
       std::uint64_t bytes = 0;
-      for (const JournalEntry& entry : slice) bytes += entry.body.size();
+      for (const JournalEntry& entry : slice) bytes += entry.bytes();
       since_look_ += bytes;
       events_.on_applied(slice.back().position, bytes);
     } else {

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "protocol/base/assert.h"
@@ -33,7 +32,8 @@ bool has_operations(io_uring& ring) {
   io_uring_probe* probe = io_uring_get_probe_ring(&ring);
   if (!probe) return false;
   bool all = true;
-  for (const int operation : {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_WRITE_FIXED})
+  for (const int operation :
+       {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_WRITE_FIXED, IORING_OP_WRITEV})
     all = all && io_uring_opcode_supported(probe, operation);
   io_uring_free_probe(probe);
   return all && (ring.features & IORING_FEAT_EXT_ARG);  // waiting with a time limit
@@ -94,26 +94,42 @@ io_uring_sqe* UringWriteQueue::entry(std::uint64_t tag) {
   return sqe;
 }
 
-void UringWriteQueue::start(Slot slot, File& file, std::uint64_t at) {
+void UringWriteQueue::start(Slot slot, File& file, std::uint64_t at,
+                            std::span<const Inlay> inlays) {
   Write& write = slots_[slot];
-  const auto size = static_cast<unsigned>(write.bytes.size());
-  if (in_flight_ == 0 && done_.empty() && size <= kRegisteredBytes) {
-    count_call();
-    return done_.push_back({slot, file.write(at, write.bytes)});
-  }
   write.file = &file;
   write.at = at;
+  write.pieces = pieces_of(write.bytes, inlays);
+  std::size_t size = 0;
+  for (const Bytes piece : write.pieces) size += piece.size();
+  if (in_flight_ == 0 && done_.empty() && size <= kRegisteredBytes) {
+    count_call();
+    return done_.push_back({slot, file.write(at, write.pieces)});
+  }
   ++in_flight_;
-  io_uring_sqe* sqe = entry(slot);
-  if (known_ && write.bytes.data() == registered(slot).data())
-    io_uring_prep_write_fixed(sqe, file.descriptor(), write.bytes.data(), size, at, 0);
-  else
-    io_uring_prep_write(sqe, file.descriptor(), write.bytes.data(), size, at);
-  sqe->rw_flags = RWF_DSYNC;
+  prepare(slot, file.descriptor());
   // A small one leaves with the call that waits; a large one shall not wait for its successor.
   if (size <= kRegisteredBytes) return;
   count_call();
   io_uring_submit(&ring_);
+}
+
+void UringWriteQueue::prepare(Slot slot, int file) {
+  Write& write = slots_[slot];
+  io_uring_sqe* sqe = entry(slot);
+  const auto size = static_cast<unsigned>(write.bytes.size());
+  if (write.pieces.size() > 1) {
+    write.vector.clear();
+    for (const Bytes piece : write.pieces)
+      write.vector.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+    io_uring_prep_writev(sqe, file, write.vector.data(), static_cast<unsigned>(write.vector.size()),
+                         write.at);
+  } else if (known_ && write.bytes.data() == registered(slot).data()) {
+    io_uring_prep_write_fixed(sqe, file, write.bytes.data(), size, write.at, 0);
+  } else {
+    io_uring_prep_write(sqe, file, write.bytes.data(), size, write.at);
+  }
+  sqe->rw_flags = RWF_DSYNC;
 }
 
 void UringWriteQueue::submit_and_wait(Time until) {
@@ -149,7 +165,7 @@ std::vector<WriteQueue::Done> UringWriteQueue::wait(Time until) {
     }
     --in_flight_;
     const Write& write = slots_[tag];
-    done.push_back({tag, write.file->end_write(write.at, write.bytes, completions[i]->res)});
+    done.push_back({tag, write.file->end_write(write.at, write.pieces, completions[i]->res)});
   }
   io_uring_cq_advance(&ring_, n);
   return done;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <liburing.h>
+#include <sys/uio.h>
 
 #include "storage/write_queue.h"
 
@@ -21,7 +22,7 @@ class UringWriteQueue final : public WriteQueue {
   const char* name() const override { return "uring"; }
   std::size_t depth() const override { return slots_.size(); }
   MutableBytes buffer(Slot slot, std::size_t bytes) override;
-  void start(Slot slot, File& file, std::uint64_t at) override;
+  void start(Slot slot, File& file, std::uint64_t at, std::span<const Inlay> inlays) override;
   std::vector<Done> wait(Time until) override;
   void wake() override;
 
@@ -29,13 +30,16 @@ class UringWriteQueue final : public WriteQueue {
   struct Write {
     File* file = nullptr;
     std::uint64_t at = 0;
-    MutableBytes bytes;
+    MutableBytes bytes;   // of its buffer
     AlignedBuffer large;  // for what does not fit into the slot's share of registered_
+    std::vector<Bytes> pieces;
+    std::vector<iovec> vector;  // the pieces for the kernel
   };
 
   explicit UringWriteQueue(std::size_t depth) : slots_(depth) {}
   Result<> set_up();
   MutableBytes registered(Slot slot);
+  void prepare(Slot slot, int file);
   io_uring_sqe* entry(std::uint64_t tag);
   void submit_and_wait(Time until);
 

@@ -14,6 +14,19 @@ Result<WriteMode> parse_write_mode(std::string_view text) {
                                      "'; say auto, uring or thread");
 }
 
+std::vector<Bytes> pieces_of(Bytes buffer, std::span<const Inlay> inlays) {
+  std::vector<Bytes> pieces;
+  std::size_t at = 0;
+  for (const Inlay& inlay : inlays) {
+    if (inlay.at > at) pieces.push_back(buffer.first(inlay.at - at));
+    buffer = buffer.subspan(inlay.at - at);
+    pieces.push_back(inlay.bytes);
+    at = inlay.at + inlay.bytes.size();
+  }
+  if (!buffer.empty()) pieces.push_back(buffer);
+  return pieces;
+}
+
 ThreadWriteQueue::~ThreadWriteQueue() {
   {
     const std::lock_guard lock(mutex_);
@@ -28,9 +41,12 @@ MutableBytes ThreadWriteQueue::buffer(Slot slot, std::size_t bytes) {
   return writes_[slot].buffer.bytes();
 }
 
-void ThreadWriteQueue::start(Slot slot, File& file, std::uint64_t at) {
-  writes_[slot].file = &file;
-  writes_[slot].at = at;
+void ThreadWriteQueue::start(Slot slot, File& file, std::uint64_t at,
+                             std::span<const Inlay> inlays) {
+  Write& write = writes_[slot];
+  write.file = &file;
+  write.at = at;
+  write.pieces = pieces_of(write.buffer.bytes(), inlays);
   bool enough;
   {
     const std::lock_guard lock(mutex_);
@@ -55,7 +71,7 @@ void ThreadWriteQueue::run() {
     lock.unlock();
     Write& write = writes_[slot];
     count_call();
-    auto result = write.file->write(write.at, write.buffer.bytes());
+    auto result = write.file->write(write.at, write.pieces);
     lock.lock();
     done_.push_back({slot, std::move(result)});
     count_call();

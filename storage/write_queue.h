@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -22,6 +23,15 @@ enum class WriteMode { kAuto, kUring, kThread };
 
 // "auto", "uring" or "thread". Error: kUsage.
 Result<WriteMode> parse_write_mode(std::string_view text);
+
+// What a write takes from elsewhere than its slot's buffer: whole blocks, in memory aligned to one,
+// that come behind `at` bytes of the write.
+struct Inlay {
+  std::size_t at = 0;
+  Bytes bytes;
+};
+// A write in the order of the file.
+std::vector<Bytes> pieces_of(Bytes buffer, std::span<const Inlay> inlays);
 
 // One thread, the one that made it; only wake() is anybody's.
 class WriteQueue {
@@ -38,8 +48,9 @@ class WriteQueue {
   virtual std::size_t depth() const = 0;  // writes that may be in flight
   // Memory for the slot's next write, aligned to a block, its content undefined.
   virtual MutableBytes buffer(Slot slot, std::size_t bytes) = 0;
-  // Begins to write the slot's buffer to `file`, which takes write_through and outlives the write.
-  virtual void start(Slot slot, File& file, std::uint64_t at) = 0;
+  // Begins to write the slot's buffer, and the inlays where they belong, to `file`, which takes
+  // write_through. File and inlays outlive the write.
+  virtual void start(Slot slot, File& file, std::uint64_t at, std::span<const Inlay> inlays) = 0;
   // Waits for a write to end, for wake(), or until `until`. What ended, in any order; a write that
   // ended well is durable, of one that failed any part may have arrived.
   virtual std::vector<Done> wait(Time until) = 0;
@@ -62,7 +73,7 @@ class ThreadWriteQueue final : public WriteQueue {
   const char* name() const override { return "thread"; }
   std::size_t depth() const override { return writes_.size(); }
   MutableBytes buffer(Slot slot, std::size_t bytes) override;
-  void start(Slot slot, File& file, std::uint64_t at) override;
+  void start(Slot slot, File& file, std::uint64_t at, std::span<const Inlay> inlays) override;
   std::vector<Done> wait(Time until) override;
   void wake() override;
 
@@ -71,6 +82,7 @@ class ThreadWriteQueue final : public WriteQueue {
     File* file = nullptr;
     std::uint64_t at = 0;
     AlignedBuffer buffer;
+    std::vector<Bytes> pieces;
   };
   void run();
 

@@ -53,6 +53,7 @@ class FakeStorage final : public storage::Storage {
     Offset from;
     std::size_t max_bytes;
   };
+  int may_stay = 0;  // batches of which storage may keep the memory
   Read last_read;
   std::map<storage::ReadToken, Read> reads;  // every one that was to be answered later
   Result<storage::ReadResult> answer(storage::ReadToken token) const {
@@ -178,11 +179,16 @@ class FakeStorage final : public storage::Storage {
     }
     return best;
   }
-  Result<storage::Appended> append(PartitionId id, const TopicConfig& config, Bytes bytes,
-                                   const storage::NewIds& ids = {},
+  Result<storage::Appended> append(PartitionId id, const TopicConfig& config,
+                                   const storage::NewBatch& added, const storage::NewIds& ids = {},
                                    const std::optional<SourceStep>& source = {}) override {
     if (failed) return fail(ErrorCode::kStorageFailed);
     Partition& partition = partitions_.at(id);
+    if (added.may_stay()) {
+      ++may_stay;
+      assign_offset(added.place(), partition.next, epoch);
+    }
+    const Bytes bytes = added.bytes();
     auto batch = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
     assign_offset(*batch, partition.next, epoch);
     const auto view = *RecordBatchView::parse(*batch);

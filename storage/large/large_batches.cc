@@ -62,7 +62,7 @@ std::uint32_t LargeRef::batch_bytes() const {
 // ---- the store's thread ----
 
 std::optional<LargeRef> LargeBatches::keep(const JournalEntry& entry, std::uint32_t segment) {
-  const auto records = RecordsAppended::decode(entry.body);
+  const auto records = RecordsAppended::decode(entry);
   if (directory_.empty() || entry.place.incarnation == 0 || !records) return std::nullopt;
   const std::size_t bytes = RecordsAppended::kHeadBytes + records->batch.size();
   const LargeRef ref{.file = {entry.place.incarnation, entry.place.segment},

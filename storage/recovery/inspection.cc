@@ -181,7 +181,7 @@ Result<> Inspection::visit(const JournalEntry& entry) {
   if (auto ok = state_->apply(entry, wants); !ok) return told(ok.error());
   state_->ids.applied(entry.position);  // nobody searches here
   if (!holds_records(entry)) return {};
-  auto records = RecordsAppended::decode(entry.body);
+  auto records = RecordsAppended::decode(entry);
   if (!records) return told(records.error());
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch) return told(batch.error());
@@ -194,7 +194,7 @@ Result<> Inspection::visit(const JournalEntry& entry) {
 Result<> Inspection::visit_behind(const JournalEntry& entry) {
   known_last_ = std::max(known_last_, entry.position);
   if (!holds_records(entry)) return {};
-  const auto records = RecordsAppended::decode(entry.body);
+  const auto records = RecordsAppended::decode(entry);
   if (!records) return {};
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch || !records_ || !exists(records->partition)) return {};

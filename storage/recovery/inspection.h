@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "storage/data_directory.h"
-#include "storage/journal_recovery.h"
+#include "storage/recovery/journal_recovery.h"
 #include "storage/recovery/records_walk.h"
 #include "storage/state/end_store.h"
 #include "storage/state/state.h"

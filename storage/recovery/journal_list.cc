@@ -1,7 +1,7 @@
 // The journal's list of segments, made anew.
 #include <algorithm>
 
-#include "storage/journal_recovery.h"
+#include "storage/recovery/journal_recovery.h"
 
 namespace leat::storage {
 namespace {

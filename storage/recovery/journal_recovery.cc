@@ -1,4 +1,4 @@
-#include "storage/journal_recovery.h"
+#include "storage/recovery/journal_recovery.h"
 
 #include <algorithm>
 #include <cstring>
@@ -182,13 +182,15 @@ class Replay {
     for (std::uint32_t i = 0; i < header.entries; ++i) {
       const auto length = reader.le<std::uint32_t>();
       JournalEntry entry{.kind = reader.le<std::uint16_t>(), .owner = owner, .body = {}};
-      reader.le<std::uint16_t>();
+      const auto lead = reader.le<std::uint16_t>();
+      reader.bytes(lead);
       entry.body = reader.bytes(length);
       entry.place = place;
       if (!reader.failed())
         entry.place.at +=
             kGroupHeaderBytes + static_cast<std::uint64_t>(entry.body.data() - owner.get());
-      reader.bytes(round_up(length, kEntryAlignment) - length);
+      const std::size_t bytes = std::size_t{lead} + length;
+      reader.bytes(round_up(bytes, kEntryAlignment) - bytes);
       entry.position = header.first + i;
       if (reader.failed()) return fail(ErrorCode::kCorruptStorage, "a group's entries overrun it");
       if (entry.position <= persisted_) continue;

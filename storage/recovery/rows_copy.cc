@@ -136,7 +136,7 @@ Result<> RowsCopy::copy_journal() {
 // Records that files hold are passed over; applied again, everything else comes to the same.
 Result<> RowsCopy::copy_entry(const JournalEntry& entry) {
   if (!holds_records(entry)) return push(entry, entry.position);
-  const auto records = RecordsAppended::decode(entry.body);
+  const auto records = RecordsAppended::decode(entry);
   if (!records) return {};
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch || !batch->check()) return {};
@@ -225,7 +225,7 @@ Result<> RowsCopy::put(PartitionId partition, Bytes batch, JournalPosition at) {
 Result<> RowsCopy::push(JournalEntry entry, JournalPosition at) {
   position_ = std::max(position_ + 1, at);
   entry.position = position_;
-  slice_bytes_ += entry.body.size();
+  slice_bytes_ += entry.bytes();
   slice_.push_back(std::move(entry));
   return slice_bytes_ < kSliceBytes ? Result<>() : flush();
 }

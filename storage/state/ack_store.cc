@@ -112,7 +112,7 @@ Result<AcksChanged> AcksChanged::decode(Bytes body) {
 
 Result<AcksChanged> AcksChanged::of(const JournalEntry& entry) {
   if (!holds_records(entry)) return decode(entry.body);
-  const auto records = RecordsAppended::decode(entry.body);
+  const auto records = RecordsAppended::decode(entry);
   if (!records) return fail(records.error());
   return decode(records->behind);
 }

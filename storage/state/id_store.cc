@@ -22,7 +22,7 @@ std::vector<std::byte> IdsAdded::encode() const {
 }
 
 Result<IdsAdded> IdsAdded::of(const JournalEntry& entry) {
-  const auto records = RecordsAppended::decode(entry.body);
+  const auto records = RecordsAppended::decode(entry);
   if (!records) return fail(records.error());
   const auto batch = RecordBatchView::parse(records->batch);
   if (!batch) return fail(ErrorCode::kCorruptStorage, batch.error().message());

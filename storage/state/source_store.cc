@@ -42,7 +42,7 @@ Result<SourceAdvanced> SourceAdvanced::of(const JournalEntry& entry) {
   if (alone) {
     advanced.partition = PartitionId(reader.le<std::uint32_t>());
   } else {
-    const auto records = RecordsAppended::decode(entry.body);
+    const auto records = RecordsAppended::decode(entry);
     if (!records) return fail(records.error());
     advanced.partition = records->partition;
     reader = ByteReader(records->behind);

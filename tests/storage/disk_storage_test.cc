@@ -50,6 +50,38 @@ TEST_F(DiskStorageTest, EverythingSurvivesAReopen) {
   EXPECT_GT(cold_reads, 0);
 }
 
+// A batch in memory of its own is neither copied nor, if it is large, is its journal entry; one
+// with message ids is.
+TEST_F(DiskStorageTest, ABatchMayStayWhereItIs) {
+  open();
+  const PartitionId partition = create("orders");
+  std::vector<std::string> values;
+  std::vector<Bytes> places;
+  for (const std::size_t bytes : {100, 20'000, 70'000, 1'000'000, 4'093}) {
+    RecordBatchBuilder builder;
+    values.emplace_back(bytes, static_cast<char>('a' + values.size()));
+    builder.append({.key = {}, .value = as_bytes(values.back())}, 1);
+    const Bytes batch = builder.finish();
+    // Anywhere in a page, and in a word.
+    auto owner = std::make_shared<std::vector<std::byte>>(batch.size() + 5'000);
+    const MutableBytes place(owner->data() + random.below(5'000), batch.size());
+    std::ranges::copy(batch, place.begin());
+    ASSERT_TRUE(storage->append(partition, {}, NewBatch(place, std::move(owner))));
+    places.push_back(place);
+  }
+  settle();
+  const auto cached = read(partition, Offset(1));
+  ASSERT_TRUE(cached && cached->batches.size() == 1);
+  EXPECT_EQ(cached->batches[0].bytes.data(), places[1].data());
+  EXPECT_EQ(read_all(partition), values);
+  for (int life = 0; life < 2; ++life) {
+    open();
+    EXPECT_EQ(read_all(partition), values);
+    if (life == 0) fill_until_rolled();
+  }
+  EXPECT_GT(cold_reads, 0);
+}
+
 TEST_F(DiskStorageTest, SegmentsRollAndColdReadsCrossThem) {
   memory_bytes = 12 << 20;  // memtables of 2 MiB
   open();
@@ -132,12 +164,12 @@ TEST_F(DiskStorageTest, ADirectoryOfAnEarlierFormatOpensAndBecomesThisOne) {
     std::getline(std::ifstream(directory / "data/FORMAT"), text);
     return text;
   };
-  ASSERT_EQ(format(), "leat-data 8");
-  for (const int earlier : {6, 7}) {
+  ASSERT_EQ(format(), "leat-data 9");
+  for (const int earlier : {6, 7, 8}) {
     std::ofstream(directory / "data/FORMAT", std::ios::trunc) << "leat-data " << earlier << "\n";
     open();
-    EXPECT_EQ(format(), "leat-data 8");
-    if (earlier == 6) storage.reset();
+    EXPECT_EQ(format(), "leat-data 9");
+    if (earlier != 8) storage.reset();
   }
   EXPECT_EQ(read_all(partition), std::vector<std::string>{"old"});
   storage.reset();
@@ -145,7 +177,7 @@ TEST_F(DiskStorageTest, ADirectoryOfAnEarlierFormatOpensAndBecomesThisOne) {
   const auto refused = DiskStorage::open({.data_dir = directory / "data"}, real_file_io(), [] {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), ErrorCode::kFormatUnsupported);
-  EXPECT_NE(refused.error().detail.find("formats 6 to 8"), std::string::npos);
+  EXPECT_NE(refused.error().detail.find("formats 6 to 9"), std::string::npos);
 }
 
 TEST_F(DiskStorageTest, PressureIsToldAndEnds) {

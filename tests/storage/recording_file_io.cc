@@ -11,6 +11,7 @@ using storage::OpenOptions;
 
 class RecordingFile final : public File {
  public:
+  using File::write;
   RecordingFile(RecordingFileIo& io, std::unique_ptr<File> under, std::string path,
                 std::shared_ptr<RecordingFileIo::Content> content, bool write_through)
       : io_(io),
@@ -89,12 +90,15 @@ class RecordingQueue final : public storage::WriteQueue {
     buffers_[slot].resize(bytes);
     return buffers_[slot].bytes();
   }
-  void start(Slot slot, File& file, std::uint64_t at) override {
+  void start(Slot slot, File& file, std::uint64_t at,
+             std::span<const storage::Inlay> inlays) override {
     auto& to = static_cast<RecordingFile&>(file);
-    writes_.push_back({slot, &to, at});
+    Write write{slot, &to, at, storage::pieces_of(buffers_[slot].bytes(), inlays)};
+    std::size_t bytes = 0;
+    for (const Bytes piece : write.pieces) bytes += piece.size();
+    writes_.push_back(std::move(write));
     const std::lock_guard lock(io_.mutex_);
-    io_.in_flight_.push_back(
-        {Operation::kWriteThrough, to.path(), at, buffers_[slot].bytes().size()});
+    io_.in_flight_.push_back({Operation::kWriteThrough, to.path(), at, bytes});
     io_.most_in_flight_ = std::max(io_.most_in_flight_, writes_.size());
   }
   std::vector<Done> wait(Time until) override {
@@ -123,18 +127,20 @@ class RecordingQueue final : public storage::WriteQueue {
     Slot slot;
     RecordingFile* file;
     std::uint64_t at;
+    std::vector<Bytes> pieces;  // as they are when it ends: nobody may have changed them
   };
   Done end(std::size_t index) {
     const Write write = writes_[index];
     writes_.erase(writes_.begin() + static_cast<std::ptrdiff_t>(index));
-    const Bytes bytes = buffers_[write.slot].bytes();
+    std::vector<std::byte> bytes;
+    for (const Bytes piece : write.pieces) bytes.insert(bytes.end(), piece.begin(), piece.end());
     Done done{write.slot, {}};
     if (io_.fails_next()) {
       static_cast<void>(io_.fails());
       write.file->arrive_in_part(write.at, bytes);
       done.result = fail(io_.fail_code_, "planted failure writing " + write.file->path());
     } else {
-      done.result = write.file->write(write.at, bytes);
+      done.result = write.file->write(write.at, Bytes(bytes));
     }
     const std::lock_guard lock(io_.mutex_);
     io_.in_flight_.erase(io_.in_flight_.begin() + static_cast<std::ptrdiff_t>(index));
@@ -229,6 +235,7 @@ std::shared_ptr<RecordingFileIo::Content> RecordingFileIo::content_of(const std:
 // One that is only read.
 class ReadFile final : public File {
  public:
+  using File::write;
   ReadFile(std::unique_ptr<File> under, std::function<void(std::uint64_t, std::size_t)> on_read)
       : under_(std::move(under)), on_read_(std::move(on_read)) {}
   Result<> write(std::uint64_t at, Bytes bytes) override { return under_->write(at, bytes); }

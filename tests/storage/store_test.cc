@@ -164,7 +164,7 @@ TEST(Store, RowsOfASegmentWithoutAFooterAreRemoved) {
     ASSERT_TRUE(rocks);
     rocksdb::WriteBatch batch;
     for (const JournalEntry& entry : entries) {
-      const auto records = RecordsAppended::decode(entry.body);
+      const auto records = RecordsAppended::decode(entry);
       const Offset last = RecordBatchView::parse(records->batch)->last_offset();
       const auto key = keys::record(1, kPartition, last);
       RocksFamilyWriter(**rocks, Family::kRecords, batch)

@@ -43,7 +43,7 @@ class WriteQueueTest : public ::testing::TestWithParam<WriteMode> {
   std::size_t start(WriteQueue::Slot slot, File& to) {
     const MutableBytes bytes = queue->buffer(slot, slot % 3 == 2 ? kLarge : kSmall);
     std::fill(bytes.begin(), bytes.end(), static_cast<std::byte>('a' + slot));
-    queue->start(slot, to, slot * kLarge);
+    queue->start(slot, to, slot * kLarge, {});
     return bytes.size();
   }
   std::map<WriteQueue::Slot, Result<>> wait_for(std::size_t count) {
@@ -77,6 +77,40 @@ TEST_P(WriteQueueTest, WritesWithOthersBesideThemEndWhereTheyBelong) {
       const char letter = static_cast<char>('a' + slot);
       EXPECT_EQ(part.find_first_not_of(letter), sizes[slot] == kLarge ? part.npos : sizes[slot]);
     }
+  }
+}
+
+// Also where the file takes O_DIRECT.
+TEST_P(WriteQueueTest, WhatLiesElsewhereIsWrittenWhereItBelongs) {
+  const std::string path = directory / "inlaid";
+  std::ofstream(path) << std::string(kDepth * 32 * kBlockBytes, '.');
+  auto to = real_file_io().open(path, {.write = true, .direct = true, .write_through = true});
+  ASSERT_TRUE(to);
+  AlignedBuffer elsewhere;
+  elsewhere.resize(20 * kBlockBytes);
+  std::ranges::fill(elsewhere.bytes(), std::byte{'e'});
+  const Bytes small = Bytes(elsewhere.bytes()).first(kBlockBytes);
+  for (WriteQueue::Slot slot = 0; slot < kDepth; ++slot) {
+    const auto buffer = queue->buffer(slot, 3 * kBlockBytes);
+    std::ranges::fill(buffer, static_cast<std::byte>('0' + slot));
+    const Inlay inlays[] = {{kBlockBytes, small}, {3 * kBlockBytes, elsewhere.bytes()}};
+    queue->start(slot, **to, slot * 32 * kBlockBytes, inlays);
+  }
+  for (const auto& [slot, result] : wait_for(kDepth)) EXPECT_TRUE(result) << slot;
+  // A small one with nothing beside it.
+  std::ranges::fill(queue->buffer(0, kBlockBytes), std::byte{'.'});
+  const Inlay inlay{kBlockBytes, small};
+  queue->start(0, **to, (31 - 2) * kBlockBytes, {&inlay, 1});
+  EXPECT_TRUE(wait_for(1).at(0));
+  std::ifstream written(path, std::ios::binary);
+  const std::string content{std::istreambuf_iterator<char>(written), {}};
+  for (WriteQueue::Slot slot = 0; slot < kDepth; ++slot) {
+    const auto part = std::string_view(content).substr(slot * 32 * kBlockBytes, 32 * kBlockBytes);
+    const std::string own(kBlockBytes, static_cast<char>('0' + slot)), inlaid(kBlockBytes, 'e');
+    std::string wanted = own + inlaid + own + std::string(20 * kBlockBytes, 'e') + own;
+    wanted += std::string(8 * kBlockBytes, '.');
+    if (slot == 0) wanted.replace(30 * kBlockBytes, kBlockBytes, inlaid);
+    EXPECT_TRUE(part == wanted) << slot;
   }
 }
 

@@ -24,6 +24,7 @@ struct SimulatedDisk::Node {
 
 class SimulatedFile final : public File {
  public:
+  using File::write;
   SimulatedFile(SimulatedDisk& disk, SimulatedDisk::NodePtr node, std::string path,
                 OpenOptions options)
       : disk_(disk), node_(std::move(node)), path_(std::move(path)), options_(options) {}
@@ -100,11 +101,19 @@ class SimulatedQueue final : public storage::WriteQueue {
     buffers_[slot].resize(bytes);
     return buffers_[slot].bytes();
   }
-  void start(Slot slot, File& file, std::uint64_t at) override {
+  void start(Slot slot, File& file, std::uint64_t at,
+             std::span<const storage::Inlay> inlays) override {
     auto& to = static_cast<SimulatedFile&>(file);
-    writes_.push_back({slot, &to, at});
+    Write write{slot, &to, at};
     const std::lock_guard lock(disk_.mutex_);
-    to.begin_through(at, buffers_[slot].bytes());
+    for (const Bytes piece : storage::pieces_of(buffers_[slot].bytes(), inlays)) {
+      // What O_DIRECT asks for.
+      LEAT_ASSERT(piece.size() % storage::kBlockBytes == 0 &&
+                  reinterpret_cast<std::uintptr_t>(piece.data()) % storage::kBlockBytes == 0);
+      to.begin_through(at + write.bytes, piece);
+      write.bytes += piece.size();
+    }
+    writes_.push_back(write);
   }
   std::vector<Done> wait(Time until) override {
     {
@@ -136,12 +145,13 @@ class SimulatedQueue final : public storage::WriteQueue {
     Slot slot;
     SimulatedFile* file;
     std::uint64_t at;
+    std::size_t bytes = 0;
   };
   Done end(std::size_t index) {
     const Write write = writes_[index];
     writes_.erase(writes_.begin() + static_cast<std::ptrdiff_t>(index));
     const std::lock_guard lock(disk_.mutex_);
-    return {write.slot, write.file->end_through(write.at, buffers_[write.slot].bytes().size())};
+    return {write.slot, write.file->end_through(write.at, write.bytes)};
   }
 
   SimulatedDisk& disk_;

@@ -344,6 +344,12 @@ std::string StorageLife::append() {
     entry.window = {kAllIds.time, kWindows[random_.below(std::size(kWindows))]};
   else if (random_.below(20) == 0)
     entry.window = storage::IdWindow();
+  // It stays where it is or is copied.
+  storage::NewBatch added = *batch;
+  if (random_.below(2) == 0) {
+    auto own = std::make_shared<std::vector<std::byte>>(*batch);
+    added = {MutableBytes(*own), std::move(own)};
+  }
   std::optional<SourceStep> step;
   if (random_.below(3) == 0) {
     entry.source = ModelState::kSources[random_.below(std::size(ModelState::kSources))];
@@ -355,7 +361,7 @@ std::string StorageLife::append() {
       return "the next batch of a source is not taken";
   }
   auto wrong = send(entry, [&]() -> Result<> {
-    auto appended = storage_->append(partition, topic->config, *batch,
+    auto appended = storage_->append(partition, topic->config, added,
                                      {entry.ids, WallTime(), entry.window}, step);
     if (!appended) return fail(appended.error());
     given = appended->base;

@@ -315,7 +315,7 @@ TEST(AcksChanged, StandsBehindABatch) {
   const auto read = AcksChanged::of(entry);
   ASSERT_TRUE(read);
   expect_same(*read, changed);
-  const auto records = RecordsAppended::decode(entry.body);
+  const auto records = RecordsAppended::decode(entry);
   ASSERT_TRUE(records);
   EXPECT_EQ(records->partition, PartitionId(9));
   const auto view = RecordBatchView::parse(records->batch);
@@ -326,7 +326,7 @@ TEST(AcksChanged, StandsBehindABatch) {
     cut.body = entry.body.first(bytes);
     const auto malformed = AcksChanged::of(cut);
     const bool batch_left =
-        malformed && RecordBatchView::parse(RecordsAppended::decode(cut.body)->batch);
+        malformed && RecordBatchView::parse(RecordsAppended::decode(cut)->batch);
     EXPECT_FALSE(batch_left) << bytes;
   }
 }
