@@ -65,27 +65,28 @@ bool Produces::takes(const TopicId& topic, PartitionIndex partition, Bytes batch
 }
 
 void Produces::produce(const RequestId& id, const TopicId& topic, PartitionIndex partition,
-                       Bytes bytes, Now now, const std::optional<SourceStep>& source) {
+                       const storage::NewBatch& added, Now now,
+                       const std::optional<SourceStep>& source) {
   const auto found = find_partition(storage_, topic, partition);
   if (!found) return answer(id, found.error());
   Batch batch{.topic = topic, .index = partition, .rules = rules_for(*found->topic)};
   if (source) {
-    if (auto ok = check_named(*source, bytes); !ok) return answer(id, ok.error());
+    if (auto ok = check_named(*source, added.bytes()); !ok) return answer(id, ok.error());
     batch.source = {std::string(source->source), source->from, source->to};
   }
   batch.came = clock_.look(now);
   batch.stamp = now.wall;
   batch.received = now.monotonic;
-  batch.checked = check_in_place(bytes, batch.rules);
+  batch.checked = check_in_place(added.bytes(), batch.rules);
   if (batch.checked && !*batch.checked) return answer(id, batch.checked->error());
   if (batch.checked && !partitions_.contains(found->id)) {
-    if (auto outcome = append(batch, bytes)) {
+    if (auto outcome = append(batch, added)) {
       answer(id, std::move(outcome->reply));
       if (outcome->visible) visible_(found->id);
       return;
     }
   }
-  wait(id, found->id, std::move(batch), bytes);
+  wait(id, found->id, std::move(batch), added.bytes());
 }
 
 BatchRules Produces::rules_for(const storage::Topic& topic) const {
@@ -153,7 +154,7 @@ void Produces::ask(const SharedWaiting& waiting) {
 
 // ---- out ----
 
-std::optional<Produces::Outcome> Produces::append(Batch& batch, Bytes bytes) {
+std::optional<Produces::Outcome> Produces::append(Batch& batch, const storage::NewBatch& added) {
   if (!*batch.checked) return Outcome{batch.checked->error()};
   const auto found = find_partition(storage_, batch.topic, batch.index);
   if (!found) return Outcome{found.error()};  // deleted while the batch waited
@@ -161,24 +162,24 @@ std::optional<Produces::Outcome> Produces::append(Batch& batch, Bytes bytes) {
   const BatchRules rules = rules_for(*found->topic);
   if ((rules.keys && !batch.rules.keys) || (rules.ids && !batch.rules.ids)) {
     batch.rules = rules;
-    batch.checked = check_records(bytes, rules);
+    batch.checked = check_records(added.bytes(), rules);
     if (!*batch.checked) return Outcome{batch.checked->error()};
   }
   if (auto reply = check_source(storage_, *found, batch.source)) return Outcome{std::move(*reply)};
   const BatchContents& contents = **batch.checked;
-  if (rules.ids && !contents.ids.empty()) return append_known(*found, batch, bytes);
-  if (auto reply = check_sequence(*found, bytes)) return Outcome{std::move(*reply)};
-  return store(*found, batch, bytes, {});
+  if (rules.ids && !contents.ids.empty()) return append_known(*found, batch, added);
+  if (auto reply = check_sequence(*found, added.bytes())) return Outcome{std::move(*reply)};
+  return store(*found, batch, added, {});
 }
 
 std::optional<Produces::Outcome> Produces::append_known(const FoundPartition& found, Batch& batch,
-                                                        Bytes bytes) {
+                                                        const storage::NewBatch& added) {
   if (!batch.known && !find_ids(found, batch)) return std::nullopt;
   if (!*batch.known) return Outcome{batch.known->error()};
   const BatchContents& contents = **batch.checked;
   const storage::KnownIds& known = **batch.known;
   LEAT_ASSERT(known.size() == contents.ids.size());
-  if (auto reply = check_sequence(found, bytes)) {
+  if (auto reply = check_sequence(found, added.bytes())) {
     // It says what the first one said, as long as the ids are known.
     if (auto* stored = std::get_if<Produced>(&*reply))
       stored->known =
@@ -188,15 +189,15 @@ std::optional<Produces::Outcome> Produces::append_known(const FoundPartition& fo
   const TopicConfig& config = found.topic->config;
   auto without = duplicates(contents, known);
   if (without.empty())
-    return store(found, batch, bytes, {contents.ids, batch.came, window_of(config)});
-  const auto view = RecordBatchView::parse(bytes);
+    return store(found, batch, added, {contents.ids, batch.came, window_of(config)});
+  const auto view = RecordBatchView::parse(added.bytes());
   const bool all = without.size() == static_cast<std::size_t>(view->record_count());
   if (all && view->producer_id() < 0 && !batch.source) {
     auto everywhere = originals(contents, known, Offset(0));
     const Offset first = everywhere.front().offset;
     return Outcome{Produced{first, config.durability, true, std::move(everywhere)}};
   }
-  if (!batch.rewritten && !rewrite(batch, bytes, std::move(without))) return std::nullopt;
+  if (!batch.rewritten && !rewrite(batch, added.bytes(), std::move(without))) return std::nullopt;
   if (!*batch.rewritten) return Outcome{batch.rewritten->error()};
   // Where all are known, too: the producer's sequence goes on.
   const auto ids = new_ids(contents, known);
@@ -244,22 +245,21 @@ std::optional<Reply> Produces::check_sequence(const FoundPartition& found, Bytes
   return Produced{**stored, found.topic->config.durability, true, {}};
 }
 
-Produces::Outcome Produces::store(const FoundPartition& found, const Batch& batch, Bytes bytes,
-                                  const storage::NewIds& ids) {
+Produces::Outcome Produces::store(const FoundPartition& found, const Batch& batch,
+                                  storage::NewBatch added, const storage::NewIds& ids) {
   const TopicConfig& config = found.topic->config;
-  if (auto ok = make_room(config, bytes.size()); !ok) return {ok.error()};
+  if (auto ok = make_room(config, added.bytes().size()); !ok) return {ok.error()};
   if (auto ok = note_timed(*found.topic, **batch.checked); !ok) return {ok.error()};
   Produced produced{.base = {}, .durability = config.durability};
-  OwnedBatch stamped;
   if (config.timestamps == TimestampType::kAppendTime) {
     produced.append_time_ms = batch.stamp.time_since_epoch().count();
-    stamped.assign(bytes.begin(), bytes.end());
-    assign_append_time(stamped, produced.append_time_ms);
-    bytes = stamped;
+    auto stamped = std::make_shared<OwnedBatch>(added.bytes().begin(), added.bytes().end());
+    assign_append_time(*stamped, produced.append_time_ms);
+    added = {MutableBytes(*stamped), std::move(stamped)};
   }
   std::optional<SourceStep> step;
   if (batch.source) step = batch.source->step();
-  const auto appended = storage_.append(found.id, config, bytes, ids, step);
+  const auto appended = storage_.append(found.id, config, added, ids, step);
   if (!appended) return {appended.error()};
   produced.base = appended->base;
   if (const auto& all = (*batch.checked)->traces; !all.empty())
@@ -310,7 +310,7 @@ void Produces::advance(PartitionId partition) {
     std::optional<Outcome> outcome;
     if (!first->dropped) {
       if (first->asked != Asked::kNothing || !storage_.has_room()) return;
-      outcome = append(*first, *first->bytes);
+      outcome = append(*first, {MutableBytes(*first->bytes), first->bytes});
       if (!outcome) return ask(first);
     }
     queue.pop_front();

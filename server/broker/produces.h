@@ -49,8 +49,9 @@ class Produces {
   // Whether there is room for a batch that would have to wait. False: hold it back, and what its
   // connection sent behind it, until ReplySink::on_room().
   bool takes(const TopicId& topic, PartitionIndex partition, Bytes batch);
-  void produce(const RequestId& id, const TopicId& topic, PartitionIndex partition, Bytes batch,
-               Now now, const std::optional<SourceStep>& source = {});
+  void produce(const RequestId& id, const TopicId& topic, PartitionIndex partition,
+               const storage::NewBatch& batch, Now now,
+               const std::optional<SourceStep>& source = {});
   // How far a source is stored in a topic's partitions.
   void source_positions(const RequestId& id, const TopicId& topic, std::string_view source) {
     answer(id, broker::source_positions(storage_, topic, source));
@@ -112,12 +113,13 @@ class Produces {
   BatchRules rules_for(const storage::Topic& topic) const;
   std::optional<Result<BatchContents>> check_in_place(Bytes batch, const BatchRules& rules) const;
   // What becomes of a batch whose turn it is; none: something is asked for first.
-  std::optional<Outcome> append(Batch& batch, Bytes bytes);
-  std::optional<Outcome> append_known(const FoundPartition& found, Batch& batch, Bytes bytes);
+  std::optional<Outcome> append(Batch& batch, const storage::NewBatch& added);
+  std::optional<Outcome> append_known(const FoundPartition& found, Batch& batch,
+                                      const storage::NewBatch& added);
   bool find_ids(const FoundPartition& found, Batch& batch);
   bool rewrite(Batch& batch, Bytes bytes, std::vector<std::int32_t> without);
   std::optional<Reply> check_sequence(const FoundPartition& found, Bytes bytes) const;
-  Outcome store(const FoundPartition& found, const Batch& batch, Bytes bytes,
+  Outcome store(const FoundPartition& found, const Batch& batch, storage::NewBatch added,
                 const storage::NewIds& ids);
   Result<> make_room(const TopicConfig& config, std::size_t bytes);
   Result<> note_timed(const storage::Topic& topic, const BatchContents& contents);

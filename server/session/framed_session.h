@@ -53,6 +53,7 @@ class FramedSession : public Session {
   // While connections together hold much, one gets nothing more before it took what waits for it.
   bool output_waits() const { return memory_.is_full() && output_.queued_bytes(id_) > 0; }
   void update_deadline();
+  const ReceivedBytes& received() const { return received_; }
 
   const ConnectionId id_;
   broker::Broker& broker_;

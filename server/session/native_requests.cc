@@ -5,8 +5,9 @@ namespace {
 
 class CarryOut {
  public:
-  CarryOut(const broker::RequestId& id, broker::Broker& broker, const Clock& clock)
-      : id_(id), broker_(broker), clock_(clock) {}
+  CarryOut(const broker::RequestId& id, broker::Broker& broker, const ReceivedBytes& received,
+           const Clock& clock)
+      : id_(id), broker_(broker), received_(received), clock_(clock) {}
 
   // ---- topics and records ----
   void operator()(const native::Hello&) {}
@@ -33,7 +34,8 @@ class CarryOut {
     broker_.describe_topic(id_, r.name, r.auto_create, now());
   }
   void operator()(const native::Produce& r) {
-    broker_.produces().produce(id_, r.topic, r.partition, r.batch, now(), r.source);
+    broker_.produces().produce(id_, r.topic, r.partition, received_.batch(r.batch), now(),
+                               r.source);
   }
   void operator()(const native::SourcePositions& r) {
     broker_.produces().source_positions(id_, r.topic, r.source);
@@ -158,14 +160,15 @@ class CarryOut {
 
   const broker::RequestId& id_;
   broker::Broker& broker_;
+  const ReceivedBytes& received_;
   const Clock& clock_;
 };
 
 }  // namespace
 
 bool carry_out(const native::Request& request, const broker::RequestId& id, broker::Broker& broker,
-               const Clock& clock) {
-  std::visit(CarryOut(id, broker, clock), request);
+               const ReceivedBytes& received, const Clock& clock) {
+  std::visit(CarryOut(id, broker, received, clock), request);
   return !std::holds_alternative<native::Grant>(request);
 }
 

@@ -68,7 +68,8 @@ bool NativeSession::handle(const native::FrameView& frame) {
     return false;
   } else {
     ++in_flight_;
-    if (!carry_out(request->message, {id_, request->correlation}, broker_, clock_)) --in_flight_;
+    if (!carry_out(request->message, {id_, request->correlation}, broker_, received(), clock_))
+      --in_flight_;
   }
   return true;
 }

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <utility>
 
 #include "protocol/base/bytes.h"
+#include "storage/new_batch.h"
 
 namespace leat::session {
 
@@ -22,6 +24,17 @@ class ReceivedBytes {
   const std::shared_ptr<std::byte[]>& owner() const { return memory_; }
   // So much of what is free was written to.
   void grow(std::size_t bytes) { size_ += bytes; }
+
+  // A batch in what arrived. It may stay in this memory, of which handled bytes are not written to
+  // again, where that holds little else; or is elsewhere, and is copied.
+  storage::NewBatch batch(Bytes bytes) const {
+    const std::byte* begin = memory_.get();
+    const std::less<> before;
+    if (!begin || before(bytes.data(), begin) || !before(bytes.data(), begin + size_) ||
+        bytes.size() < capacity_ - capacity_ / kMostOfMemory)
+      return bytes;
+    return {MutableBytes(memory_.get() + (bytes.data() - begin), bytes.size()), memory_};
+  }
 
   void reserve(std::size_t capacity) {
     if (capacity > capacity_) move_to(capacity, all());
@@ -42,6 +55,8 @@ class ReceivedBytes {
   void clear() { *this = {}; }
 
  private:
+  static constexpr std::size_t kMostOfMemory = 8;  // an eighth may be something else
+
   void move_to(std::size_t capacity, Bytes bytes) {
     auto memory = std::make_shared_for_overwrite<std::byte[]>(capacity);
     std::copy(bytes.begin(), bytes.end(), memory.get());

@@ -272,6 +272,58 @@ TEST_F(SessionTest, ALargeFramesRestMayBePutInItsPlace) {
   }
 }
 
+// Storage may keep a batch in the memory it was received in, where that holds little else.
+TEST_F(SessionTest, ALargeBatchMayStayWhereItWasReceived) {
+  ConnectionMemory ample{10'000'000, 1'000'000, [] {}};
+  NativeSession other{ConnectionId(2), broker, output, ample, options, clock};
+  const TopicId topic = Random(3).topic_id();
+  ASSERT_TRUE(storage.create_topic(topic, "orders", 1, {}, WallTime()));
+  std::vector<std::byte> hello, large, small;
+  native::encode(CorrelationId(1), native::Request(native::Hello{}), hello);
+  const auto encode = [&](std::size_t bytes, std::vector<std::byte>& frame) {
+    RecordBatchBuilder builder;
+    const std::string value(bytes, 'v');
+    builder.append({.key = {}, .value = as_bytes(value)}, 1);
+    native::encode(CorrelationId(2),
+                   native::Request(native::Produce{topic, PartitionIndex(0), builder.finish()}),
+                   frame);
+  };
+  encode(100'000, large);
+  encode(100, small);
+  const auto receive_in_two = [&](Bytes frames, std::size_t first) {
+    other.on_receive(frames.first(first));
+    other.on_receive(frames.subspan(first));
+    other.flush();
+  };
+  const auto together = [](std::vector<std::byte> frame, const std::vector<std::byte>& behind) {
+    frame.insert(frame.end(), behind.begin(), behind.end());
+    return frame;
+  };
+  other.on_receive(hello);
+  other.on_receive(large);  // in the receiver's memory
+  other.on_receive(small);
+  EXPECT_EQ(storage.may_stay, 0);
+  receive_in_two(large, 70'000);
+  EXPECT_EQ(storage.may_stay, 1);
+  receive_in_two(together(large, small), 70'000);
+  EXPECT_EQ(storage.may_stay, 2);
+  // Little of a small frame is its batch, and what follows a begun frame is not in its memory.
+  receive_in_two(small, 50);
+  receive_in_two(together(small, large), 50);
+  EXPECT_EQ(storage.may_stay, 2);
+  // The broker holds requests back: what then lies in memory together is copied.
+  storage.room = false;
+  for (int i = 0; i < 3; ++i) other.on_receive(small);
+  storage.room = true;
+  broker.on_room();
+  other.proceed();
+  EXPECT_EQ(storage.may_stay, 2);
+  const auto id = storage.find_topic("orders")->partitions.front();
+  storage.make_durable(broker);
+  for (const auto& stored : storage.result_of(id).batches)
+    EXPECT_TRUE(RecordBatchView::parse(stored.bytes)->validate());
+}
+
 // However frames begin, grow and go: the bound holds, nobody waits for ever, none is lost.
 TEST_F(SessionTest, ConnectionsTogetherKeepWithinTheirMemory) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {

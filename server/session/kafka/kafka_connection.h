@@ -11,6 +11,7 @@
 #include "server/broker/broker.h"
 #include "server/session/kafka/fetch_sessions.h"
 #include "server/session/kafka/kafka_facts.h"
+#include "server/session/received_bytes.h"
 
 namespace leat::session {
 
@@ -19,12 +20,14 @@ class AnyExchange;
 class KafkaConnection {
  public:
   KafkaConnection(ConnectionId connection, broker::Broker& the_broker, ConnectionMemory& memory,
-                  const KafkaFacts& the_facts, const Clock& the_clock, std::string host)
+                  const KafkaFacts& the_facts, const Clock& the_clock, std::string host,
+                  const ReceivedBytes& what_arrived)
       : id(connection),
         client_host(std::move(host)),
         broker(the_broker),
         facts(the_facts),
         clock(the_clock),
+        received(what_arrived),
         fetch_sessions(memory, connection.value) {}
 
   const ConnectionId id;
@@ -32,6 +35,7 @@ class KafkaConnection {
   broker::Broker& broker;
   const KafkaFacts& facts;
   const Clock& clock;
+  const ReceivedBytes& received;  // where a request's bytes may lie
   FetchSessions fetch_sessions;
 
   broker::RequestId expect(AnyExchange& exchange, std::function<void(broker::Reply&)> then) {

@@ -19,7 +19,7 @@ class KafkaSession final : public FramedSession {
                ConnectionMemory& memory, const SessionOptions& options, const KafkaFacts& facts,
                const Clock& clock, std::string client_host = {})
       : FramedSession(id, broker, output, memory, options, clock),
-        connection_(id, broker, memory, facts, clock, std::move(client_host)) {}
+        connection_(id, broker, memory, facts, clock, std::move(client_host), received()) {}
 
   void on_reply(CorrelationId call, broker::Reply reply) override;
   void flush() override;

@@ -79,8 +79,9 @@ void produce(const storage::Topic* topic, const kafka::ProduceRequest::Topic::Pa
     }
     close_on_error(exchange, answer);
   });
-  exchange.broker().produces().produce(id, topic->id, PartitionIndex(partition.index),
-                                       *partition.records, exchange.now());
+  const storage::NewBatch batch = exchange.of_connection().received.batch(*partition.records);
+  exchange.broker().produces().produce(id, topic->id, PartitionIndex(partition.index), batch,
+                                       exchange.now());
 }
 
 }  // namespace
