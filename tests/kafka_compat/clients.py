@@ -4,6 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+
+import processes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KAFKA_VERSIONS = ("4.2.0", "3.9.1")
@@ -13,15 +16,25 @@ KAFKA_PYTHON = "3.0.12"
 OLD_BROKERS = ("0.11", "1.0", "1.1", "2.0", "2.1", "2.3", "2.4", "2.6", "2.8", "3.3")
 PYTHON_PACKAGES = (f"confluent-kafka=={CONFLUENT_KAFKA}", f"kafka-python=={KAFKA_PYTHON}",
                    "lz4", "zstandard", "python-snappy", "crc32c")
+INSTALL_SECONDS = 240  # of one command; from a registry that answers none takes half of it
+
+
+class NotInstalled(Exception):
+    """Says why in one line; nothing that a broker could be blamed for."""
 
 
 def quietly(command, directory=None, **environment):
-    """Raises CalledProcessError, with what it said on our standard error."""
-    done = subprocess.run(command, cwd=directory, env={**os.environ, **environment}, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        print(done.stdout, file=sys.stderr)
-        done.check_returncode()
+    """Raises NotInstalled, with what the command said on our standard error."""
+    name = " ".join([os.path.basename(command[0]), *command[1:4]])
+    try:
+        status, said = processes.output_of(command, directory, environment, INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise NotInstalled(f"'{name}' took more than {INSTALL_SECONDS} s") from None
+    except OSError as error:
+        raise NotInstalled(f"'{name}': {error}") from error
+    if status != 0:
+        print(said, file=sys.stderr)
+        raise NotInstalled(f"'{name}' ended with status {status}")
 
 
 def once(marker, content, make):
@@ -35,9 +48,33 @@ def once(marker, content, make):
         file.write(content)
 
 
+class Installations:
+    """Each is made once, by the first client that needs it, and failed once for all that do."""
+
+    def __init__(self):
+        self.mutex, self.locks, self.failures = threading.Lock(), {}, {}
+
+    def make(self, client, build):
+        """Raises NotInstalled."""
+        with self.mutex:
+            lock = self.locks.setdefault(client.installation(), threading.Lock())
+        with lock:
+            if failure := self.failures.get(client.installation()):
+                raise failure
+            try:
+                client.install(build)
+            except NotInstalled as failure:
+                self.failures[client.installation()] = failure
+                raise
+            except OSError as error:
+                self.failures[client.installation()] = failure = NotInstalled(str(error))
+                raise failure from error
+
+
 class Client:
     tools = ()
     version = ""
+    seconds = 0  # about, on two cores: the slowest are begun first
 
     def slug(self):
         return f"{self.name}-{self.version}".lower().replace(" ", "-").replace("/", "-")
@@ -45,8 +82,12 @@ class Client:
     def missing_tools(self):
         return [tool for tool in self.tools if not shutil.which(tool)]
 
+    def installation(self):
+        """What it shares with clients of the same."""
+        return self.slug()
+
     def install(self, build):
-        pass
+        """Raises NotInstalled or OSError."""
 
     def command(self, build, bootstrap, no_auto, scratch):
         """(arguments, environment) of its program, which prints RESULT lines."""
@@ -54,7 +95,7 @@ class Client:
 
 
 class Kcat(Client):
-    name = "kcat"
+    name, seconds = "kcat", 15
     tools = ("kcat",)
 
     def __init__(self, leatd):
@@ -67,7 +108,7 @@ class Kcat(Client):
 
 class Librdkafka(Client):
     """The test programs of ./dev test, told where the broker is."""
-    name = "librdkafka"
+    name, seconds = "librdkafka", 20
     version = "2.0.2"
 
     def __init__(self, tests):
@@ -109,11 +150,14 @@ class Jars:
 
 
 class Java(Client):
-    name = "java"
+    name, seconds = "java", 25
     tools = ("mvn", "java", "javac")
 
     def __init__(self, version):
         self.version, self.jars = version, Jars(version)
+
+    def installation(self):
+        return f"jars of {self.version}"
 
     def install(self, build):
         self.jars.install(build)
@@ -123,7 +167,7 @@ class Java(Client):
 
 
 class ConsoleTools(Java):
-    name = "console-tools"
+    name, seconds = "console-tools", 80
 
     def command(self, build, bootstrap, no_auto, scratch):
         return ([sys.executable, f"{HERE}/java/console_tools.py", self.version,
@@ -131,7 +175,7 @@ class ConsoleTools(Java):
 
 
 class Connect(Java):
-    name = "connect"
+    name, seconds = "connect", 30
 
     def command(self, build, bootstrap, no_auto, scratch):
         return ([sys.executable, f"{HERE}/java/connect.py", self.version,
@@ -139,16 +183,21 @@ class Connect(Java):
 
 
 class Python(Client):
-    tools = ("python3",)
+    tools, seconds = ("python3",), 10
 
     def __init__(self, name, version, program, **environment):
         self.name, self.version, self.program = name, version, program
         self.environment = environment
 
+    def installation(self):
+        return "python"
+
     def install(self, build):
         def make():
+            python = f"{build}/python/bin/python"
             quietly([sys.executable, "-m", "venv", "--clear", f"{build}/python"])
-            quietly([f"{build}/python/bin/pip", "install", "-q", *PYTHON_PACKAGES])
+            quietly([python, "-m", "pip", "install", "-q", *PYTHON_PACKAGES])
+            quietly([python, "-c", "import confluent_kafka, kafka, lz4, zstandard, snappy, crc32c"])
         once(f"{build}/python.installed", " ".join(PYTHON_PACKAGES), make)
 
     def command(self, build, bootstrap, no_auto, scratch):
@@ -157,7 +206,7 @@ class Python(Client):
 
 
 class Kafkajs(Client):
-    name, version = "kafkajs", "2.2.4"
+    name, version, seconds = "kafkajs", "2.2.4", 100
     tools = ("node", "npm")
 
     def install(self, build):
@@ -171,6 +220,8 @@ class Kafkajs(Client):
             quietly(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], directory)
             # What its package brings was compiled for another system.
             quietly(["npm", "rebuild", "lz4"], directory)
+            # This machine's compiler or headers may be none that it can do with.
+            quietly(["node", "-e", "require('kafkajs'); require('kafkajs-snappy'); require('kafkajs-lz4')"], directory)
         once(f"{directory}/installed", wanted, make)
 
     def command(self, build, bootstrap, no_auto, scratch):
@@ -179,7 +230,7 @@ class Kafkajs(Client):
 
 
 class FranzGo(Client):
-    name, version = "franz-go", "1.22.3"
+    name, version, seconds = "franz-go", "1.22.3", 5
     tools = ("go",)
 
     def install(self, build):

@@ -2,6 +2,7 @@
 """The matrix of real Kafka clients: installs each into a directory, starts a fresh broker for it, runs its
 scenarios, and says what became of them. ./dev test-clients calls it."""
 import argparse
+import concurrent.futures
 import json
 import os
 import signal
@@ -9,15 +10,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import brokers
 import clients
+import processes
 
-CLIENT_SECONDS = 900  # only a hang takes so long
+CLIENT_SECONDS = 600  # only a hang takes so long
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    print(text + "\n", end="", file=sys.stderr, flush=True)  # in one piece, whoever else says something
 
 
 def scenarios_of(line):
@@ -28,32 +31,23 @@ def scenarios_of(line):
     return []
 
 
-def end(process):
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it has ended, and so have its children
-
-
-def run_client(command, environment, log):
+def run_client(name, command, environment, log):
     """[{scenario, outcome, why}] of what the program printed."""
     found, timed_out = [], threading.Event()
     with open(log, "w") as errors:
-        # A group of its own, so that what it started ends with it.
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True,
-                                   env={**os.environ, **environment}, start_new_session=True)
-        hang = threading.Timer(CLIENT_SECONDS, lambda: (timed_out.set(), end(process)))
+        process = processes.start(command, environment=environment, stdout=subprocess.PIPE, stderr=errors)
+        hang = threading.Timer(CLIENT_SECONDS, lambda: (timed_out.set(), processes.end(process)))
         hang.start()
         try:
             for line in process.stdout:
                 for scenario in scenarios_of(line):
                     found.append(scenario)
                     if scenario["outcome"] != "ok":
-                        say(f"    {scenario['outcome']} {scenario['scenario']}: {scenario['why']}")
+                        say(f"    {name}: {scenario['outcome']} {scenario['scenario']}: {scenario['why']}")
             process.wait()
         finally:
             hang.cancel()
-            end(process)
+            processes.end(process)
     why = None
     if timed_out.is_set():
         why = f"not within {CLIENT_SECONDS} s"
@@ -61,7 +55,7 @@ def run_client(command, environment, log):
         why = f"exit status {process.returncode}"
     if why:
         found.append({"scenario": "ends", "outcome": "failed", "why": f"{why}; its output: {log}"})
-        say(f"    failed: {found[-1]['why']}")
+        say(f"    {name}: failed: {found[-1]['why']}")
     return found
 
 
@@ -80,11 +74,15 @@ class FreshLeatd:
         self.leatd = leatd
 
     def open(self):
-        self.pair = [brokers.Leatd(self.leatd), brokers.Leatd(self.leatd, auto_create=False)]
-        return self.pair
+        usual = brokers.Leatd(self.leatd)
+        try:
+            return usual, brokers.Leatd(self.leatd, auto_create=False)
+        except brokers.BrokerFailed:
+            usual.close()
+            raise
 
-    def close(self):
-        for broker in self.pair:
+    def close(self, pair):
+        for broker in pair:
             broker.close()
 
     def finish(self):
@@ -95,12 +93,12 @@ class SharedKafka:
     """Two brokers for all clients, which use names nobody else has: Kafka starts slowly."""
 
     def __init__(self, jars):
-        self.pair = [brokers.Kafka(jars), brokers.Kafka(jars, auto_create=False)]
+        self.pair = brokers.Kafka(jars), brokers.Kafka(jars, auto_create=False)
 
     def open(self):
         return self.pair
 
-    def close(self):
+    def close(self, pair):
         pass
 
     def finish(self):
@@ -108,20 +106,22 @@ class SharedKafka:
             broker.close()
 
 
-def measure(client, source, build, only):
+def measure(client, source, installations, build, only):
     """One client's part of results.json."""
+    name = f"{client.name} {client.version}"
     result = {"client": client.name, "version": client.version, "scenarios": [], "apis": {}}
     missing = client.missing_tools()
     if missing:
         result["skipped"] = f"no {', '.join(missing)} on this machine"
         return result
-    say(f"==> {client.name} {client.version}")
+    say(f"==> {name}")
     try:
-        client.install(build)
-    except (subprocess.CalledProcessError, OSError) as error:
+        installations.make(client, build)
+    except clients.NotInstalled as why:
         # What a registry does not give is not the broker's fault, and no proof of anything.
-        result["skipped"] = f"cannot be installed: {error}"
+        result["skipped"] = f"cannot be installed: {why}"
         return result
+    begun = time.monotonic()
     try:
         usual, strict = source.open()
     except brokers.BrokerFailed as error:
@@ -132,15 +132,32 @@ def measure(client, source, build, only):
         os.makedirs(os.path.dirname(log), exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="leat-client-") as scratch:
             command, environment = client.command(build, usual.bootstrap, strict.bootstrap, scratch)
-            result["scenarios"] = run_client([*command, *only], environment, log)
+            result["scenarios"] = run_client(name, [*command, *only], environment, log)
         for broker in (usual, strict):
             if not broker.alive():
                 result["scenarios"].append({"scenario": "the broker lives", "outcome": "failed",
                                             "why": f"{broker.name} has ended: {broker.last_words()}"})
         result["apis"] = merged(usual.apis_seen(), strict.apis_seen())
     finally:
-        source.close()
+        source.close((usual, strict))
+    say(f"    {name}: {time.monotonic() - begun:.0f} s")
     return result
+
+
+def measure_all(chosen, source, build, only, jobs):
+    """What measure() gives of each, in their order; the slowest are begun first."""
+    installations = clients.Installations()
+    pool = concurrent.futures.ThreadPoolExecutor(jobs)
+    try:
+        begun = {client: pool.submit(measure, client, source, installations, build, only)
+                 for client in sorted(chosen, key=lambda client: -client.seconds)}
+        return [begun[client].result() for client in chosen]
+    except BaseException:  # interrupted, or a bug: what is under way is ended
+        pool.shutdown(wait=False, cancel_futures=True)
+        processes.end_all()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def summary(results):
@@ -173,6 +190,7 @@ def main():
     parser.add_argument("--build", required=True, help="where clients are installed and results are written")
     parser.add_argument("--against-kafka", metavar="VERSION",
                         help="hold the scenarios themselves to Apache Kafka of that version")
+    parser.add_argument("--jobs", type=int, default=2, help="clients at a time, each with brokers of its own")
     parser.add_argument("--only", action="append", default=[], help="a scenario; every one if none")
     arguments = parser.parse_args()
     build = os.path.abspath(arguments.build)
@@ -183,11 +201,14 @@ def main():
     if not chosen:
         parser.error(f"no such client; there are: {' '.join(c.slug() for c in every)}")
     if arguments.against_kafka:
-        source = SharedKafka(clients.Jars(arguments.against_kafka).install(build))
+        try:
+            source = SharedKafka(clients.Jars(arguments.against_kafka).install(build))
+        except clients.NotInstalled as why:
+            parser.error(f"Kafka {arguments.against_kafka} cannot be installed: {why}")
     else:
         source = FreshLeatd(arguments.leatd)
     try:
-        results = [measure(client, source, build, arguments.only) for client in chosen]
+        results = measure_all(chosen, source, build, arguments.only, arguments.jobs)
     finally:
         source.finish()
     written = "results.json" if not arguments.against_kafka else "results-kafka.json"

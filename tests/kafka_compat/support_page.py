@@ -13,7 +13,7 @@ import brokers
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../protocol/kafka/api_table.h")
 HEAD = """# Which Kafka clients work, and what they were seen to use
 
-Written by `./dev test-clients` from one run of it; [tests/kafka_compat](../tests/kafka_compat/README.md) says
+Written by `./dev test-clients --page` from one run of it; [tests/kafka_compat](../tests/kafka_compat/README.md) says
 what a scenario is. A client that was skipped proves nothing.
 """
 
