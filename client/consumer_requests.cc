@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::uint64_t kAllRecords = std::uint64_t{1} << 62;  // bytes bound deliveries
 constexpr std::chrono::milliseconds kFetchWait{5'000};
-constexpr std::chrono::milliseconds kPartingTime{5'000};
 
 }  // namespace
 

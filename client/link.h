@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -20,6 +21,9 @@
 #include "protocol/base/random.h"
 
 namespace leat {
+
+// Last words to a broker that does not answer take no longer.
+inline constexpr std::chrono::milliseconds kPartingTime{5'000};
 
 class Link final : private TransportEvents {
  public:

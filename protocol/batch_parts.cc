@@ -9,7 +9,7 @@
 namespace leat {
 namespace {
 using namespace batch_layout;
-constexpr std::int16_t kCompressionMask = 7;
+constexpr std::int16_t kCodecBits = 7;
 }  // namespace
 
 void BatchPart::begin(const RecordBatchView& batch) {
@@ -29,7 +29,7 @@ void BatchPart::write_counts() {
   std::byte* const to = bytes_.data();
   const auto attributes = load_be<std::int16_t>(to + kAttributes);
   store_be(to + kBatchLength, static_cast<std::int32_t>(bytes_.size() - kLengthPrefixBytes));
-  store_be(to + kAttributes, static_cast<std::int16_t>(attributes & ~kCompressionMask));
+  store_be(to + kAttributes, static_cast<std::int16_t>(attributes & ~kCodecBits));
   store_be(to + kRecordCount, count_);
 }
 

@@ -24,16 +24,16 @@ constexpr std::size_t kMaxVarint32Bytes = 5;  // of a value that fits into 32 bi
 constexpr std::size_t kMaxBatchBytes = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMaxTimestampMs = (std::int64_t{1} << 62) - 1;
 
-tl::unexpected<Error> invalid(std::string what) {
+tl::unexpected<Error> invalid_batch(std::string what) {
   return fail(ErrorCode::kInvalidBatch, std::move(what));
 }
 
 Result<> check_attributes(const RecordBatchView& batch) {
   const std::int16_t attributes = batch.attributes();
   if ((attributes & ~kKnownAttributes) != 0)
-    return invalid("attributes " + std::to_string(attributes) + " have unknown bits");
+    return invalid_batch("attributes " + std::to_string(attributes) + " have unknown bits");
   if ((attributes & (kTransactionalBit | kControlBit)) != 0)
-    return invalid("transactional and control batches are not supported");
+    return invalid_batch("transactional and control batches are not supported");
   if (batch.compression() > Compression::kZstd)
     return fail(ErrorCode::kUnsupportedCompression,
                 "type " + std::to_string(attributes & kCompressionMask) +
@@ -43,13 +43,13 @@ Result<> check_attributes(const RecordBatchView& batch) {
 
 Result<> check_range(const RecordBatchView& batch) {
   const std::int32_t count = batch.record_count(), delta = batch.last_offset_delta();
-  if (count < 0) return invalid("record count " + std::to_string(count));
+  if (count < 0) return invalid_batch("record count " + std::to_string(count));
   if (delta < 0 || delta < count - 1)
-    return invalid("last offset delta " + std::to_string(delta) + " with " + std::to_string(count) +
-                   " records");
+    return invalid_batch("last offset delta " + std::to_string(delta) + " with " +
+                         std::to_string(count) + " records");
   const std::int64_t base = batch.base_offset().value;
   if (base < 0 || base > std::numeric_limits<std::int64_t>::max() - delta)
-    return invalid("base offset " + std::to_string(base));
+    return invalid_batch("base offset " + std::to_string(base));
   return {};
 }
 
@@ -88,14 +88,14 @@ std::size_t body_size(const RecordData& record, std::int64_t timestamp_delta,
 
 Result<RecordBatchView> RecordBatchView::parse(Bytes bytes) {
   if (bytes.size() < kHeaderBytes)
-    return invalid(std::to_string(bytes.size()) + " bytes are less than a batch header");
+    return invalid_batch(std::to_string(bytes.size()) + " bytes are less than a batch header");
   const auto magic = load_be<std::int8_t>(bytes.data() + kMagic);
-  if (magic != kMagicV2) return invalid("magic " + std::to_string(magic) + " instead of 2");
+  if (magic != kMagicV2) return invalid_batch("magic " + std::to_string(magic) + " instead of 2");
   const auto length = load_be<std::int32_t>(bytes.data() + kBatchLength);
   const std::int64_t total = std::int64_t{length} + std::int64_t{kLengthPrefixBytes};
   if (total < std::int64_t{kHeaderBytes} || total > static_cast<std::int64_t>(bytes.size()))
-    return invalid("batch length " + std::to_string(length) + " with " +
-                   std::to_string(bytes.size() - kLengthPrefixBytes) + " bytes there");
+    return invalid_batch("batch length " + std::to_string(length) + " with " +
+                         std::to_string(bytes.size() - kLengthPrefixBytes) + " bytes there");
   return RecordBatchView(bytes.first(static_cast<std::size_t>(total)));
 }
 
@@ -111,17 +111,17 @@ Result<> RecordBatchView::check() const {
 Result<> RecordBatchView::validate(std::size_t max_decompressed_bytes, bool keys,
                                    const HeadersVisitor& visit) const {
   if (auto ok = check(); !ok) return ok;
-  if (record_count() == 0) return invalid("record count 0");
+  if (record_count() == 0) return invalid_batch("record count 0");
   if (last_offset_delta() != record_count() - 1)
-    return invalid("last offset delta " + std::to_string(last_offset_delta()) + " with " +
-                   std::to_string(record_count()) + " records");
+    return invalid_batch("last offset delta " + std::to_string(last_offset_delta()) + " with " +
+                         std::to_string(record_count()) + " records");
   const auto reader = RecordReader::open(*this, max_decompressed_bytes, visit);
   if (!reader) return fail(reader.error());
   if (!keys) return {};
   for (const RecordView& record : *reader)
     if (!record.key)
-      return invalid("record " + std::to_string(record.offset - base_offset()) +
-                     " has no key; a topic that compacts needs one");
+      return invalid_batch("record " + std::to_string(record.offset - base_offset()) +
+                           " has no key; a topic that compacts needs one");
   return {};
 }
 

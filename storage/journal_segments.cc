@@ -11,7 +11,6 @@
 namespace leat::storage {
 namespace {
 constexpr std::size_t kZerosBytes = 1 << 20;
-constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 // A roll of RocksDB retires several at once; fewer kept would be missed before the next roll, and
 // each that is missed is written twice. They are never more than once were in use together.
 constexpr std::size_t kMostRecycled = 6;

@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "storage/keys.h"
+#include "storage/thread.h"
 
 namespace leat::storage {
 namespace {
 
-constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 constexpr std::size_t kWriteBatchBytes = 4 << 20;
 // A segment has so many times more in large batches, which are not in the memtable, before it ends.
 constexpr std::size_t kLargeShare = 4;

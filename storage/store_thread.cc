@@ -9,7 +9,6 @@ namespace leat::storage {
 namespace {
 constexpr std::size_t kEntriesPerSlice = 256;  // then the shard is told
 constexpr std::uint64_t kLookAtSpaceEvery = 4 << 20;
-constexpr auto kSpaceAfter = std::chrono::seconds(1);  // nobody tells when there is space again
 }  // namespace
 
 StoreThread::StoreThread(Store& store, StoreThreadEvents events, StoreThreadOptions options)

@@ -2,6 +2,7 @@
 // own threads (rule 13).
 #pragma once
 
+#include <chrono>
 #include <thread>
 #include <utility>
 
@@ -9,6 +10,9 @@
 #include <signal.h>
 
 namespace leat::storage {
+
+// Who waits for a full disk looks again so often: nobody tells when there is space again.
+inline constexpr auto kSpaceAfter = std::chrono::seconds(1);
 
 // While it lives, this thread blocks every signal, and so do the threads that begin meanwhile.
 class SignalsBlocked {

@@ -7,8 +7,6 @@
 namespace leat {
 namespace {
 
-constexpr std::chrono::milliseconds kPartingTime{5'000};
-
 Result<> settled_one_by_one() {
   return fail(ErrorCode::kInvalidRequest,
               "records of shared and key_shared groups are settled one by one: record.ack()");

@@ -10,9 +10,9 @@ namespace {
 
 // An index by time, or SQLite's by number, would be one more page to write in each transaction:
 // what is old is looked for in the order of ids instead, of which leat_inbox_sweep says how far.
-const TableSet kTables = {.name = "inbox",
-                          .version = 2,
-                          .sqlite = R"(
+const TableSet kInboxTables = {.name = "inbox",
+                               .version = 2,
+                               .sqlite = R"(
 CREATE TABLE IF NOT EXISTS leat_inbox (
   consumer TEXT NOT NULL, message_id BLOB NOT NULL, processed_ms INTEGER NOT NULL,
   PRIMARY KEY (consumer, message_id)) WITHOUT ROWID;
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS leat_inbox_position (
   epoch INTEGER NOT NULL, record_offset INTEGER NOT NULL,
   PRIMARY KEY (consumer, topic_id, partition)) WITHOUT ROWID;
 )",
-                          .postgres = R"(
+                               .postgres = R"(
 CREATE TABLE IF NOT EXISTS leat_inbox (
   consumer TEXT NOT NULL, message_id BYTEA NOT NULL, processed_ms BIGINT NOT NULL,
   PRIMARY KEY (consumer, message_id));
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS leat_inbox_position (
   epoch BIGINT NOT NULL, record_offset BIGINT NOT NULL,
   PRIMARY KEY (consumer, topic_id, partition));
 )",
-                          .upgrades = {{.sqlite = R"(
+                               .upgrades = {{.sqlite = R"(
 ALTER TABLE leat_inbox RENAME TO leat_inbox_1;
 CREATE TABLE leat_inbox (
   consumer TEXT NOT NULL, message_id BLOB NOT NULL, processed_ms INTEGER NOT NULL,
@@ -45,7 +45,7 @@ DROP TABLE leat_inbox_1;
 CREATE TABLE leat_inbox_sweep (
   consumer TEXT PRIMARY KEY, behind BLOB NOT NULL) WITHOUT ROWID;
 )",
-                                        .postgres = R"(
+                                             .postgres = R"(
 DROP INDEX IF EXISTS leat_inbox_age;
 CREATE TABLE leat_inbox_sweep (consumer TEXT PRIMARY KEY, behind BYTEA NOT NULL);
 )"}}};
@@ -82,7 +82,7 @@ std::string message_id(const ConsumedRecord& record) {
 
 Result<Inbox> Inbox::open(Database& database, InboxOptions options) {
   if (auto ok = check(options); !ok) return fail(ok.error());
-  if (auto ok = ensure_tables(database, kTables); !ok) return fail(ok.error());
+  if (auto ok = ensure_tables(database, kInboxTables); !ok) return fail(ok.error());
   return Inbox(database, std::move(options));
 }
 

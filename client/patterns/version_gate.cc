@@ -5,14 +5,14 @@
 namespace leat::patterns {
 namespace {
 
-const TableSet kTables = {.name = "version",
-                          .version = 1,
-                          .sqlite = R"(
+const TableSet kVersionTables = {.name = "version",
+                                 .version = 1,
+                                 .sqlite = R"(
 CREATE TABLE IF NOT EXISTS leat_version (
   scope TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
   PRIMARY KEY (scope, key)) WITHOUT ROWID;
 )",
-                          .postgres = R"(
+                                 .postgres = R"(
 CREATE TABLE IF NOT EXISTS leat_version (
   scope TEXT NOT NULL, key TEXT NOT NULL, version BIGINT NOT NULL,
   PRIMARY KEY (scope, key));
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS leat_version (
 }  // namespace
 
 Result<VersionGate> VersionGate::open(Database& database, std::string scope) {
-  if (auto ok = ensure_tables(database, kTables); !ok) return fail(ok.error());
+  if (auto ok = ensure_tables(database, kVersionTables); !ok) return fail(ok.error());
   return VersionGate(database, std::move(scope));
 }
 

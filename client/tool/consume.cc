@@ -13,9 +13,7 @@
 namespace leat::tool {
 namespace {
 
-constexpr auto kPollTime = std::chrono::milliseconds(200);  // how soon a signal is seen
-
-struct Arguments {
+struct ConsumeArguments {
   std::string topic, group, partitions, from, since, format = "%v\\n", output;
   bool follow = false;
   std::uint64_t count = 0;
@@ -24,7 +22,7 @@ struct Arguments {
 
 class Printer {
  public:
-  Printer(const Arguments& arguments, std::string topic)
+  Printer(const ConsumeArguments& arguments, std::string topic)
       : topic_(std::move(topic)),
         format_(arguments.output == "raw" ? "%v" : arguments.format),
         json_(arguments.output == "json") {}
@@ -52,7 +50,8 @@ class Printer {
 class Reading {
  public:
   Reading(blocking::Client& client, blocking::Consumer& consumer, const TopicDescription& topic,
-          const Arguments& arguments, const StartFrom& start, std::chrono::milliseconds timeout)
+          const ConsumeArguments& arguments, const StartFrom& start,
+          std::chrono::milliseconds timeout)
       : client_(client),
         consumer_(consumer),
         arguments_(arguments),
@@ -95,7 +94,7 @@ class Reading {
       auto done = finished(quiet);
       if (!done) return fail(done.error());
       if (*done) return {};
-      auto records = consumer_.poll(kPollTime);
+      auto records = consumer_.poll(kSignalSlice);
       if (!records) return fail(records.error());
       tell_skipped();
       quiet = records->empty();
@@ -207,7 +206,7 @@ class Reading {
 
   blocking::Client& client_;
   blocking::Consumer& consumer_;
-  const Arguments& arguments_;
+  const ConsumeArguments& arguments_;
   const std::chrono::milliseconds timeout_;
   Printer printer_;
   std::vector<Offset> starts_, ends_;  // what is to be read, as it was at first
@@ -218,7 +217,7 @@ class Reading {
   SystemClock clock_;
 };
 
-int consume(const Context& context, const Arguments& arguments) {
+int consume(const Context& context, const ConsumeArguments& arguments) {
   if (auto ok = check_format(arguments.format); !ok) return usage_failed(ok.error().detail);
   auto partitions = parse_partitions(arguments.partitions);
   if (!partitions) return usage_failed(partitions.error().detail);
@@ -267,7 +266,7 @@ void add_sharing(CLI::App& verb, Sharing& sharing) {
 
 void add_consume(CLI::App& app, Context& context, Run& run) {
   auto* verb = app.add_subcommand("consume", "read records, until the end unless --follow");
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ConsumeArguments>();
   verb->add_option("TOPIC", arguments->topic)->required();
   verb->add_option("-g,--group", arguments->group,
                    "join it: its members share the partitions and go on where it committed; "

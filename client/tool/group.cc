@@ -11,7 +11,7 @@
 namespace leat::tool {
 namespace {
 
-struct Arguments {
+struct GroupArguments {
   std::string name, topic, partitions, to = "earliest", since;
   bool yes = false, json = false, dry_run = false;
 };
@@ -44,7 +44,7 @@ std::string failures(const GroupListing& group) {
          std::to_string(group.dead);
 }
 
-int list(const Context& context, const Arguments& arguments) {
+int list(const Context& context, const GroupArguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("group ls", client.error());
   auto groups = client->list_groups();
@@ -127,7 +127,7 @@ void print_partition(const GroupPartition& partition, GroupKind kind) {
               partition.member.empty() ? "-" : partition.member.c_str());
 }
 
-int info(const Context& context, const Arguments& arguments) {
+int info(const Context& context, const GroupArguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("group info", client.error());
   auto group = client->describe_group(arguments.name);
@@ -165,7 +165,8 @@ Result<Before> committed(blocking::Client& client, const std::string& name) {
   return before;
 }
 
-Result<std::vector<PartitionOffset>> targets(blocking::Client& client, const Arguments& arguments,
+Result<std::vector<PartitionOffset>> targets(blocking::Client& client,
+                                             const GroupArguments& arguments,
                                              std::vector<PartitionIndex> partitions,
                                              const StartFrom& to) {
   auto topic = client.describe_topic(arguments.topic);
@@ -183,7 +184,7 @@ Result<std::vector<PartitionOffset>> targets(blocking::Client& client, const Arg
 }
 
 // Says what changes, and changes it unless that was all that was wanted.
-Result<> change(blocking::Client& client, const Arguments& arguments, const Before& before,
+Result<> change(blocking::Client& client, const GroupArguments& arguments, const Before& before,
                 const std::vector<PartitionOffset>& to) {
   for (const PartitionOffset& one : to) {
     const auto was = before.find({one.topic, one.partition});
@@ -198,7 +199,7 @@ Result<> change(blocking::Client& client, const Arguments& arguments, const Befo
   return client.set_offsets(arguments.name, to);
 }
 
-int move(const Context& context, const Arguments& arguments) {
+int move(const Context& context, const GroupArguments& arguments) {
   auto partitions = parse_partitions(arguments.partitions);
   if (!partitions) return usage_failed(partitions.error().detail);
   auto to = arguments.since.empty()
@@ -216,7 +217,7 @@ int move(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
-int remove(const Context& context, const Arguments& arguments) {
+int remove(const Context& context, const GroupArguments& arguments) {
   if (!arguments.yes && !confirmed("Delete group " + arguments.name + " and what it committed?"))
     return 1;
   auto client = context.connect();
@@ -226,7 +227,7 @@ int remove(const Context& context, const Arguments& arguments) {
 }
 
 // Where to is asked for, or has a default.
-CLI::App* add_mover(CLI::App& group, const char* name, const char* help, Arguments& arguments,
+CLI::App* add_mover(CLI::App& group, const char* name, const char* help, GroupArguments& arguments,
                     bool ask) {
   auto* verb = group.add_subcommand(name, help);
   verb->add_option("GROUP", arguments.name)->required();
@@ -246,8 +247,9 @@ CLI::App* add_mover(CLI::App& group, const char* name, const char* help, Argumen
 void add_group(CLI::App& app, Context& context, Run& run) {
   auto* group = app.add_subcommand("group", "list, describe, move and delete consumer groups");
   group->require_subcommand(1);
-  auto arguments = std::make_shared<Arguments>();
-  const auto runs = [&run, &context, arguments](CLI::App* verb, auto what) {
+  auto arguments = std::make_shared<GroupArguments>();
+  const auto runs = [&run, &context, arguments](
+                        CLI::App* verb, int (*what)(const Context&, const GroupArguments&)) {
     verb->callback([&run, &context, arguments, what] {
       run = [=, &context] { return what(context, *arguments); };
     });

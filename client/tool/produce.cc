@@ -10,12 +10,10 @@
 namespace leat::tool {
 namespace {
 
-constexpr auto kFlushSlice = std::chrono::milliseconds(200);  // how soon a signal is seen
-constexpr int kSlicesAfterSignal = 5;
 constexpr std::string_view kNumber = "{n}";  // in an id: which record it is, from 1
 constexpr std::int64_t kMostMs = std::int64_t{3'650} * 86'400'000;
 
-struct Arguments {
+struct ProduceArguments {
   std::string topic;
   std::vector<std::string> values;
   std::string file, key_delimiter;
@@ -57,7 +55,7 @@ std::string id_of(std::string text, std::uint64_t number) {
 
 class Sender {
  public:
-  Sender(blocking::Producer& producer, const Arguments& arguments,
+  Sender(blocking::Producer& producer, const ProduceArguments& arguments,
          std::optional<std::uint64_t> total_bytes)
       : producer_(producer), arguments_(arguments), progress_(stderr, clock_, total_bytes) {
     for (const std::string& header : arguments.headers) {
@@ -118,13 +116,13 @@ class Sender {
   // Until all is settled; after a signal only a little longer, for what is on its way.
   Result<> wait_for_acks() {
     for (int left = kSlicesAfterSignal;;) {
-      auto flushed = producer_.flush(kFlushSlice);
+      auto flushed = producer_.flush(kSignalSlice);
       if (flushed || (interrupted() && --left < 0)) return flushed;
     }
   }
 
   blocking::Producer& producer_;
-  const Arguments& arguments_;
+  const ProduceArguments& arguments_;
   std::vector<RecordHeader> headers_;
   std::uint64_t sent_ = 0, sent_bytes_ = 0;
   SystemClock clock_;
@@ -147,7 +145,7 @@ Result<> send_lines(Sender& sender, std::istream& lines) {
   return {};
 }
 
-int produce(const Context& context, const Arguments& arguments) {
+int produce(const Context& context, const ProduceArguments& arguments) {
   if (arguments.id && arguments.values.size() != 1 &&
       arguments.id->find(kNumber) == std::string::npos)
     return usage_failed(
@@ -184,7 +182,7 @@ std::string check_header(const std::string& header) {
 void add_produce(CLI::App& app, Context& context, Run& run) {
   auto* verb = app.add_subcommand(
       "produce", "send records: the arguments, or else the lines of standard input or a file");
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ProduceArguments>();
   verb->add_option("TOPIC", arguments->topic)->required();
   auto* values = verb->add_option("VALUE", arguments->values);
   verb->add_option("-f,--file", arguments->file, "send its lines")->excludes(values);

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Arguments {
+struct SnapshotArguments {
   std::string directory;
 };
 
@@ -86,7 +86,7 @@ std::string new_name() {
   return std::string(text) + "-" + std::to_string(::getpid());
 }
 
-int create(const Context& context, const Arguments& arguments) {
+int create(const Context& context, const SnapshotArguments& arguments) {
   const std::string doing = "snapshot create";
   fs::path target;
   if (!arguments.directory.empty()) {
@@ -117,7 +117,7 @@ void add_snapshot(CLI::App& app, Context& context, Run& run) {
   auto* verb = snapshot->add_subcommand(
       "create",
       "a data directory with all that is acknowledged, which leatd --data-dir starts from");
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<SnapshotArguments>();
   verb->add_option("DIR", arguments->directory,
                    "where, on this machine, which must be the broker's; else it stays in the "
                    "broker's data directory, under snapshots/");

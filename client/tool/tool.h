@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -11,6 +12,11 @@
 #include "client/blocking.h"
 
 namespace leat::tool {
+
+// Waits are cut into slices: so soon is a signal seen, and for so many slices what is under way may
+// end.
+inline constexpr auto kSignalSlice = std::chrono::milliseconds(200);
+inline constexpr int kSlicesAfterSignal = 5;
 
 // Options in front of every verb.
 struct Context {

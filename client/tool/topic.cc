@@ -9,7 +9,7 @@
 namespace leat::tool {
 namespace {
 
-struct Arguments {
+struct TopicArguments {
   std::string name;
   std::int32_t partitions = 1;
   std::optional<std::int32_t> more_partitions;
@@ -24,7 +24,7 @@ std::int64_t records_in(const TopicDescription& topic) {
   return records;
 }
 
-int create(const Context& context, const Arguments& arguments) {
+int create(const Context& context, const TopicArguments& arguments) {
   auto config = with_settings({}, arguments.settings);
   if (!config) return usage_failed(config.error().detail);
   auto client = context.connect();
@@ -61,7 +61,7 @@ int list_json(const std::vector<TopicDescription>& topics) {
   return print_json("topics", all + "]");
 }
 
-int list(const Context& context, const Arguments& arguments) {
+int list(const Context& context, const TopicArguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("topic ls", client.error());
   auto topics = client->list_topics();
@@ -74,7 +74,7 @@ int list(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
-int info(const Context& context, const Arguments& arguments) {
+int info(const Context& context, const TopicArguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("topic info", client.error());
   auto topic = client->describe_topic(arguments.name);
@@ -100,7 +100,7 @@ int info(const Context& context, const Arguments& arguments) {
 }
 
 // Every setting goes to the broker: those that were not given, as they are.
-int edit(const Context& context, const Arguments& arguments) {
+int edit(const Context& context, const TopicArguments& arguments) {
   if (arguments.settings.empty() && !arguments.more_partitions)
     return usage_failed("topic edit needs a setting to change, such as --retention 7d");
   if (auto good = with_settings({}, arguments.settings); !good)
@@ -127,7 +127,7 @@ int edit(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
-int remove(const Context& context, const Arguments& arguments) {
+int remove(const Context& context, const TopicArguments& arguments) {
   if (!arguments.yes && !confirmed("Delete topic " + arguments.name + " and all its records?"))
     return 1;
   auto client = context.connect();
@@ -136,7 +136,7 @@ int remove(const Context& context, const Arguments& arguments) {
   return 0;
 }
 
-void add_settings(CLI::App& verb, Arguments& arguments) {
+void add_settings(CLI::App& verb, TopicArguments& arguments) {
   for (const TopicSetting& setting : topic_settings())
     verb.add_option_function<std::string>(
             "--" + std::string(setting.name),
@@ -152,7 +152,7 @@ void add_settings(CLI::App& verb, Arguments& arguments) {
 void add_topic(CLI::App& app, Context& context, Run& run) {
   auto* topic = app.add_subcommand("topic", "create, list, describe, change and delete topics");
   topic->require_subcommand(1);
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TopicArguments>();
   auto* create_verb = topic->add_subcommand("create", "create a topic");
   create_verb->add_option("NAME", arguments->name)->required();
   create_verb->add_option("--partitions", arguments->partitions, "default: 1");

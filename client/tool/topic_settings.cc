@@ -15,11 +15,11 @@ constexpr std::int64_t kNoLimit = -1;
 // ---- from text ----
 
 bool set_durability(string_view text, TopicConfig& config) {
-  constexpr string_view kInterval = "interval=";
+  constexpr string_view kPrefix = "interval=";
   TopicConfig asked;
   if (text == "memory") asked.durability = Durability::kMemory;
-  if (text.starts_with(kInterval)) {
-    const auto ms = parse_duration_ms(text.substr(kInterval.size()));
+  if (text.starts_with(kPrefix)) {
+    const auto ms = parse_duration_ms(text.substr(kPrefix.size()));
     if (!ms) return false;
     asked.durability = Durability::kInterval;
     asked.interval = milliseconds(*ms);

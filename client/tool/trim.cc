@@ -9,7 +9,7 @@
 namespace leat::tool {
 namespace {
 
-struct Arguments {
+struct TrimArguments {
   std::string name, before, partitions;
   bool yes = false, dry_run = false;
 };
@@ -57,7 +57,7 @@ void print(const Cut& cut, const char* remark) {
               remark);
 }
 
-int forget(const Context& context, const Arguments& arguments, const std::string& doing,
+int forget(const Context& context, const TrimArguments& arguments, const std::string& doing,
            const StartFrom& before) {
   auto partitions = parse_partitions(arguments.partitions);
   if (!partitions) return usage_failed(partitions.error().detail);
@@ -84,17 +84,17 @@ int forget(const Context& context, const Arguments& arguments, const std::string
   return 0;
 }
 
-int trim(const Context& context, const Arguments& arguments) {
+int trim(const Context& context, const TrimArguments& arguments) {
   auto before = parse_before(arguments.before);
   if (!before) return usage_failed(before.error().detail);
   return forget(context, arguments, "topic trim", *before);
 }
 
-int purge(const Context& context, const Arguments& arguments) {
+int purge(const Context& context, const TrimArguments& arguments) {
   return forget(context, arguments, "topic purge", StartFrom::latest());
 }
 
-CLI::App* add_verb(CLI::App& topic, const char* name, const char* help, Arguments& arguments) {
+CLI::App* add_verb(CLI::App& topic, const char* name, const char* help, TrimArguments& arguments) {
   auto* verb = topic.add_subcommand(name, help);
   verb->add_option("NAME", arguments.name)->required();
   verb->add_option("--partitions,--partition", arguments.partitions, "0-3 or 0,2 (default: all)");
@@ -106,7 +106,7 @@ CLI::App* add_verb(CLI::App& topic, const char* name, const char* help, Argument
 }  // namespace
 
 void add_trim(CLI::App& topic, Context& context, Run& run) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TrimArguments>();
   auto* trim_verb = add_verb(topic, "trim", "delete a topic's oldest records", *arguments);
   trim_verb
       ->add_option("--before", arguments->before,

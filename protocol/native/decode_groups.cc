@@ -4,7 +4,7 @@
 namespace leat::native {
 namespace {
 
-GroupState group_state(const wire::GroupState& in) {
+GroupState read_group_state(const wire::GroupState& in) {
   return {.name = text(in.name()),
           .kind = static_cast<GroupKind>(in.kind()),
           .epoch = in.epoch(),
@@ -101,14 +101,14 @@ Result<Reply> read(const wire::LeaveGroupReply&) {
 Result<Reply> read(const wire::ListGroupsReply& in, std::size_t) {
   if (auto ok = check_entries(in.groups()->size()); !ok) return fail(std::move(ok.error()));
   ListGroupsReply out;
-  for (const wire::GroupState* group : *in.groups()) out.groups.push_back(group_state(*group));
+  for (const wire::GroupState* group : *in.groups()) out.groups.push_back(read_group_state(*group));
   return out;
 }
 Result<Reply> read(const wire::DescribeGroupReply& in, std::size_t envelope_bytes) {
   if (auto ok = check_entries(in.members()->size()); !ok) return fail(std::move(ok.error()));
   if (auto ok = check_entries(in.partitions()->size()); !ok) return fail(std::move(ok.error()));
   Budget budget(envelope_bytes);
-  DescribeGroupReply out{.group = group_state(*in.group()), .members = {}, .partitions = {}};
+  DescribeGroupReply out{.group = read_group_state(*in.group()), .members = {}, .partitions = {}};
   for (const wire::GroupMember* member : *in.members()) {
     if (auto ok = budget.take(member->topics()->size()); !ok) return fail(ok.error());
     auto topics = strings(*member->topics());

@@ -14,7 +14,6 @@ namespace {
 
 // Small reads cap the rate of large frames; what large ones bring may have to be held back.
 constexpr std::size_t kReceiveShare = 16, kMostReceiveBytes = 256 << 10;
-constexpr std::size_t kGather = 64;
 constexpr int kEvents = 256;
 // epoll tags: connections carry their id, the others have the top bit.
 constexpr std::uint64_t kListenerTag = std::uint64_t{1} << 63;
@@ -138,7 +137,7 @@ void EpollReactor::receive(ConnectionId id, const Connection& connection) {
 }
 
 void EpollReactor::flush(ConnectionId id, Connection& connection) {
-  std::array<iovec, kGather> pieces;
+  std::array<iovec, kMostPieces> pieces;
   bool progress = false, full = false;
   while (!connection.output.empty() && !full) {
     msghdr message{};

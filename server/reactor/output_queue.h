@@ -11,6 +11,8 @@
 
 namespace leat::reactor {
 
+inline constexpr std::size_t kMostPieces = 64;  // gathered into one call
+
 class OutputQueue {
  public:
   void push(Slice slice);

@@ -19,8 +19,7 @@ namespace {
 
 constexpr unsigned kSubmissions = 1024, kCompletions = 4096;
 constexpr unsigned kBatch = 256;  // completions handled before output is handed over
-constexpr std::size_t kGather = 64;
-constexpr int kTagShift = 56;  // the operation; the connection or listener is below it
+constexpr int kTagShift = 56;     // the operation; the connection or listener is below it
 
 // From the best to what any kernel takes. Deferred: completions are gathered until this thread asks
 // for them, instead of interrupting it.
@@ -79,7 +78,7 @@ struct UringReactor::GatheredSends {
   static constexpr std::size_t kSends = 64;
   struct Send {
     msghdr message;
-    std::array<iovec, kGather> pieces;
+    std::array<iovec, kMostPieces> pieces;
   };
   std::array<Send, kSends> sends;
   std::size_t used = 0;

@@ -13,7 +13,7 @@ constexpr std::uint32_t kRefMagic = 0x464552ff;  // ff "REF" in memory
 constexpr std::size_t kRefBytes = 32;
 constexpr const char* kFresh = ".new";
 constexpr std::size_t kReadsAtOnce = 16;
-constexpr std::size_t kWindowBytes = 1 << 20;
+constexpr std::size_t kReadTogetherBytes = 1 << 20;
 // Batches so close to one another are read together with what lies between.
 constexpr std::uint64_t kNearBytes = 64 << 10;
 
@@ -268,7 +268,7 @@ void LargeReader::expect(std::span<const LargeRef> refs) {
     if (files.insert(ref.file).second && files.size() > kOpenFiles) break;
     const bool near = !windows_.empty() && windows_.back().file == ref.file &&
                       begin >= windows_.back().begin && begin <= windows_.back().end + kNearBytes &&
-                      end - windows_.back().begin <= kWindowBytes;
+                      end - windows_.back().begin <= kReadTogetherBytes;
     if (near)
       windows_.back().end = std::max(windows_.back().end, end);
     else

@@ -10,7 +10,7 @@
 namespace leat::storage {
 namespace {
 
-constexpr std::size_t kWindowBytes = 1 << 20;
+constexpr std::size_t kSegmentWindowBytes = 1 << 20;
 
 Result<bool> holds_group(FileIo& io, const std::string& path) {
   auto file = io.open(path, {});
@@ -34,7 +34,7 @@ class SegmentReader {
   Result<Bytes> at(std::uint64_t at, std::size_t size) {
     size = static_cast<std::size_t>(std::min<std::uint64_t>(size, at < bytes_ ? bytes_ - at : 0));
     if (at < begin_ || at + size > begin_ + filled_) {
-      window_.resize(round_up(std::max(size, kWindowBytes), kBlockBytes));
+      window_.resize(round_up(std::max(size, kSegmentWindowBytes), kBlockBytes));
       auto read = file_->read(at, window_.bytes());
       if (!read) return fail(read.error());
       begin_ = at;

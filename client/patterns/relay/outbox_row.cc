@@ -22,9 +22,9 @@ std::optional<std::string> percent_decoded(std::string_view text) {
       continue;
     }
     if (i + 2 >= text.size()) return std::nullopt;
-    const auto high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
-    if (!high || !low) return std::nullopt;
-    decoded += static_cast<char>(*high * 16 + *low);
+    const auto byte = read_hex_byte(text[i + 1], text[i + 2]);
+    if (!byte) return std::nullopt;
+    decoded += *byte;
     i += 2;
   }
   return decoded;
@@ -38,6 +38,12 @@ std::string replaced(std::string_view pattern, std::string_view name, std::strin
 }
 
 }  // namespace
+
+std::optional<char> read_hex_byte(char high, char low) {
+  const auto upper = hex_digit(high), lower = hex_digit(low);
+  if (!upper || !lower) return std::nullopt;
+  return static_cast<char>(*upper * 16 + *lower);
+}
 
 RoutedRow::RoutedRow(Topic topic, const OutboxRow& row)
     : record_(std::move(topic), OutgoingRecord{.key = as_bytes(row.aggregate_id),

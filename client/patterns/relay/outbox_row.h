@@ -39,4 +39,7 @@ class RoutedRow {
   Record record_;
 };
 
+// Of two hexadecimal digits; nothing if one is none.
+std::optional<char> read_hex_byte(char high, char low);
+
 }  // namespace leat::patterns

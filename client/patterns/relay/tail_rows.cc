@@ -23,21 +23,15 @@ bool is_null(const Value& value) {
   return value.kind == Value::Kind::kNull;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
 // "\x0a1b", as PostgreSQL writes bytes by default.
 std::optional<std::string> read_hex(std::string_view text) {
   if (!text.starts_with("\\x") || text.size() % 2 != 0) return std::nullopt;
   std::string bytes;
   bytes.reserve(text.size() / 2);
   for (std::size_t i = 2; i < text.size(); i += 2) {
-    const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes += static_cast<char>(high << 4 | low);
+    const auto byte = read_hex_byte(text[i], text[i + 1]);
+    if (!byte) return std::nullopt;
+    bytes += *byte;
   }
   return bytes;
 }

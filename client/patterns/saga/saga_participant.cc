@@ -5,16 +5,16 @@
 namespace leat::patterns {
 namespace {
 
-const TableSet kTables = {.name = "saga command",
-                          .version = 1,
-                          .sqlite = R"(
+const TableSet kCommandTables = {.name = "saga command",
+                                 .version = 1,
+                                 .sqlite = R"(
 CREATE TABLE IF NOT EXISTS leat_saga_command (
   participant TEXT NOT NULL, definition TEXT NOT NULL, saga TEXT NOT NULL, step TEXT NOT NULL,
   state TEXT NOT NULL, answer BLOB NOT NULL, handled_ms INTEGER NOT NULL,
   PRIMARY KEY (participant, definition, saga, step)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS leat_saga_command_age ON leat_saga_command (participant, handled_ms);
 )",
-                          .postgres = R"(
+                                 .postgres = R"(
 CREATE TABLE IF NOT EXISTS leat_saga_command (
   participant TEXT NOT NULL, definition TEXT NOT NULL, saga TEXT NOT NULL, step TEXT NOT NULL,
   state TEXT NOT NULL, answer BYTEA NOT NULL, handled_ms BIGINT NOT NULL,
@@ -37,7 +37,7 @@ Result<SagaParticipant> SagaParticipant::open(Database& database, Outbox outbox,
   if (name.empty() || name.size() > 255)
     return fail(ErrorCode::kInvalidConfig,
                 "a participant's name is 1 to 255 bytes: say whose commands they are");
-  if (auto ok = ensure_tables(database, kTables); !ok) return fail(ok.error());
+  if (auto ok = ensure_tables(database, kCommandTables); !ok) return fail(ok.error());
   return SagaParticipant(database, outbox, std::move(name));
 }
 

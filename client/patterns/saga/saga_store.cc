@@ -7,9 +7,9 @@
 namespace leat::patterns {
 namespace {
 
-const TableSet kTables = {.name = "saga",
-                          .version = 1,
-                          .sqlite = R"(
+const TableSet kSagaTables = {.name = "saga",
+                              .version = 1,
+                              .sqlite = R"(
 CREATE TABLE IF NOT EXISTS leat_saga (
   id TEXT PRIMARY KEY, definition TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL,
   step TEXT NOT NULL, attempt INTEGER NOT NULL, backs_off INTEGER NOT NULL, done TEXT NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS leat_saga_event (
   step TEXT NOT NULL, status TEXT NOT NULL, sent TEXT NOT NULL, detail TEXT NOT NULL,
   PRIMARY KEY (saga, version)) WITHOUT ROWID;
 )",
-                          .postgres = R"(
+                              .postgres = R"(
 CREATE TABLE IF NOT EXISTS leat_saga (
   id TEXT PRIMARY KEY, definition TEXT NOT NULL, version BIGINT NOT NULL, status TEXT NOT NULL,
   step TEXT NOT NULL, attempt BIGINT NOT NULL, backs_off BIGINT NOT NULL, done TEXT NOT NULL,
@@ -70,7 +70,7 @@ Result<SagaStatus> read_status(std::string_view id, std::string_view text) {
                                               std::string(text) + "', which there is not");
 }
 
-Result<SagaRow> row_at(const SqlRows& rows, std::size_t i) {
+Result<SagaRow> saga_at(const SqlRows& rows, std::size_t i) {
   const auto status = read_status(rows.text(i, 0), rows.text(i, 3));
   if (!status) return fail(status.error());
   return SagaRow{.state = {.id = std::string(rows.text(i, 0)),
@@ -95,12 +95,13 @@ Result<SagaRow> row_at(const SqlRows& rows, std::size_t i) {
 }  // namespace
 
 Result<SagaStore> SagaStore::open(Database& database) {
-  if (auto ok = ensure_tables(database, kTables); !ok) return fail(ok.error());
+  if (auto ok = ensure_tables(database, kSagaTables); !ok) return fail(ok.error());
   return SagaStore(database);
 }
 
 Result<SagaStore> SagaStore::existing(Database& database) {
-  auto found = database.execute("SELECT version FROM leat_schema WHERE name = $1", {kTables.name});
+  auto found =
+      database.execute("SELECT version FROM leat_schema WHERE name = $1", {kSagaTables.name});
   if (!found && !(found.error() == ErrorCode::kDatabaseSchema)) return fail(found.error());
   if (!found || found->empty())
     return fail(ErrorCode::kDatabaseSchema,
@@ -158,7 +159,7 @@ Result<std::optional<SagaRow>> SagaStore::find(std::string_view id) {
   auto rows = database_->execute(select, {id});
   if (!rows) return fail(rows.error());
   if (rows->empty()) return std::optional<SagaRow>();
-  auto row = row_at(*rows, 0);
+  auto row = saga_at(*rows, 0);
   if (!row) return fail(row.error());
   row->state.data = rows->text(0, kData);
   return std::optional<SagaRow>(std::move(*row));
@@ -186,7 +187,7 @@ Result<std::vector<SagaRow>> SagaStore::list(const SagaFilter& filter) {
   if (!rows) return fail(rows.error());
   std::vector<SagaRow> sagas;
   for (std::size_t i = 0; i < rows->size(); ++i) {
-    auto row = row_at(*rows, i);
+    auto row = saga_at(*rows, i);
     if (!row) return fail(row.error());
     sagas.push_back(std::move(*row));
   }

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t kMostLookedAt = 100'000;  // records, by one ls or show
 constexpr std::string_view kSuffix = ".dlq";      // of the broker's own choice of a name
 
-struct Arguments {
+struct DlqArguments {
   std::vector<std::string> topics;  // of ls
   RedriveOptions redrive;           // what show and redrive are told alike is here, too
   std::string place, rate, format, output;
@@ -92,7 +92,7 @@ Result<std::vector<std::string>> topics_of_letters(blocking::Client& client,
   return given;
 }
 
-int list(const Context& context, const Arguments& arguments) {
+int list(const Context& context, const DlqArguments& arguments) {
   auto client = context.connect();
   if (!client) return failed("dlq ls", client.error());
   auto topics = topics_of_letters(*client, arguments.topics);
@@ -123,7 +123,7 @@ int list(const Context& context, const Arguments& arguments) {
 
 class Showing {
  public:
-  explicit Showing(const Arguments& arguments) : arguments_(arguments) {}
+  explicit Showing(const DlqArguments& arguments) : arguments_(arguments) {}
 
   Result<> run(LetterReader& letters) {
     while (!finished()) {
@@ -158,13 +158,13 @@ class Showing {
     append_formatted(out_, arguments_.format, arguments_.redrive.topic, record);
   }
 
-  const Arguments& arguments_;
+  const DlqArguments& arguments_;
   std::string out_;
   std::uint64_t looked_at_ = 0, shown_ = 0;
   bool output_failed_ = false;
 };
 
-int show(const Context& context, const Arguments& arguments) {
+int show(const Context& context, const DlqArguments& arguments) {
   if (auto ok = check_format(arguments.format); !ok) return usage_failed(ok.error().detail);
   auto client = context.connect();
   if (!client) return failed("dlq show", client.error());
@@ -187,7 +187,7 @@ int show(const Context& context, const Arguments& arguments) {
 
 // With the place and the rate read.
 template <class Verb>
-int told(const Context& context, Arguments arguments, Verb verb) {
+int told(const Context& context, DlqArguments arguments, Verb verb) {
   if (!arguments.place.empty()) {
     auto place = parse_place(arguments.place);
     if (!place) return usage_failed(place.error().detail);
@@ -202,7 +202,7 @@ int told(const Context& context, Arguments arguments, Verb verb) {
   return verb(context, arguments);
 }
 
-void add_filter(CLI::App& verb, Arguments& arguments) {
+void add_filter(CLI::App& verb, DlqArguments& arguments) {
   LetterFilter& filter = arguments.redrive.filter;
   verb.add_option("TOPIC", arguments.redrive.topic, "of dead letters")->required();
   verb.add_option("-n,--count", arguments.redrive.count, "at most so many records");
@@ -218,7 +218,7 @@ void add_filter(CLI::App& verb, Arguments& arguments) {
 void add_dlq(CLI::App& app, Context& context, Run& run) {
   auto* dlq = app.add_subcommand("dlq", "dead letters: list them, show them, send them back");
   dlq->require_subcommand(1);
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<DlqArguments>();
   arguments->format = "%k\\t%v\\n";
   const auto runs = [&run, &context, arguments](CLI::App* verb, auto what) {
     verb->callback([&run, &context, arguments, what] {
@@ -248,8 +248,9 @@ void add_dlq(CLI::App& app, Context& context, Run& run) {
   redrive_verb->add_option("--rate", arguments->rate, "at most so many a second, e.g. 100/s");
   redrive_verb->add_flag("--dry-run", arguments->redrive.dry_run, "only say what would be sent");
   redrive_verb->add_flag("--yes", arguments->redrive.yes, "do not ask");
-  runs(redrive_verb,
-       [](const Context& where, const Arguments& given) { return redrive(where, given.redrive); });
+  runs(redrive_verb, [](const Context& where, const DlqArguments& given) {
+    return redrive(where, given.redrive);
+  });
 }
 
 }  // namespace leat::tool

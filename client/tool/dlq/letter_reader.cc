@@ -8,8 +8,6 @@
 namespace leat::tool {
 namespace {
 
-constexpr auto kPollTime = std::chrono::milliseconds(200);  // how soon a signal is seen
-
 // Records are held for the whole of the reading, however slow that is: the broker's longest.
 constexpr auto kAckTimeout = std::chrono::hours(1);
 
@@ -106,7 +104,7 @@ Result<std::span<const ConsumedRecord>> LetterReader::next() {
 Result<std::span<const ConsumedRecord>> LetterReader::poll() {
   for (auto it = consumers_.rbegin(); it != consumers_.rend(); ++it) {
     const bool newest = it == consumers_.rbegin();
-    auto records = (*it)->poll(newest ? kPollTime : std::chrono::milliseconds(0));
+    auto records = (*it)->poll(newest ? kSignalSlice : std::chrono::milliseconds(0));
     if (!records) return records;
     if (records->empty()) continue;
     newest_gave_ = newest_gave_ || newest;

@@ -15,8 +15,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr auto kWaitSlice = milliseconds(200);  // how soon a signal is seen
-constexpr int kSlicesAfterSignal = 5;
 constexpr std::size_t kChunk = 1'000;   // sent, before what is acknowledged is acked
 constexpr double kChunksASecond = 5.0;  // with a rate
 
@@ -166,14 +164,14 @@ class Redrive {
         begun_ + std::chrono::duration_cast<steady_clock::duration>(std::chrono::duration<double>(
                      static_cast<double>(chosen_ - 1) / *options_.rate));
     for (auto now = steady_clock::now(); now < due && !interrupted(); now = steady_clock::now())
-      std::this_thread::sleep_for(std::min<steady_clock::duration>(due - now, kWaitSlice));
+      std::this_thread::sleep_for(std::min<steady_clock::duration>(due - now, kSignalSlice));
   }
 
   // After a signal only a little longer, for what is on its way.
   void wait_for_acks() {
     int left = kSlicesAfterSignal;
     for (const auto& [name, source] : sources_)
-      while (source.producer && !source.producer->flush(kWaitSlice))
+      while (source.producer && !source.producer->flush(kSignalSlice))
         if (interrupted() && --left < 0) return;
   }
 

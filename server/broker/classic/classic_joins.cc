@@ -10,8 +10,8 @@ namespace {
 
 // "client-0b8f3e5a-…": what a peer calls itself, shortened, and a version 4 UUID.
 std::string with_uuid(std::string_view name, Random& random) {
-  constexpr std::size_t kNameBytes = 200;
-  std::size_t size = std::min(name.size(), kNameBytes);
+  constexpr std::size_t kShownBytes = 200;
+  std::size_t size = std::min(name.size(), kShownBytes);
   while (size < name.size() && size > 0 && (name[size] & 0xc0) == 0x80) --size;  // whole characters
   std::string id(name.substr(0, size));
   const TopicId uuid = random.topic_id();

@@ -6,7 +6,7 @@
 namespace leat::broker {
 namespace {
 
-constexpr std::size_t kMostRanges = 1'000;
+constexpr std::size_t kMostFarRanges = 1'000;
 // Ranges are read again so long before their first record is due: many may have to be read.
 constexpr std::int64_t kScanAheadMs = 10'000;
 
@@ -96,12 +96,12 @@ void DelayedRecords::put_far(Offset offset) {
     }
   }
   far_.emplace_hint(next, offset, Far{offset, 1});
-  if (far_.size() > kMostRanges) thin_out();
+  if (far_.size() > kMostFarRanges) thin_out();
 }
 
 // Fewer ranges, in which more lies that is not wanted.
 void DelayedRecords::thin_out() {
-  while (far_.size() > kMostRanges / 2) {
+  while (far_.size() > kMostFarRanges / 2) {
     gap_ *= 2;
     for (auto it = far_.begin(); it != far_.end();) {
       const auto next = std::next(it);

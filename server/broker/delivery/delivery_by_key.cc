@@ -7,7 +7,6 @@
 namespace leat::broker {
 namespace {
 
-constexpr MonotonicTime kNow = MonotonicTime::min();
 // Reading goes no further ahead of what is held back, unless somebody would stand idle.
 constexpr std::size_t kHeldInPassing = 4'000;
 
@@ -175,14 +174,14 @@ bool DeliveryQueue::put(const KeyedRecords::Place& place, const Records::Iterato
   } else {
     next_ = place.offset + 1;
     const auto retry = attempts > 0 ? cut.asked.acks->retry(place.offset) : std::nullopt;
-    if (const auto due = retry ? due_of(*retry, cut.asked.now) : kNow; due != kNow) {
+    if (const auto due = retry ? due_of(*retry, cut.asked.now) : kDueNow; due != kDueNow) {
       keyed_.block(place);
       waiting_.add({place.offset, place.offset}, due, {});
       return true;
     }
   }
   if (const char* why = cut.dead(attempts); why && !turn.blocked)
-    dying({{place.offset, place.offset}, kNow, {}}, std::make_shared<const std::string>(why));
+    dying({{place.offset, place.offset}, kDueNow, {}}, std::make_shared<const std::string>(why));
   else if (taker)
     give(place, *taker, record, cut);
   else if (holder && keeps)

@@ -13,6 +13,7 @@
 
 namespace leat::broker {
 
+inline constexpr MonotonicTime kDueNow = MonotonicTime::min();
 inline constexpr std::size_t kMostRanges = 4'000;  // of a delivery: they stand in its envelope
 
 // One more batch, and one more record or run of records.

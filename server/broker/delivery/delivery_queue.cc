@@ -2,12 +2,9 @@
 
 #include <algorithm>
 
+#include "server/broker/delivery/delivery_cut.h"
+
 namespace leat::broker {
-namespace {
-
-constexpr MonotonicTime kNow = MonotonicTime::min();
-
-}  // namespace
 
 // ---- what there is ----
 
@@ -16,7 +13,7 @@ void DeliveryQueue::begin(Offset floor, const storage::PartitionAcks* acks, Now 
   if (!acks || by_key_) return;  // by key they are found when their keys are seen
   for (const auto& [first, run] : acks->retries()) {
     const MonotonicTime due = due_of(run.retry, now);
-    auto& place = due == kNow ? ready_ : waiting_;
+    auto& place = due == kDueNow ? ready_ : waiting_;
     place.add({first, run.last}, due, {});
   }
 }
@@ -52,7 +49,7 @@ Offset DeliveryQueue::read_from(const storage::PartitionAcks* acks) {
 // Below the log start nothing can be read, and all counts as done.
 void DeliveryQueue::make_ready(OffsetRange range, std::uint32_t position) {
   if (range.last < log_start_) return end(range);
-  ready_.add(range, kNow, position);
+  ready_.add(range, kDueNow, position);
 }
 
 // What is below the log start ends by that, and may let go of more.
@@ -62,7 +59,7 @@ void DeliveryQueue::let_go() {
       if (offset < log_start_)
         keyed_.end(offset);
       else
-        ready_.add({offset, offset}, kNow, {});
+        ready_.add({offset, offset}, kDueNow, {});
 }
 
 // By key, ranges are of one record.
@@ -76,7 +73,7 @@ DeliveryQueue::Pieces DeliveryQueue::pieces_of(const std::vector<KeyedRecords::L
   Pieces pieces;
   pieces.reserve(leased.size());
   for (const auto& [offset, member, delivery] : leased)
-    pieces.push_back({{offset, offset}, kNow, {member, delivery}});
+    pieces.push_back({{offset, offset}, kDueNow, {member, delivery}});
   let_go();
   return pieces;
 }

@@ -7,7 +7,6 @@
 
 namespace leat::broker {
 namespace {
-constexpr MonotonicTime kNow = MonotonicTime::min();
 // Of a larger batch, of whose records less than this share goes out, they are framed anew.
 constexpr std::size_t kReframedBytes = 4 << 10;
 constexpr std::uint64_t kReframedShare = 4;
@@ -138,7 +137,7 @@ bool DeliveryQueue::lease(OffsetRange range, Cut& cut) {
     const OffsetRange part{at, last};
     at = last + 1;
     if (const char* why = cut.dead(attempts)) {
-      dying({part, kNow, {}}, std::make_shared<const std::string>(why));
+      dying({part, kDueNow, {}}, std::make_shared<const std::string>(why));
       continue;
     }
     leases_.add(part, taker.deadline, {taker.member, taker.delivery});

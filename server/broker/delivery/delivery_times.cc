@@ -9,7 +9,6 @@
 namespace leat::broker {
 namespace {
 
-constexpr MonotonicTime kNow = MonotonicTime::min();
 // Delayed records become ready so many at a time: each has a place of its own then.
 constexpr std::size_t kMostReady = 10'000;
 // The wall clock may be set while nothing else happens.
@@ -61,7 +60,7 @@ Fate fate_of(const RecordView& record, bool fresh, const RecordTimes& times, std
 
 void DeliveryQueue::expire(OffsetRange range, Cut& cut) {
   if (cut.asked.times.dead_letters)
-    dying({range, kNow, {}}, expiry());
+    dying({range, kDueNow, {}}, expiry());
   else
     add(cut.taken.gone, range);
 }

@@ -16,7 +16,7 @@ std::string text(std::chrono::milliseconds value) {
   return std::to_string(value.count());
 }
 
-struct Row {
+struct BrokerSetting {
   std::string_view name;
   SettingType type;
   std::string_view documentation;
@@ -26,7 +26,7 @@ struct Row {
 #define LEAT_OPTION(field) [](const broker::BrokerOptions& options) { return text(options.field); }
 #define LEAT_HOLDS(value) [](const broker::BrokerOptions&) -> std::string { return value; }
 
-const Row kRows[] = {
+const BrokerSetting kBrokerSettings[] = {
     {"auto.create.topics.enable", SettingType::kBoolean, "auto_create_topics",
      LEAT_OPTION(auto_create_topics)},
     {"num.partitions", SettingType::kInt, "auto_create_partitions",
@@ -61,7 +61,7 @@ std::vector<ShownSetting> broker_settings(const broker::BrokerOptions& options, 
                      .source = SettingSource::kBroker,
                      .type = SettingType::kInt,
                      .documentation = "There is one broker."});
-  for (const Row& row : kRows) {
+  for (const BrokerSetting& row : kBrokerSettings) {
     ShownSetting setting{.name = row.name,
                          .value = row.value(options),
                          .default_value = row.value(defaults),

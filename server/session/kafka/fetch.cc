@@ -8,7 +8,7 @@ namespace leat::session {
 namespace {
 
 using kafka::KafkaError;
-using Answer = kafka::FetchResponse::Topic::Partition;
+using FetchAnswer = kafka::FetchResponse::Topic::Partition;
 using FetchExchange = Exchange<kafka::FetchResponse>;
 
 constexpr std::int16_t kTopicIds = 13;        // from here on topics go by id
@@ -40,7 +40,7 @@ KafkaError code_of(ErrorCode error, std::int16_t version) {
   return code;
 }
 
-void refuse(Answer& answer, KafkaError code, FetchExchange& exchange) {
+void refuse(FetchAnswer& answer, KafkaError code, FetchExchange& exchange) {
   answer.error_code = code;
   answer.high_watermark = -1;
   if (code != KafkaError::kFencedLeaderEpoch || exchange.version() < kLeaderIsTold) return;
@@ -52,7 +52,7 @@ void refuse(Answer& answer, KafkaError code, FetchExchange& exchange) {
 }
 
 // The records go out from where they lie.
-void tell(broker::FetchedPartition& fetched, Answer& answer, FetchExchange& exchange) {
+void tell(broker::FetchedPartition& fetched, FetchAnswer& answer, FetchExchange& exchange) {
   // Where a reader's log parts from this one is no error to those who said what they read last.
   const bool parted = fetched.error && fetched.error->code == ErrorCode::kLogTruncated &&
                       fetched.parted.end.value >= 0;
@@ -69,7 +69,7 @@ void tell(broker::FetchedPartition& fetched, Answer& answer, FetchExchange& exch
 }
 
 // Whether a client that knows what it was told last has to hear of it; it is told then.
-bool note(FetchSession::Partition& known, const Answer& answer) {
+bool note(FetchSession::Partition& known, const FetchAnswer& answer) {
   const bool failed = answer.error_code != KafkaError::kNone;
   const bool news = failed || answer.records->size() > 0 || answer.diverging_epoch.epoch >= 0 ||
                     answer.high_watermark != known.high_watermark ||
@@ -79,7 +79,7 @@ bool note(FetchSession::Partition& known, const Answer& answer) {
   return news;
 }
 
-void add(const FetchSession::Topic& topic, Answer answer, FetchExchange& exchange) {
+void add(const FetchSession::Topic& topic, FetchAnswer answer, FetchExchange& exchange) {
   auto& topics = exchange.response.responses;
   const bool same =
       !topics.empty() && topics.back().topic == topic.name && topics.back().topic_id == topic.id;
@@ -91,7 +91,7 @@ void add(const FetchSession::Topic& topic, Answer answer, FetchExchange& exchang
 void answer(Reading& reading, broker::FetchedPartition* next, const Error* whole,
             FetchExchange& exchange) {
   for (const auto& [partition, found] : reading.parts) {
-    Answer one{.partition_index = partition->index};
+    FetchAnswer one{.partition_index = partition->index};
     one.records.emplace();
     if (reading.committed) one.aborted_transactions.emplace();
     if (whole)

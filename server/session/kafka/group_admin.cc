@@ -32,7 +32,7 @@ bool is_native(const broker::GroupSummary& group) {
   return group.kind != GroupKind::kNone && group.kind != GroupKind::kClassic;
 }
 
-std::string_view state_of(const broker::GroupSummary& group) {
+std::string_view state_name(const broker::GroupSummary& group) {
   return is_native(group) ? "Stable" : name_of(group.state);
 }
 
@@ -44,7 +44,7 @@ std::string protocol_type_of(const broker::GroupSummary& group) {
 using Described = kafka::DescribeGroupsResponse::Group;
 
 void fill(const broker::GroupDescription& description, AnyExchange& exchange, Described& group) {
-  group.group_state = state_of(description.group);
+  group.group_state = state_name(description.group);
   group.protocol_type = exchange.keep(protocol_type_of(description.group));
   if (!description.classic) {
     for (const auto& member : description.members) {
@@ -112,10 +112,10 @@ void carry_out(const kafka::ListGroupsRequest& request,
     }
     const std::vector<std::string_view> filter(states.begin(), states.end());
     for (auto& group : std::get<broker::GroupList>(reply).groups)
-      if (passes(filter, state_of(group)))
+      if (passes(filter, state_name(group)))
         exchange.response.groups.push_back({.group_id = exchange.keep(group.name),
                                             .protocol_type = exchange.keep(protocol_type_of(group)),
-                                            .group_state = state_of(group),
+                                            .group_state = state_name(group),
                                             .group_type = kClassicType});
   });
   exchange.broker().groups().list(id);

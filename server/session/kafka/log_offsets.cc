@@ -27,10 +27,10 @@ constexpr SpecialTime kSpecialTimes[] = {
 };
 
 using Asked = kafka::ListOffsetsRequest::Topic::Partition;
-using Answer = kafka::ListOffsetsResponse::Topic::Partition;
+using OffsetAnswer = kafka::ListOffsetsResponse::Topic::Partition;
 
 void find_offset(const storage::Topic& topic, const Asked& asked,
-                 Exchange<kafka::ListOffsetsResponse>& exchange, Answer& answer) {
+                 Exchange<kafka::ListOffsetsResponse>& exchange, OffsetAnswer& answer) {
   broker::FindOffsetRequest find{.topic = topic.id,
                                  .partition = PartitionIndex(asked.partition_index),
                                  .timestamp_ms = asked.timestamp,
@@ -73,7 +73,7 @@ void carry_out(const kafka::ListOffsetsRequest& request,
     topics[t].name = exchange.keep(std::string(asked.name));
     topics[t].partitions.resize(asked.partitions.size());
     for (std::size_t p = 0; p < asked.partitions.size(); ++p) {
-      Answer& answer = topics[t].partitions[p];
+      OffsetAnswer& answer = topics[t].partitions[p];
       answer.partition_index = asked.partitions[p].partition_index;
       if (!seen.emplace(asked.name, answer.partition_index).second)
         answer.error_code = KafkaError::kInvalidRequest;  // asked for twice

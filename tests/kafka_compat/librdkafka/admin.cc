@@ -4,10 +4,11 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/kafka_compat/librdkafka/broker.h"
+
 namespace leat::compat {
 namespace {
 
-constexpr int kHangMs = 60'000;
 constexpr std::size_t kErrorBytes = 512;
 
 std::string name_of(rd_kafka_resp_err_t error) {

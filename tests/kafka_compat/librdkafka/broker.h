@@ -12,6 +12,8 @@
 
 namespace leat::compat {
 
+inline constexpr int kHangMs = 60'000;  // longer than anything takes
+
 enum class AutoCreation { kOn, kOff };
 
 class Broker {

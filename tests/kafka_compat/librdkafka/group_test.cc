@@ -17,7 +17,6 @@ namespace leat::compat {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr int kHangMs = 60'000;
 constexpr int kPartitions = 6;
 
 // Who holds which partitions, as members tell; waits until it is as wanted.

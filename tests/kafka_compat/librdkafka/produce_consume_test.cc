@@ -9,8 +9,6 @@
 namespace leat::compat {
 namespace {
 
-constexpr int kHangMs = 60'000;
-
 class Compression : public ::testing::TestWithParam<const char*> {
  protected:
   Broker broker_;

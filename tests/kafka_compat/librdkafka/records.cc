@@ -5,10 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/kafka_compat/librdkafka/broker.h"
+
 namespace leat::compat {
 namespace {
 
-constexpr int kHangMs = 60'000;
 constexpr std::int64_t kFirstTimestamp = 1'700'000'000'000;
 
 std::unique_ptr<RdKafka::Conf> configuration(const Settings& settings) {
