@@ -34,6 +34,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-restrict -Wno-stringop-overflow)
 endif()
 
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Sources are included in one that is compiled, and this takes what they keep to themselves for a
+  # header's.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+endif()
 if(LEAT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # A compiler's heap may grow before it looks for garbage: a tenth of these compilations.
   add_compile_options(--param=ggc-min-heapsize=262144)

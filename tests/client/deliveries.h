@@ -10,6 +10,8 @@
 
 namespace leat::test {
 
+inline const TopicId kTopic{{1}};
+
 inline std::vector<std::byte> batch_at(std::int64_t base, int records) {
   RecordBatchBuilder builder;
   for (int i = 0; i < records; ++i) builder.append({{}, as_bytes(std::to_string(base + i)), {}}, 1);

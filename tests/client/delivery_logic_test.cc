@@ -14,10 +14,10 @@ namespace {
 using namespace std::chrono_literals;
 using native::Outcome;
 using test::batch_at;
+using test::kTopic;
 using test::range;
 using test::text_of;
 
-const TopicId kTopic{{1}};
 const std::string kOk = "ok";
 
 class DeliveryLogicTest : public ::testing::Test, public Settler {

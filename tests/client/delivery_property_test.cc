@@ -16,10 +16,10 @@ namespace leat {
 namespace {
 
 using native::Outcome;
+using test::kTopic;
 
 constexpr int kPartitions = 3, kBatches = 12, kMostInBatch = 7;
 constexpr std::uint64_t kPrefetch = 9;
-const TopicId kTopic{{1}};
 
 using RecordKey = std::pair<std::int32_t, std::int64_t>;  // partition, offset
 
