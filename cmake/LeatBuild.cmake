@@ -84,13 +84,21 @@ function(leat_program name)
   endif()
 endfunction()
 
-# leat_test(NAME [ONE_THREAD] SOURCES ... DEPENDS ...): one GoogleTest program. With one thread it has
-# no data races: it is built and run with all sanitizers but that one.
+# leat_test(NAME [ONE_THREAD] [LONG] SOURCES ... DEPENDS ...): one GoogleTest program. Its sources are
+# compiled some at a time: what they include costs more than what they say. With one thread it has no
+# data races: it is built and run with all sanitizers but that one. A long one is begun before the
+# others, not to run alone at their end.
 function(leat_test name)
-  cmake_parse_arguments(ARG "ONE_THREAD" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "ONE_THREAD;LONG" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES} $<TARGET_OBJECTS:leat_hang_report>
                  $<$<BOOL:${ARG_ONE_THREAD}>:$<TARGET_OBJECTS:leat_one_thread>>)
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gtest_main GTest::gmock)
+  list(LENGTH ARG_SOURCES sources)
+  if(sources GREATER 1 AND NOT CMAKE_UNITY_BUILD)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
+    target_compile_options(${name} PRIVATE
+                           $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)  # as above
+  endif()
   if(LEAT_SANITIZE STREQUAL "address")
     # A third of a test's compilation, for checks of its own pointers; what it tests keeps them.
     target_compile_options(${name} PRIVATE -fno-sanitize=null,alignment,object-size)
@@ -101,4 +109,7 @@ function(leat_test name)
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  if(ARG_LONG)
+    set_tests_properties(${name} PROPERTIES COST 1)
+  endif()
 endfunction()

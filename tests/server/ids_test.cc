@@ -40,7 +40,7 @@ std::vector<std::byte> batch_of(const Ids& ids, const Sending& how = {}) {
   return builder.take(how.compression);
 }
 
-std::string text_of(const Reply& reply) {
+std::string with_known(const Reply& reply) {
   if (const auto* error = std::get_if<Error>(&reply))
     return std::string(error_info(error->code).name);
   const auto& produced = std::get<Produced>(reply);
@@ -63,7 +63,8 @@ class IdsTest : public BrokerFixture {
   std::string said() {
     settle();
     std::string all;
-    for (const auto& [id, reply] : sink.replies) all += (all.empty() ? "" : ", ") + text_of(reply);
+    for (const auto& [id, reply] : sink.replies)
+      all += (all.empty() ? "" : ", ") + with_known(reply);
     sink.replies.clear();
     return all;
   }

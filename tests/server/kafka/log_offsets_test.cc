@@ -7,8 +7,8 @@ namespace leat::session {
 namespace {
 
 using kafka::KafkaError;
-using Asked = kafka::ListOffsetsRequest::Topic::Partition;
-using Told = kafka::ListOffsetsResponse::Topic::Partition;
+using AskedOffset = kafka::ListOffsetsRequest::Topic::Partition;
+using ToldOffset = kafka::ListOffsetsResponse::Topic::Partition;
 
 constexpr std::int64_t kEnd = -1, kStart = -2, kNewest = -3, kLocalStart = -4, kTieredEnd = -5,
                        kPendingStart = -6;
@@ -26,8 +26,8 @@ class KafkaOffsetsTest : public KafkaFixture {
                               builder.finish(compression), now());
     storage.make_durable(broker);
   }
-  std::vector<Told> list(const std::vector<Asked>& partitions, std::int16_t version,
-                         std::string_view topic = "orders") {
+  std::vector<ToldOffset> list(const std::vector<AskedOffset>& partitions, std::int16_t version,
+                               std::string_view topic = "orders") {
     kafka::ListOffsetsRequest request{.replica_id = -1, .topics = {}};
     request.topics.push_back({.name = topic, .partitions = partitions});
     const auto response = ask<kafka::ListOffsetsResponse>(request, version);
@@ -36,10 +36,10 @@ class KafkaOffsetsTest : public KafkaFixture {
     EXPECT_EQ(response->topics[0].name, topic);
     return response->topics[0].partitions;
   }
-  Told find(std::int64_t timestamp, std::int16_t version, std::int32_t partition = 0) {
+  ToldOffset find(std::int64_t timestamp, std::int16_t version, std::int32_t partition = 0) {
     const auto all = list({{.partition_index = partition, .timestamp = timestamp}}, version);
     EXPECT_EQ(all.size(), 1u);
-    return all.empty() ? Told() : all[0];
+    return all.empty() ? ToldOffset() : all[0];
   }
 
   TopicId id;
@@ -59,7 +59,7 @@ TEST_F(KafkaOffsetsTest, EveryVersionFindsStartEndAndTimes) {
     EXPECT_EQ(find(450, version).offset, 5);
     EXPECT_EQ(find(450, version).timestamp, 500);
     EXPECT_EQ(find(450, version).leader_epoch, version >= 4 ? storage.epoch.value : -1);
-    const Told none = find(501, version);
+    const ToldOffset none = find(501, version);
     EXPECT_EQ(none.error_code, KafkaError::kNone);
     EXPECT_EQ(none.offset, -1);
     EXPECT_EQ(none.timestamp, -1);
@@ -70,7 +70,7 @@ TEST_F(KafkaOffsetsTest, SpecialTimesAreKnownFromTheirVersionOn) {
   put({100, 300, 200});
   for (std::int16_t version = 1; version <= 11; ++version) {
     const auto check = [&](std::int64_t timestamp, std::int16_t since, std::int64_t offset) {
-      const Told told = find(timestamp, version);
+      const ToldOffset told = find(timestamp, version);
       EXPECT_EQ(told.error_code,
                 version < since ? KafkaError::kUnsupportedVersion : KafkaError::kNone);
       EXPECT_EQ(told.offset, version < since ? -1 : offset) << timestamp;
@@ -82,7 +82,7 @@ TEST_F(KafkaOffsetsTest, SpecialTimesAreKnownFromTheirVersionOn) {
     check(-7, 99, -1);
   }
   EXPECT_EQ(find(kNewest, 7).timestamp, 300);
-  const Told none = find(kNewest, 7, 1);  // of an empty partition
+  const ToldOffset none = find(kNewest, 7, 1);  // of an empty partition
   EXPECT_EQ(none.offset, -1);
   EXPECT_EQ(none.timestamp, -1);
 }
