@@ -124,21 +124,21 @@ class Librdkafka(Client):
 
 
 class Jars:
-    """Everything of one version of Kafka, from Maven."""
+    """Of one version of Kafka, from Maven, what the file of dependencies names."""
 
-    def __init__(self, version):
-        self.version = version
+    def __init__(self, version, name="java", dependencies="pom.xml"):
+        self.version, self.name, self.dependencies = version, name, f"{HERE}/java/{dependencies}"
 
     def directory(self, build):
-        return f"{build}/java-{self.version}"
+        return f"{build}/{self.name}-{self.version}"
 
     def install(self, build):
         directory = self.directory(build)
-        with open(f"{HERE}/java/pom.xml") as file:
+        with open(self.dependencies) as file:
             wanted = file.read()
         os.makedirs(directory, exist_ok=True)
         once(f"{directory}/installed", wanted, lambda: quietly(
-            ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", f"{HERE}/java/pom.xml",
+            ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", self.dependencies,
              "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
              f"-Dkafka.version={self.version}", f"-DoutputDirectory={directory}",
              "-DincludeScope=runtime"]))
@@ -172,6 +172,20 @@ class ConsoleTools(Java):
     def command(self, build, bootstrap, no_auto, scratch):
         return ([sys.executable, f"{HERE}/java/console_tools.py", self.version,
                  self.jars.directory(build), scratch, bootstrap], {})
+
+
+class Streams(Java):
+    name, seconds = "streams", 60
+
+    def __init__(self, version):
+        self.version, self.jars = version, Jars(version, "streams", "streams.xml")
+
+    def installation(self):
+        return f"streams of {self.version}"
+
+    def command(self, build, bootstrap, no_auto, scratch):
+        return (self.jars.java(build, f"-Djava.io.tmpdir={scratch}", f"{HERE}/java/Streams.java",
+                               bootstrap, no_auto), {})
 
 
 class Connect(Java):
@@ -250,6 +264,6 @@ def every(leatd, tests):
         Python("kafka-python", KAFKA_PYTHON, "kafka_python_client.py"),
         *(Python("kafka-python", f"{KAFKA_PYTHON} as {old}", "kafka_python_client.py",
                  KAFKA_PYTHON_API_VERSION=old) for old in OLD_BROKERS),
-        Kafkajs(), FranzGo(),
+        Kafkajs(), FranzGo(), Streams(KAFKA_VERSIONS[0]),
         *(Connect(version) for version in KAFKA_VERSIONS),
     ]
