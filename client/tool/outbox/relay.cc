@@ -66,9 +66,15 @@ int relay(const Context& context, const RelayOptions& given) {
     return interrupted() != 0 ? interrupted() : failed("outbox relay", database.error());
   auto client = patiently("broker", !given.once, [&] { return context.connect(); });
   if (!client) return interrupted() != 0 ? interrupted() : failed("outbox relay", client.error());
-  auto relay = patterns::OutboxRelay::open(*client, **database, wakeup_of(given.database),
-                                           relay_options(given));
-  if (!relay) return failed("outbox relay", relay.error());
+  // By now the database may be gone again, and wants another connection.
+  auto relay = patiently("database", !given.once, [&] {
+    auto opened = patterns::OutboxRelay::open(*client, **database, wakeup_of(given.database),
+                                              relay_options(given));
+    if (!opened && opened.error() == ErrorCode::kDatabaseUnreachable)
+      if (auto again = open_database(given.database); again) database = std::move(again);
+    return opened;
+  });
+  if (!relay) return interrupted() != 0 ? interrupted() : failed("outbox relay", relay.error());
   if (given.once) {
     auto published = (*relay)->run_once();
     if (!published) return failed("outbox relay", published.error());

@@ -36,11 +36,7 @@ PostgresServer& postgres_server() {
 class OutboxToolTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    broker_.emplace(
-        std::vector<std::string>{LEATD, "--data-dir", directory_ / "broker", "--listen", url()},
-        directory_ / "leatd.log");
-    std::string ready;
-    ASSERT_TRUE(broker_->read_line(ready));
+    start_broker();
     auto client = blocking::Client::connect({.broker = url()});
     ASSERT_TRUE(client) << client.error().message();
     client_.emplace(std::move(*client));
@@ -48,6 +44,13 @@ class OutboxToolTest : public ::testing::Test {
     forgetful.dedup.time = 0ms;  // what came twice would be there twice, were it not for its place
     ASSERT_TRUE(client_->create_topic("order", 1, false, forgetful));
     use(postgres_server());
+  }
+  void start_broker() {
+    broker_.emplace(
+        std::vector<std::string>{LEATD, "--data-dir", directory_ / "broker", "--listen", url()},
+        directory_ / "leatd.log");
+    std::string ready;
+    ASSERT_TRUE(broker_->read_line(ready));
   }
   void use(PostgresServer& server) {
     static int number = 0;
@@ -205,6 +208,24 @@ TEST_F(OutboxToolTest, SaysThatTheServerDoesNotLogRows) {
   EXPECT_THAT(relay("--once"),
               AllOf(HasSubstr("wal_level is 'replica'"), HasSubstr("ALTER SYSTEM SET wal_level")));
   EXPECT_EQ(status_, 2);
+  outbox_.reset();
+  database_.reset();
+}
+
+TEST_F(OutboxToolTest, OutlivesADatabaseThatGoesBeforeTheBrokerComes) {
+  test::TemporaryDirectory elsewhere;
+  PostgresServer server(elsewhere.path(), {});
+  use(server);
+  commit({"0"});
+  broker_->stop(SIGKILL);
+  Process polling({LEAT, "outbox", "relay", "--database", address_, "--broker", url()}, log());
+  wait_until([&] { return said().find("broker: ") != std::string::npos; });
+  server.kill();
+  start_broker();
+  wait_until([&] { return said().find("database: ") != std::string::npos; });
+  server.start();
+  wait_until([&] { return stored() == 1; });
+  EXPECT_EQ(polling.stop(SIGTERM), 128 + SIGTERM);
   outbox_.reset();
   database_.reset();
 }
