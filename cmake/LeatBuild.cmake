@@ -80,7 +80,7 @@ function(leat_program name)
   if(LEAT_STATIC)
     # Names of hosts are looked up by libc alone, which is all that an empty image has; the linker
     # warns of it.
-    target_link_options(${name} PRIVATE -static -s)
+    target_link_options(${name} PRIVATE -static -s -Wl,--gc-sections)
   endif()
 endfunction()
 
