@@ -255,6 +255,15 @@ TEST_P(SagaServerTest, EveryOrderIsDoneOrUndone) {
     SCOPED_TRACE("order " + std::to_string(order));
     auto row = sagas->find("order-" + std::to_string(order));
     ASSERT_TRUE(row && *row);
+    // A slow machine answers too late what it would have answered: all is undone, or never done.
+    if ((*row)->why.find("did not answer") != std::string::npos && !payment_is_silent(order)) {
+      EXPECT_EQ(name_of((*row)->status), "compensated") << (*row)->why;
+      for (const std::string step : {"reserve/1", "charge/1", "ship/1"}) {
+        EXPECT_LE(times(order, step), 1) << step;
+        EXPECT_EQ(times(order, step + "/undo"), times(order, step)) << step;
+      }
+      continue;
+    }
     const bool charged = !payment_refuses(order) && !payment_is_silent(order);
     const bool completed = charged && !stock_refuses_to_ship(order);
     EXPECT_EQ(name_of((*row)->status), completed ? "completed" : "compensated") << (*row)->why;
