@@ -17,9 +17,8 @@ inline constexpr std::size_t kLeastInlaidBytes = 2 * kBlockBytes;
 std::size_t entries_of_group(std::span<const JournalEntry> entries, std::size_t max_bytes);
 
 struct GroupPlan {
-  std::size_t inlays_from =
-      0;  // bytes of a body whose checksum is known, at least kLeastInlaidBytes
-  std::size_t body_bytes = 0;  // as in the group's header
+  std::size_t inlays_from = 0;  // so many bytes with a known checksum are written where they lie
+  std::size_t body_bytes = 0;   // as in the group's header
   std::size_t inlaid_bytes = 0;
   std::vector<Inlay> inlays;    // of entries' bodies
   std::vector<KnownSum> known;  // in what is left of the group without them
