@@ -153,15 +153,17 @@ PostgresDatabase::~PostgresDatabase() {
 }
 
 Error PostgresDatabase::lost() const {
-  return {ErrorCode::kDatabaseUnreachable, one_line(PQerrorMessage(handle_))};
+  const std::string said = one_line(PQerrorMessage(handle_));
+  return {ErrorCode::kDatabaseUnreachable, said.empty() ? "the server went away" : said};
 }
 
 Result<> PostgresDatabase::connected() {
-  if (PQstatus(handle_) == CONNECTION_OK) return {};
+  if (PQstatus(handle_) == CONNECTION_OK && !out_of_step_) return {};
   if (!owned_) return fail(lost());
   prepared_->names.clear();
   PQreset(handle_);
   if (PQstatus(handle_) != CONNECTION_OK) return fail(lost());
+  out_of_step_ = false;
   PQsetNoticeProcessor(
       handle_, [](void*, const char*) {}, nullptr);
   for (const std::string& script : settings_)
@@ -234,13 +236,17 @@ Result<std::vector<SqlRows>> PostgresDatabase::execute_all(
   if (auto ok = send(statements); !ok) return fail(ok.error());
   std::vector<SqlRows> all;
   std::optional<Error> failed;
-  for (bool synced = false; !synced;) {
+  for (bool synced = false, behind_one = false; !synced;) {
     ResultPtr result(PQgetResult(handle_));
-    if (!result) {  // behind each statement's
-      if (PQstatus(handle_) == CONNECTION_OK) continue;
+    if (!result) {
+      // Behind each statement's; else there is nothing left, and the end did not come: the server
+      // went, which libpq may not have noticed.
+      if (std::exchange(behind_one, false) && PQstatus(handle_) == CONNECTION_OK) continue;
+      out_of_step_ = owned_;
       failed = lost();
       break;
     }
+    behind_one = true;
     const ExecStatusType status = PQresultStatus(result.get());
     synced = status == PGRES_PIPELINE_SYNC;
     if (synced || status == PGRES_PIPELINE_ABORTED) continue;

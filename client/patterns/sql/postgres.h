@@ -60,6 +60,7 @@ class PostgresDatabase final : public Database {
   Error lost() const;
 
   pg_conn* handle_;
+  bool out_of_step_ = false;  // with the server, though libpq takes the connection for a good one
   bool owned_;
   std::unique_ptr<Prepared> prepared_;
   std::vector<std::string> settings_;  // scripts of each session
