@@ -62,6 +62,38 @@ TEST_F(KafkaSessionTest, WhereTheBrokerStampsTheResponseSaysWhen) {
   EXPECT_EQ(plain->responses.at(0).partition_responses.at(0).log_append_time_ms, -1);
 }
 
+// Storage may keep the one large batch of a request where it was received, not one of two.
+TEST_F(KafkaSessionTest, ALargeBatchMayStayWhereItWasReceived) {
+  const TopicId topic = create("orders", 1);
+  RecordBatchBuilder builder;
+  const std::string value(200'000, 'v');
+  builder.append({.key = {}, .value = as_bytes(value)}, 1);
+  const std::vector<std::byte> large = builder.take();
+  int stay = 0;
+  for (const std::int16_t version : {3, 9, 13})
+    for (const bool two : {false, true}) {
+      auto request = produce(large);
+      if (two) request.topic_data.push_back(request.topic_data.front());
+      std::vector<std::byte> frame;
+      const auto open =
+          kafka::begin_request({kafka::ApiKey::kProduce, version, ++correlation, "test"}, frame);
+      ASSERT_TRUE(kafka::encode(request, version, frame));
+      kafka::finish_frame(open, frame);
+      client().versions[correlation] = version;
+      client().session.on_receive(Bytes(frame).first(100'000));
+      client().session.on_receive(Bytes(frame).subspan(100'000));
+      deliver();
+      const auto response = take<kafka::ProduceResponse>();
+      ASSERT_TRUE(response && response->responses.size() == (two ? 2u : 1u));
+      for (const auto& answered : response->responses)
+        EXPECT_EQ(answered.partition_responses.at(0).error_code, KafkaError::kNone);
+      EXPECT_EQ(storage.may_stay, stay += two ? 0 : 1) << version;
+    }
+  const auto stored = storage.result_of(storage.find_topic(topic)->partitions.front());
+  EXPECT_EQ(stored.batches.size(), 9u);
+  for (const auto& one : stored.batches) EXPECT_TRUE(RecordBatchView::parse(one.bytes)->validate());
+}
+
 TEST_F(KafkaSessionTest, AnApiVersionsOfTheFutureIsAnsweredInVersionZero) {
   std::vector<std::byte> frame;
   const auto open = kafka::begin_request({kafka::ApiKey::kApiVersions, 99, 7, "new"}, frame);
